@@ -1,0 +1,116 @@
+//! What can go wrong, as a person and a script see it: a kind (which fixes the
+//! exit code), one message, the cause, and hints that can be pasted. Pure.
+//!
+//! Messages are lower case without a final stop and name the entry or path.
+//! They never hold a secret: nothing here takes a `SecretKey`.
+
+use std::fmt;
+
+/// The result of everything in awskeep that can fail.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// The kinds of failure; each has one exit code, which scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Exit 1: something failed (disk, network, a file that cannot be read).
+    Failed,
+    /// Exit 2: the command line or a settings file is wrong.
+    Usage,
+    /// Exit 3: no such entry, profile or key.
+    NotFound,
+    /// Exit 4: the store is missing, locked, denied, or does not answer.
+    Store,
+    /// Exit 5: a person is needed (declined, `--no-input`, no terminal).
+    PersonNeeded,
+    /// Exit 6: AWS refused.
+    Aws,
+    /// Exit 7: unfinished; run again to go on.
+    Unfinished,
+    /// Exit 8: something wants attention (`--check` only).
+    Attention,
+    /// Exit 70: a bug of ours.
+    Bug,
+}
+
+impl Kind {
+    /// The process exit code of this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::NotFound => 3,
+            Kind::Store => 4,
+            Kind::PersonNeeded => 5,
+            Kind::Aws => 6,
+            Kind::Unfinished => 7,
+            Kind::Attention => 8,
+            Kind::Bug => 70,
+        }
+    }
+}
+
+/// One failure: kind, message, optional cause, hints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: Kind,
+    pub message: String,
+    pub cause: Option<String>,
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Failure {
+            kind,
+            message: message.into(),
+            cause: None,
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds what made it fail, usually another error's own text.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Adds a `hint:` line: a command that can be pasted, or one sentence.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        if let Some(cause) = &self.cause {
+            write!(f, ": {cause}")?;
+        }
+        for hint in &self.hints {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_message_cause_and_hints() {
+        let failure = Failure::new(Kind::Store, "the keychain is locked")
+            .cause("collection login")
+            .hint("awskeep store unlock");
+        assert_eq!(
+            failure.to_string(),
+            "the keychain is locked: collection login\nhint: awskeep store unlock"
+        );
+        assert_eq!(failure.kind.exit_code(), 4);
+    }
+}

@@ -1,0 +1,6 @@
+//! The `awskeep` binary: everything is in the library.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    awskeep::main()
+}

@@ -1,0 +1,219 @@
+//! Where secrets live: one item per entry in the OS keychain or in the encrypted
+//! file, behind keyring-core's traits. Edge.
+//!
+//! Every call runs under a deadline, in a thread of its own: a frozen daemon or
+//! file system costs seconds, never an endless wait. Nothing here prompts, and
+//! nothing falls back from one store to another. Replacing updates in place;
+//! what was written is read back and compared.
+
+pub mod fault;
+pub mod item;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use keyring_core::CredentialStore;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use fault::Fault;
+use item::{Item, Stored};
+
+/// The keyring-core service name of every item.
+pub const SERVICE: &str = "awskeep";
+
+/// The stores one can choose between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StoreKind {
+    Keychain,
+    File,
+}
+
+impl StoreKind {
+    pub const ALL: [StoreKind; 2] = [StoreKind::Keychain, StoreKind::File];
+
+    /// The word for it in settings and flags.
+    pub fn word(self) -> &'static str {
+        match self {
+            StoreKind::Keychain => "keychain",
+            StoreKind::File => "file",
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StoreKind::Keychain => "keychain",
+            StoreKind::File => "encrypted file",
+        })
+    }
+}
+
+impl FromStr for StoreKind {
+    type Err = Failure;
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        StoreKind::ALL
+            .into_iter()
+            .find(|kind| kind.word() == text)
+            .ok_or_else(|| {
+                Failure::new(Kind::Usage, format!("there is no store {text:?}"))
+                    .hint("the stores are: keychain, file")
+            })
+    }
+}
+
+/// One store, opened.
+#[derive(Clone)]
+pub struct Vault {
+    pub kind: StoreKind,
+    store: Arc<CredentialStore>,
+    deadline: Duration,
+}
+
+impl Vault {
+    pub fn new(kind: StoreKind, store: Arc<CredentialStore>, deadline: Duration) -> Vault {
+        Vault {
+            kind,
+            store,
+            deadline,
+        }
+    }
+
+    /// The stored bytes of an entry.
+    ///
+    /// # Errors
+    /// Each `Fault` as it is; `NoEntry` only if the store works and has none.
+    pub fn bytes(&self, entry: &EntryName) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let user = entry.as_str().to_owned();
+        self.within_deadline(move |store| {
+            let found = store.build(SERVICE, &user, None)?.get_secret()?;
+            Ok(Zeroizing::new(found))
+        })
+    }
+
+    /// What is stored under a name; none if nothing is.
+    ///
+    /// # Errors
+    /// `Kind::Store` if the store does not answer or the item cannot be read.
+    pub fn find(&self, entry: &EntryName) -> Outcome<Option<Stored>> {
+        match self.bytes(entry) {
+            Ok(bytes) => item::decode(entry, &bytes).map(Some),
+            Err(Fault::NoEntry) => Ok(None),
+            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+        }
+    }
+
+    /// Writes an item, in place if there is one, and reads it back.
+    ///
+    /// # Errors
+    /// `Kind::Store` if the store refuses, if what it gives back differs, or if a
+    /// newer program's item stands there.
+    pub fn save(&self, item: &Item) -> Outcome<()> {
+        let bytes = item::encode(item)?;
+        self.write(&item.entry, bytes)
+    }
+
+    /// Makes `old` answer for `new` until a time.
+    pub fn save_alias(
+        &self,
+        old: &EntryName,
+        new: &EntryName,
+        until: crate::time::Time,
+    ) -> Outcome<()> {
+        let bytes = item::encode_alias(new, until)?;
+        self.write(old, bytes)
+    }
+
+    /// Deletes an entry's item. Deleting what is not there is no failure.
+    pub fn delete(&self, entry: &EntryName) -> Outcome<()> {
+        let user = entry.as_str().to_owned();
+        let deleted = self
+            .within_deadline(move |store| store.build(SERVICE, &user, None)?.delete_credential());
+        match deleted {
+            Ok(()) | Err(Fault::NoEntry) => Ok(()),
+            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+        }
+    }
+
+    /// The names that the store has items for, sorted; old names of renamed entries included.
+    pub fn names(&self) -> Result<Vec<EntryName>, Fault> {
+        let found = self.within_deadline(|store| {
+            let spec = HashMap::from([("service", SERVICE)]);
+            let entries = store.search(&spec)?;
+            Ok(entries
+                .iter()
+                .filter_map(|entry| entry.get_specifiers())
+                .filter(|(service, _)| service == SERVICE)
+                .filter_map(|(_, user)| user.parse().ok())
+                .collect::<Vec<EntryName>>())
+        });
+        found.map(|mut names| {
+            names.sort();
+            names.dedup();
+            names
+        })
+    }
+
+    fn write(&self, entry: &EntryName, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
+        self.refuse_newer(entry)?;
+        let user = entry.as_str().to_owned();
+        let written = bytes.clone();
+        self.within_deadline(move |store| store.build(SERVICE, &user, None)?.set_secret(&written))
+            .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
+        let back = self
+            .bytes(entry)
+            .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
+        if *back == *bytes {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Kind::Store,
+            format!(
+                "the {} gave back something else than was saved for {entry}",
+                self.kind
+            ),
+        )
+        .hint("awskeep store list"))
+    }
+
+    /// A damaged item may be replaced; one of a newer program may not.
+    fn refuse_newer(&self, entry: &EntryName) -> Outcome<()> {
+        match self.bytes(entry) {
+            Ok(there) if item::is_newer(&there) => Err(item::newer(entry)),
+            Ok(_) | Err(Fault::NoEntry | Fault::Corrupt(_)) => Ok(()),
+            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+        }
+    }
+
+    /// Runs a call in a thread of its own and gives up at the deadline; the thread
+    /// is left behind, and ends with the process.
+    fn within_deadline<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&CredentialStore) -> keyring_core::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let store = Arc::clone(&self.store);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::Builder::new()
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                // The receiver is gone only if the deadline is over.
+                let _ = sender.send(call(store.as_ref()));
+            })
+            .map_err(|error| Fault::Other(format!("no thread could be started: {error}")))?;
+        match receiver.recv_timeout(self.deadline) {
+            Ok(result) => result.map_err(Fault::of),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                Err(Fault::Frozen(self.deadline.as_secs_f64().to_string()))
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::Other(
+                "the call to the store ended without a result".into(),
+            )),
+        }
+    }
+}
