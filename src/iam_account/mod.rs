@@ -4,6 +4,12 @@
 //! The trait exists because there are two implementations: AWS, and the
 //! simulated account of the tests.
 
+pub mod endpoint;
+pub mod live;
+pub mod network;
+pub mod prove;
+mod refusal;
+
 use crate::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
 use crate::time::Time;
 use crate::vault::item::Endpoint;

@@ -7,20 +7,23 @@
 //! what was written is read back and compared.
 
 pub mod fault;
+pub mod file;
 pub mod item;
+pub mod keychain;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyring_core::CredentialStore;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
+use crate::machine::Machine;
 use fault::Fault;
 use item::{Item, Stored};
 
@@ -68,19 +71,66 @@ impl FromStr for StoreKind {
     }
 }
 
+/// How long calls to a store may take.
+#[derive(Debug, Clone, Copy)]
+pub enum Deadline {
+    /// Each call by itself.
+    PerCall(Duration),
+    /// All calls together, counted from a moment.
+    Whole { from: Instant, length: Duration },
+}
+
+impl Deadline {
+    fn left(self) -> Duration {
+        match self {
+            Deadline::PerCall(length) => length,
+            Deadline::Whole { from, length } => length.saturating_sub(from.elapsed()),
+        }
+    }
+
+    fn length(self) -> Duration {
+        match self {
+            Deadline::PerCall(length) | Deadline::Whole { length, .. } => length,
+        }
+    }
+}
+
 /// One store, opened.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Vault {
     pub kind: StoreKind,
-    store: Arc<CredentialStore>,
-    deadline: Duration,
+    /// Why there is none is told by each call, so that whoever asks can go on without it.
+    store: Result<Arc<CredentialStore>, Fault>,
+    deadline: Deadline,
 }
 
 impl Vault {
-    pub fn new(kind: StoreKind, store: Arc<CredentialStore>, deadline: Duration) -> Vault {
-        Vault {
+    /// Opens a store; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if the user's folders are not known.
+    pub fn open(kind: StoreKind, machine: &Machine, deadline: Deadline) -> Outcome<Vault> {
+        let store = match kind {
+            StoreKind::File => {
+                let store: Arc<CredentialStore> =
+                    Arc::new(file::FileStore::new(machine.file_store_folder()?));
+                Ok(store)
+            }
+            StoreKind::Keychain => {
+                keychain::open(machine.var("DBUS_SESSION_BUS_ADDRESS"), deadline.length())
+            }
+        };
+        Ok(Vault {
             kind,
             store,
+            deadline,
+        })
+    }
+
+    pub fn new(kind: StoreKind, store: Arc<CredentialStore>, deadline: Deadline) -> Vault {
+        Vault {
+            kind,
+            store: Ok(store),
             deadline,
         }
     }
@@ -197,7 +247,7 @@ impl Vault {
         &self,
         call: impl FnOnce(&CredentialStore) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(self.store.as_ref().map_err(Clone::clone)?);
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::Builder::new()
             .stack_size(256 * 1024)
@@ -206,11 +256,11 @@ impl Vault {
                 let _ = sender.send(call(store.as_ref()));
             })
             .map_err(|error| Fault::Other(format!("no thread could be started: {error}")))?;
-        match receiver.recv_timeout(self.deadline) {
+        match receiver.recv_timeout(self.deadline.left()) {
             Ok(result) => result.map_err(Fault::of),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err(Fault::Frozen(self.deadline.as_secs_f64().to_string()))
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::Frozen(
+                self.deadline.length().as_secs_f64().to_string(),
+            )),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::Other(
                 "the call to the store ended without a result".into(),
             )),

@@ -1,0 +1,248 @@
+//! Flags and subcommands as types. No behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::keys::{EntryName, ProfileName};
+use crate::time::Length;
+use crate::vault::StoreKind;
+
+/// AWS access keys that live in the OS keychain and replace themselves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "awskeep",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 store missing or locked, \
+    5 a person is needed, 6 AWS refused, 7 unfinished, 8 attention (--check), 70 a bug of ours"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never ask; fail with exit code 5 and say what would have been asked
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Answer yes to questions
+    #[arg(short = 'y', long, global = true, conflicts_with = "no_input")]
+    pub yes: bool,
+    /// Say what would be done, and change nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Store a key and point a profile at it
+    Add(Add),
+    /// Print an entry's key as AWS SDKs expect it from a credential_process
+    CredentialProcess(CredentialProcess),
+    /// Show the entries, their keys, and the profiles that use them
+    #[command(visible_alias = "ls")]
+    List,
+    /// Forget an entry
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+    /// Give an entry another name; the old one answers for 30 days
+    Rename(Rename),
+    /// Put an entry's key back into the plaintext credentials file
+    Export(Export),
+    /// Show or change settings
+    Config(Config),
+    /// Where keys are kept: which stores work here, and moving between them
+    #[command(subcommand)]
+    Store(Store),
+}
+
+/// Whom a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Target {
+    /// The entry, or a profile that uses it
+    #[arg(value_name = "ENTRY")]
+    pub name: Option<String>,
+    /// The entry
+    #[arg(long, conflicts_with = "name")]
+    pub entry: Option<EntryName>,
+    /// A profile that uses the entry
+    #[arg(short, long, conflicts_with_all = ["name", "entry"])]
+    pub profile: Option<ProfileName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// The entry's name; also the profile's, unless --profile says otherwise
+    #[arg(required_unless_present = "entry")]
+    pub name: Option<EntryName>,
+    /// The entry's name, as a flag
+    #[arg(long, conflicts_with = "name")]
+    pub entry: Option<EntryName>,
+    #[command(flatten)]
+    pub source: Source,
+    /// The profile that shall use the entry
+    #[arg(short, long)]
+    pub profile: Option<ProfileName>,
+    /// Write no profile
+    #[arg(long, conflicts_with = "profile")]
+    pub no_profile: bool,
+    /// Put this key in the place of the one that the entry has
+    #[arg(long)]
+    pub replace: bool,
+    /// Keep it in this store: keychain or file
+    #[arg(long)]
+    pub store: Option<StoreKind>,
+    /// The region of the STS endpoint to prove the key at (default: the profile's, else us-east-1)
+    #[arg(long)]
+    pub region: Option<String>,
+    /// An endpoint that is not AWS's own, for STS and IAM
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Do not ask AWS whether the key works
+    #[arg(long)]
+    pub no_verify: bool,
+    /// The path of awskeep to write into the profile
+    #[arg(long, value_name = "PATH")]
+    pub helper_path: Option<PathBuf>,
+}
+
+/// Where the pair comes from; a person types it if nothing is said.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Source {
+    /// Read JSON from stdin: what aws iam create-access-key prints, or credential_process' form
+    #[arg(long)]
+    pub stdin: bool,
+    /// Read the console's CSV file
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Read AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    #[arg(long)]
+    pub env: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CredentialProcess {
+    /// The entry
+    #[arg(value_name = "ENTRY", required_unless_present = "entry")]
+    pub name: Option<EntryName>,
+    /// The entry, as a flag
+    #[arg(long, conflicts_with = "name")]
+    pub entry: Option<EntryName>,
+    /// Print the secret even to a terminal
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Remove {
+    #[command(flatten)]
+    pub target: Target,
+    /// Also delete the key at AWS
+    #[arg(long)]
+    pub delete_key: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Rename {
+    /// The entry's name now
+    pub old: EntryName,
+    /// Its new name
+    pub new: EntryName,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    #[command(subcommand)]
+    pub action: Option<ConfigAction>,
+    /// The entry whose settings are meant (default: all entries)
+    #[arg(long, global = true)]
+    pub entry: Option<EntryName>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print one setting's value
+    Get { key: String },
+    /// Change a setting
+    Set { key: String, value: String },
+    /// Take a setting out, so that the next one in line applies
+    Unset { key: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Show which stores work here, and why not
+    #[command(visible_alias = "ls")]
+    List,
+    /// Keep new entries in this store
+    Use {
+        store: StoreKind,
+        #[command(flatten)]
+        passphrase: Passphrase,
+        /// Make the encrypted file without a passphrase: whoever reads your files reads your keys
+        #[arg(long)]
+        without_passphrase: bool,
+    },
+    /// Move entries to another store
+    Move {
+        /// The store to move to
+        to: StoreKind,
+        /// The entries (default: all that are elsewhere)
+        entries: Vec<EntryName>,
+    },
+    /// Open the store for a time
+    Unlock {
+        /// How long the encrypted file stays open
+        #[arg(long = "for", value_name = "LENGTH", default_value = "12h", value_parser = length)]
+        how_long: Length,
+        #[command(flatten)]
+        passphrase: Passphrase,
+        /// Which store (default: the one in use)
+        #[arg(long)]
+        store: Option<StoreKind>,
+    },
+    /// Close the store
+    Lock {
+        /// Which store (default: the one in use)
+        #[arg(long)]
+        store: Option<StoreKind>,
+    },
+}
+
+/// Where a passphrase comes from without a person.
+#[derive(Debug, Args)]
+pub struct Passphrase {
+    /// Read the passphrase from this file descriptor
+    #[arg(long, value_name = "FD")]
+    pub passphrase_fd: Option<u32>,
+    /// Read the passphrase from this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AWSKEEP_PASSPHRASE_FILE",
+        hide_env_values = true
+    )]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+fn length(text: &str) -> Result<Length, String> {
+    Length::parse(text).ok_or_else(|| "a length such as 12h, 30m or 1d is expected".to_owned())
+}

@@ -1,0 +1,372 @@
+//! `awskeep add ENTRY`: check, prove, save, read back, point the profile at it.
+//!
+//! Everything that can be refused is refused before anything is written; the
+//! profile is written last, so that it never names an entry that is not there.
+
+use std::io::Read;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::aws;
+use crate::cli::{Add, Source};
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::helper_path;
+use crate::iam_account::{Place, prove};
+use crate::key_source::{self, Found};
+use crate::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
+use crate::machine::Machine;
+use crate::passphrase;
+use crate::profiles::{Pointing, Profiles};
+use crate::settings::{self, Key};
+use crate::state::{self, Receipt};
+use crate::vault::item::{Identity, Item, Slot, Stored};
+use crate::vault::{StoreKind, Vault};
+
+#[derive(Serialize)]
+struct Added {
+    entry: String,
+    key_id: String,
+    account: Option<String>,
+    arn: Option<String>,
+    store: &'static str,
+    profile: Option<String>,
+    proven: bool,
+}
+
+pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let name = args.name.as_ref().or(args.entry.as_ref());
+    let name = name.ok_or_else(|| Failure::new(Kind::Usage, "no entry was named"))?;
+    let profile = match (&args.profile, args.no_profile) {
+        (_, true) => None,
+        (Some(profile), false) => Some(profile.clone()),
+        (None, false) => Some(ProfileName::from(name)),
+    };
+    let kind = choose_store(context, &entries, args, name)?;
+    let vault = entries.vault(kind)?;
+    refuse_taken_name(&vault, name, args)?;
+
+    let key = read_key(machine, args)?;
+    let pointing = match &profile {
+        Some(profile) => Some(Pointing {
+            profile: profile.clone(),
+            helper_path: helper_path::choose(machine, args.helper_path.as_deref())?,
+            region: args.region.clone(),
+        }),
+        None => None,
+    };
+    if let Some(pointing) = &pointing {
+        Profiles::read(machine)?.check_pointing(pointing, name)?;
+    }
+    let elsewhere = entries.holding(&key.id)?.filter(|held| held.name() != name);
+    if let Some(held) = elsewhere {
+        return use_other_entry(context, &held, &key, pointing.as_ref());
+    }
+    let (place, identity) = prove_key(context, args, &key, profile.as_ref())?;
+    let item = build_item(&entries, name, key, place, identity)?;
+    let mut plan = vec![format!(
+        "keep {} as entry {name} in the {kind}",
+        item.current.id
+    )];
+    plan.extend(
+        profile
+            .iter()
+            .map(|profile| format!("point profile {profile} at it")),
+    );
+    if context.only_says(&plan) {
+        return Ok(());
+    }
+    save(&entries, &vault, item.clone())?;
+    state::note(
+        machine,
+        &Receipt::new(machine.now(), name, "add").key(&item.current.id),
+    );
+    if let Some(pointing) = &pointing {
+        Profiles::read(machine)?.point(pointing, name)?;
+    }
+    tell(context, &item, kind, profile.as_ref())
+}
+
+/// The store for the entry: as said, as chosen in the settings, or the keychain if
+/// it works. With no keychain a person chooses; nothing weaker is taken silently.
+fn choose_store(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    args: &Add,
+    name: &EntryName,
+) -> Outcome<StoreKind> {
+    let ui = &context.machine.ui;
+    if let Some(kind) = args.store {
+        let recorded = entries.settings.store(Some(name))?;
+        if recorded != kind && entries.find(name).is_ok_and(|found| found.is_some()) {
+            return Err(
+                Failure::new(Kind::Usage, format!("entry {name} is in the {recorded}"))
+                    .hint(format!("awskeep store move {} {name}", kind.word())),
+            );
+        }
+        if kind == StoreKind::File {
+            passphrase::make_file_if_missing(context.machine, None)?;
+        }
+        return Ok(kind);
+    }
+    let kind = entries.settings.store(Some(name))?;
+    let Err(fault) = entries.vault(kind)?.names() else {
+        return Ok(kind);
+    };
+    let failure = fault.failure(kind, Some(name));
+    if entries.settings.store_is_chosen(Some(name))
+        || !matches!(fault, crate::vault::fault::Fault::Absent(_))
+    {
+        return Err(failure);
+    }
+    let failure = failure.hint(format!(
+        "awskeep add {name} --store file keeps it in a file encrypted with a passphrase"
+    ));
+    if !ui.attended() {
+        return Err(failure);
+    }
+    ui.report(&failure);
+    ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
+    passphrase::make_file_if_missing(context.machine, None)?;
+    Ok(StoreKind::File)
+}
+
+fn refuse_taken_name(vault: &Vault, name: &EntryName, args: &Add) -> Outcome<()> {
+    if args.replace {
+        return Ok(());
+    }
+    match vault.find(name)? {
+        None => Ok(()),
+        Some(Stored::Alias(alias)) => Err(Failure::new(
+            Kind::Usage,
+            format!("{name} still answers for entry {}", alias.renamed_to),
+        )
+        .hint(format!(
+            "awskeep add {name} --replace takes the name away from it"
+        ))),
+        Some(Stored::Item(item)) => Err(Failure::new(
+            Kind::Usage,
+            format!("entry {name} is there already, with {}", item.current.id),
+        )
+        .hint(format!(
+            "awskeep add {name} --replace puts another key in its place"
+        ))),
+    }
+}
+
+fn read_key(machine: &Machine, args: &Add) -> Outcome<AccessKey> {
+    let found = find_key(machine, &args.source)?;
+    let key = found.long_term()?;
+    if key.id.kind() == KeyIdKind::Unusual {
+        machine.ui.warn(&format!(
+            "{} does not look like an IAM user's key id (AKIA…)",
+            key.id
+        ));
+    }
+    Ok(key)
+}
+
+fn find_key(machine: &Machine, source: &Source) -> Outcome<Found> {
+    if source.stdin {
+        let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
+        std::io::stdin()
+            .take(16 * 1024)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::new(Kind::Failed, "stdin cannot be read").cause(error))?;
+        return key_source::from_json(&text);
+    }
+    if let Some(path) = &source.csv {
+        let text = std::fs::read_to_string(machine.here.join(path));
+        let text = text.map(Zeroizing::new).map_err(|error| {
+            Failure::new(Kind::Failed, format!("{} cannot be read", path.display())).cause(error)
+        })?;
+        let found = key_source::from_csv(&path.display().to_string(), &text)?;
+        machine.ui.tell(&format!(
+            "{} still holds the secret: remove it when the key is in use",
+            path.display()
+        ));
+        return Ok(found);
+    }
+    if source.env {
+        return Ok(key_source::from_variables(
+            machine.var("AWS_ACCESS_KEY_ID"),
+            machine.var("AWS_SECRET_ACCESS_KEY"),
+            machine.var("AWS_SESSION_TOKEN"),
+        ));
+    }
+    let id = machine.ui.ask("access key id (AKIA…)")?;
+    let secret = machine.ui.ask_secret("secret access key (not shown)")?;
+    Ok(key_source::from_variables(
+        Some(&id),
+        Some(secret.expose()),
+        None,
+    ))
+}
+
+/// The key is in another entry: only the profile is written.
+fn use_other_entry(
+    context: &Context<'_>,
+    held: &Held,
+    key: &AccessKey,
+    pointing: Option<&Pointing>,
+) -> Outcome<()> {
+    let name = held.name();
+    let Some(pointing) = pointing else {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("{} is in entry {name} already", key.id),
+        )
+        .hint(format!("awskeep rename {name} NEW gives it another name")));
+    };
+    if context.only_says(&[format!(
+        "point profile {} at entry {name}, which has {}",
+        pointing.profile, key.id
+    )]) {
+        return Ok(());
+    }
+    Profiles::read(context.machine)?.point(pointing, name)?;
+    context.machine.ui.tell(&format!(
+        "{} is in entry {name} already: no second entry was made, so that one rotation serves both",
+        key.id
+    ));
+    tell(
+        context,
+        &held.item,
+        held.vault.kind,
+        Some(&pointing.profile),
+    )
+}
+
+fn prove_key(
+    context: &Context<'_>,
+    args: &Add,
+    key: &AccessKey,
+    profile: Option<&ProfileName>,
+) -> Outcome<(Place, Option<Identity>)> {
+    let machine = context.machine;
+    let profiles = Profiles::read(machine)?;
+    let place = aws::place_to_prove(
+        machine,
+        &profiles.config.document,
+        profile.map_or("default", ProfileName::as_str),
+        args.region.as_deref(),
+        args.endpoint_url.as_deref(),
+    )?;
+    if args.no_verify {
+        machine.ui.warn(&format!(
+            "{} was not checked with AWS (--no-verify)",
+            key.id
+        ));
+        return Ok((place, None));
+    }
+    let account = aws::account(machine, &place)?;
+    let proof = prove::prove_existing(&account, key).map_err(|failure| {
+        failure.hint(format!(
+            "awskeep add … --no-verify keeps {} unchecked",
+            key.id
+        ))
+    })?;
+    if proof.identity.arn.partition() != place.partition {
+        return Err(Failure::new(
+            Kind::Aws,
+            format!(
+                "{} is of partition {}, but {} is a region of {}",
+                key.id,
+                proof.identity.arn.partition(),
+                place.region,
+                place.partition
+            ),
+        )
+        .hint("say the right --region"));
+    }
+    Ok((place, Some(proof.identity)))
+}
+
+fn build_item(
+    entries: &Entries<'_>,
+    name: &EntryName,
+    key: AccessKey,
+    place: Place,
+    identity: Option<Identity>,
+) -> Outcome<Item> {
+    let mut item = Item::new(name.clone(), key, crate::time::Time::default());
+    item.identity = identity;
+    item.region = place.region;
+    item.partition = place.partition;
+    item.endpoint = place.endpoint;
+    item.lease = entries.settings.length(Key::Lease, Some(name))?;
+    Ok(item)
+}
+
+/// Saves under both locks, after one more look at what is there.
+fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item) -> Outcome<()> {
+    let machine_now = entries.now();
+    let _user = entries.lock_user(item.identity.as_ref(), &item.entry)?;
+    let _names = entries.lock_names()?;
+    item.current.saved_at = machine_now;
+    if let Some(Stored::Item(there)) = vault.find(&item.entry).or_else(damaged_is_nothing)? {
+        if let Some(lost) = there.would_lose() {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                format!("replacing entry {} would lose {lost}", item.entry),
+            )
+            .hint(format!("awskeep rotate {} --finish", item.entry)));
+        }
+        if there.current.id == item.current.id {
+            item.current = Slot {
+                secret: item.current.secret.clone(),
+                ..there.current.clone()
+            };
+        }
+        item.handed_out_until = there.handed_out_until;
+    }
+    vault.save(&item)?;
+    if entries.settings.store(Some(&item.entry))? != vault.kind {
+        settings::edit(&entries.settings.path, |text| {
+            settings::with_setting(text, Some(&item.entry), Key::Store, Some(vault.kind.word()))
+        })?;
+    }
+    Ok(())
+}
+
+/// A damaged item may be replaced: that is the mend that its failure names.
+fn damaged_is_nothing(failure: Failure) -> Outcome<Option<Stored>> {
+    if failure.message.contains("is damaged") {
+        Ok(None)
+    } else {
+        Err(failure)
+    }
+}
+
+fn tell(
+    context: &Context<'_>,
+    item: &Item,
+    kind: StoreKind,
+    profile: Option<&ProfileName>,
+) -> Outcome<()> {
+    let arn = item.identity.as_ref().map(|identity| &identity.arn);
+    let whose = arn.map_or("not checked with AWS".to_owned(), ToString::to_string);
+    let line = format!(
+        "entry {} keeps {} ({whose}) in the {kind}",
+        item.entry, item.current.id
+    );
+    let use_it = profile.map_or(String::new(), |profile| {
+        format!("\nuse it: aws sts get-caller-identity --profile {profile}")
+    });
+    context.done(
+        &format!("{line}{use_it}"),
+        &Added {
+            entry: item.entry.to_string(),
+            key_id: item.current.id.to_string(),
+            account: arn.map(|arn| arn.account().to_string()),
+            arn: arn.map(ToString::to_string),
+            store: kind.word(),
+            profile: profile.map(ToString::to_string),
+            proven: arn.is_some(),
+        },
+    )
+}

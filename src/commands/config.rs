@@ -1,0 +1,113 @@
+//! `awskeep config [get|set|unset]`: settings, per entry or for all.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::cli::{Config, ConfigAction};
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::settings::{self, Key, Settings};
+
+#[derive(Serialize)]
+struct Row {
+    setting: &'static str,
+    value: Option<String>,
+    from: String,
+}
+
+pub fn run(context: &Context<'_>, args: &Config) -> Outcome<()> {
+    let entry = args.entry.as_ref();
+    match &args.action {
+        None => show(context, entry),
+        Some(ConfigAction::Get { key }) => get(context, entry, key.parse()?),
+        Some(ConfigAction::Set { key, value }) => change(context, entry, key.parse()?, Some(value)),
+        Some(ConfigAction::Unset { key }) => change(context, entry, key.parse()?, None),
+    }
+}
+
+fn show(context: &Context<'_>, entry: Option<&EntryName>) -> Outcome<()> {
+    let settings = Settings::load(context.machine)?;
+    settings.refuse_mistakes()?;
+    let rows: Vec<Row> = Key::ALL
+        .into_iter()
+        .map(|key| {
+            let found = settings.value(key, entry);
+            Row {
+                setting: key.name(),
+                from: found
+                    .as_ref()
+                    .map_or("unset".into(), |(_, origin)| origin.to_string()),
+                value: found.map(|(value, _)| value),
+            }
+        })
+        .collect();
+    if context.form == Form::Json {
+        return context.machine.ui.json(&rows);
+    }
+    let mut text = format!("# {}\n", settings.path.display());
+    for row in rows {
+        let value = row.value.unwrap_or_default();
+        text.push_str(&format!("{:<12} {:<12} {}\n", row.setting, value, row.from));
+    }
+    context.machine.ui.data(&text)
+}
+
+fn get(context: &Context<'_>, entry: Option<&EntryName>, key: Key) -> Outcome<()> {
+    let settings = Settings::load(context.machine)?;
+    settings.refuse_mistakes()?;
+    let Some((value, origin)) = settings.value(key, entry) else {
+        return Err(Failure::new(Kind::NotFound, format!("{key} is not set"))
+            .hint(format!("awskeep config set {key} VALUE")));
+    };
+    if context.form == Form::Json {
+        return context.machine.ui.json(&Row {
+            setting: key.name(),
+            value: Some(value),
+            from: origin.to_string(),
+        });
+    }
+    context.machine.ui.data(&format!("{value}\n"))
+}
+
+fn change(
+    context: &Context<'_>,
+    entry: Option<&EntryName>,
+    key: Key,
+    value: Option<&str>,
+) -> Outcome<()> {
+    if let Some(value) = value {
+        key.check(value)?;
+    }
+    if key == Key::Store {
+        return Err(Failure::new(
+            Kind::Usage,
+            "which store an entry is in is not changed by a setting: its key would not be found",
+        )
+        .hint("awskeep store use STORE for new entries, awskeep store move STORE for those that are there"));
+    }
+    let entries = Entries::open(context.machine)?;
+    let entry = match entry {
+        Some(entry) => Some(entries.get(entry)?.name().clone()),
+        None => None,
+    };
+    let path = &entries.settings.path;
+    let place = entry
+        .as_ref()
+        .map_or("all entries".to_owned(), |entry| format!("entry {entry}"));
+    let line = match value {
+        Some(value) => format!("{key} is now {value} for {place}"),
+        None => format!("{key} is no longer set for {place}"),
+    };
+    if context.only_says(&[format!("write {}: {line}", path.display())]) {
+        return Ok(());
+    }
+    let _names = entries.lock_names()?;
+    settings::edit(path, |text| {
+        settings::with_setting(text, entry.as_ref(), key, value)
+    })?;
+    context.done(
+        &line,
+        &serde_json::json!({"setting": key.name(), "entry": entry, "value": value}),
+    )
+}

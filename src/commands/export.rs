@@ -1,0 +1,80 @@
+//! `awskeep export ENTRY`: back to plaintext, on purpose.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::cli::Export;
+use crate::entries::Entries;
+use crate::failure::Outcome;
+use crate::keys::ProfileName;
+use crate::profiles::Profiles;
+use crate::settings::Key;
+use crate::state::{self, Receipt};
+
+#[derive(Serialize)]
+struct Exported {
+    entry: String,
+    key_id: String,
+    file: String,
+    profiles: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Export) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let found = entries.meant(&args.target)?;
+    let _user = entries.lock_user(found.item.identity.as_ref(), found.name())?;
+    let mut held = entries.get(found.name())?;
+    let name = held.name().clone();
+    let file = machine.aws_credentials_file()?;
+    let mut users = Profiles::read(machine)?.using(&name);
+    if let (Some(profile), true) = (&args.target.profile, users.len() > 1) {
+        users.retain(|user| user == profile);
+    }
+    if users.is_empty() {
+        users.push(ProfileName::from(&name));
+    }
+    let names = users.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let id = held.item.current.id.clone();
+    if context.only_says(&[format!(
+        "write {id} and its secret to {} for profile {}",
+        file.display(),
+        names.join(", ")
+    )]) {
+        return Ok(());
+    }
+    machine.ui.confirm(&format!(
+        "write the secret of {id} to {} in plaintext, where any program and backup can read it, for profile {}?",
+        file.display(),
+        names.join(", ")
+    ))?;
+
+    // The copy in the file may be used for as long as anything handed out without a way back.
+    let until = machine.now() + entries.settings.length(Key::EnvLease, Some(&name))?;
+    held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
+    held.vault.save(&held.item)?;
+    for profile in &users {
+        Profiles::read(machine)?.put_keys(profile, &held.item.current.key())?;
+    }
+    state::note(
+        machine,
+        &Receipt::new(machine.now(), &name, "export").key(&id),
+    );
+    machine.ui.warn(&format!(
+        "the secret of {id} stands in {} now; entry {name} still has it too: awskeep remove {name}",
+        file.display()
+    ));
+    context.done(
+        &format!(
+            "profile {} has {id} in {}",
+            names.join(", "),
+            file.display()
+        ),
+        &Exported {
+            entry: name.to_string(),
+            key_id: id.to_string(),
+            file: file.display().to_string(),
+            profiles: names.clone(),
+        },
+    )
+}

@@ -1,0 +1,86 @@
+//! One file per verb: gather, decide, act, tell. No command imports another.
+
+mod add;
+mod config;
+pub mod credential_process;
+mod export;
+mod list;
+mod remove;
+mod rename;
+mod store;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Outcome;
+use crate::machine::Machine;
+
+/// What every command is given.
+pub struct Context<'m> {
+    pub machine: &'m Machine,
+    pub form: Form,
+    pub mode: Mode,
+}
+
+/// How results are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+/// Whether things are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Act,
+    /// `--dry-run`
+    Say,
+}
+
+impl Context<'_> {
+    /// A result: JSON to stdout, or a line to stderr.
+    pub fn done(&self, line: &str, json: &impl serde::Serialize) -> Outcome<()> {
+        match self.form {
+            Form::Json => self.machine.ui.json(json),
+            Form::Text => {
+                self.machine.ui.tell(line);
+                Ok(())
+            }
+        }
+    }
+
+    /// What would be done, under `--dry-run`; whether that is all.
+    pub fn only_says(&self, plan: &[String]) -> bool {
+        if self.mode == Mode::Say {
+            for line in plan {
+                self.machine.ui.tell(&format!("would {line}"));
+            }
+        }
+        self.mode == Mode::Say
+    }
+}
+
+/// Runs one command.
+pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
+    let context = Context {
+        machine,
+        form: if cli.global.json {
+            Form::Json
+        } else {
+            Form::Text
+        },
+        mode: if cli.global.dry_run {
+            Mode::Say
+        } else {
+            Mode::Act
+        },
+    };
+    match cli.command {
+        Command::Add(args) => add::run(&context, &args),
+        Command::CredentialProcess(args) => credential_process::run(&context, &args),
+        Command::List => list::run(&context),
+        Command::Remove(args) => remove::run(&context, &args),
+        Command::Rename(args) => rename::run(&context, &args),
+        Command::Export(args) => export::run(&context, &args),
+        Command::Config(args) => config::run(&context, &args),
+        Command::Store(args) => store::run(&context, &args),
+    }
+}

@@ -1,0 +1,172 @@
+//! `awskeep remove ENTRY`: forgets an entry, takes it out of the profiles that
+//! use it, and with `--delete-key` deletes the key at AWS first.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::cli::Remove;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{Account, CallFailureClass, Signer, prove};
+use crate::keys::{AccessKey, ProfileName};
+use crate::profiles::Profiles;
+use crate::settings;
+use crate::state::{self, Receipt};
+use crate::vault::item::Identity;
+use crate::{aws, settings::Key};
+
+#[derive(Serialize)]
+struct Removed {
+    entry: String,
+    key_id: String,
+    key_deleted: bool,
+    profiles: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let held = entries.meant(&args.target)?;
+    let _user = entries.lock_user(held.item.identity.as_ref(), held.name())?;
+    let _names = entries.lock_names()?;
+    // Read again under the lock: what was found before may have been rotated since.
+    let held = entries.get(held.name())?;
+    if let Some(lost) = held.item.would_lose() {
+        return Err(Failure::new(
+            Kind::Unfinished,
+            format!("removing entry {} would lose {lost}", held.name()),
+        )
+        .hint(format!("awskeep rotate {} --finish", held.name())));
+    }
+    let users = Profiles::read(machine)?.using(held.name());
+    if context.only_says(&plan(&held, &users, args)) {
+        return Ok(());
+    }
+    machine.ui.confirm(&question(&held, &users, args))?;
+
+    if args.delete_key {
+        delete_at_aws(context, &held)?;
+    }
+    for profile in &users {
+        Profiles::read(machine)?.unpoint(profile)?;
+    }
+    held.vault.delete(held.name())?;
+    forget(context, &entries, &held)?;
+    let key_deleted = if args.delete_key {
+        " and deleted at AWS"
+    } else {
+        ""
+    };
+    context.done(
+        &format!(
+            "entry {} is removed; key {} is forgotten here{key_deleted}",
+            held.name(),
+            held.item.current.id
+        ),
+        &Removed {
+            entry: held.name().to_string(),
+            key_id: held.item.current.id.to_string(),
+            key_deleted: args.delete_key,
+            profiles: users.iter().map(ToString::to_string).collect(),
+        },
+    )
+}
+
+fn plan(held: &Held, users: &[ProfileName], args: &Remove) -> Vec<String> {
+    let mut plan = Vec::new();
+    if args.delete_key {
+        plan.push(format!("delete {} at AWS", held.item.current.id));
+    }
+    plan.extend(
+        users
+            .iter()
+            .map(|profile| format!("take credential_process out of profile {profile}")),
+    );
+    plan.push(format!(
+        "remove entry {} from the {}",
+        held.name(),
+        held.vault.kind
+    ));
+    plan
+}
+
+fn question(held: &Held, users: &[ProfileName], args: &Remove) -> String {
+    let id = &held.item.current.id;
+    let what = if args.delete_key {
+        format!(
+            "delete key {id} at AWS, for everyone who uses it, and remove entry {}",
+            held.name()
+        )
+    } else {
+        format!(
+            "remove entry {}; its secret is gone then, while key {id} stays active at AWS",
+            held.name()
+        )
+    };
+    match users {
+        [] => format!("{what}?"),
+        users => {
+            let names: Vec<String> = users.iter().map(ToString::to_string).collect();
+            format!("{what} (used by profile {})?", names.join(", "))
+        }
+    }
+}
+
+fn delete_at_aws(context: &Context<'_>, held: &Held) -> Outcome<()> {
+    let machine = context.machine;
+    let key = held.item.current.key();
+    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let identity = identity(&account, held, &key)?;
+    let receipt = Receipt::new(machine.now(), held.name(), "delete-key").key(&key.id);
+    match account.delete_key(Signer::Key(&key), &identity.arn, &key.id) {
+        Ok(answer) => {
+            state::note(machine, &receipt.request(answer.request_id.as_deref()));
+            Ok(())
+        }
+        // Somebody else deleted it: that is what was asked for.
+        Err(failure) if failure.class == CallFailureClass::NoSuchEntity => Ok(()),
+        Err(failure) => {
+            let receipt = receipt.request(failure.request_id.as_deref());
+            state::note(
+                machine,
+                &receipt.result(format!("failed: {}", failure.code)),
+            );
+            Err(prove::refused(&key, "IAM", &failure).hint(format!(
+                "awskeep remove {} (without --delete-key)",
+                held.name()
+            )))
+        }
+    }
+}
+
+/// Whose key it is: as proven, or asked now for an entry added with `--no-verify`.
+fn identity(account: &impl Account, held: &Held, key: &AccessKey) -> Outcome<Identity> {
+    match &held.item.identity {
+        Some(identity) => Ok(identity.clone()),
+        None => Ok(prove::prove_existing(account, key)?.identity),
+    }
+}
+
+/// Removes what else bears the entry's name: old names, its settings.
+fn forget(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<()> {
+    for (old, vault, alias) in entries.inventory()?.aliases {
+        if alias.renamed_to == *held.name() || alias.until < context.machine.now() {
+            vault.delete(&old)?;
+        }
+    }
+    if entries
+        .settings
+        .sections()
+        .any(|entry| entry == held.name())
+    {
+        settings::edit(&entries.settings.path, |text| {
+            Key::ALL.into_iter().fold(text.to_owned(), |text, key| {
+                settings::with_setting(&text, Some(held.name()), key, None)
+            })
+        })?;
+    }
+    let receipt =
+        Receipt::new(context.machine.now(), held.name(), "remove").key(&held.item.current.id);
+    state::note(context.machine, &receipt);
+    Ok(())
+}

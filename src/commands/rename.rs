@@ -1,0 +1,115 @@
+//! `awskeep rename OLD NEW`: the item, the profiles and the settings get the new
+//! name; the old one answers for 30 days, for programs that read the config before.
+//!
+//! Order: new item, profiles, settings, old name. Killed anywhere, the same
+//! command goes on: the new item is recognised by its key.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::cli::Rename;
+use crate::entries::{ALIAS_LENGTH, Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::profiles::Profiles;
+use crate::settings::{self};
+use crate::state::{self, Receipt};
+use crate::vault::item::{Item, Stored};
+
+#[derive(Serialize)]
+struct Renamed {
+    entry: String,
+    old_name: String,
+    old_name_answers_until: crate::time::Time,
+    profiles: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
+    let machine = context.machine;
+    let (old, new) = (&args.old, &args.new);
+    if old == new {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("{old} already has that name"),
+        ));
+    }
+    let entries = Entries::open(machine)?;
+    let found = entries.get(old)?;
+    if found.name() != old {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("entry {old} was renamed to {} already", found.name()),
+        )
+        .hint(format!("awskeep rename {} {new}", found.name())));
+    }
+    let _user = entries.lock_user(found.item.identity.as_ref(), old)?;
+    let _names = entries.lock_names()?;
+    let held = entries.get(old)?;
+    let resumes = check_free(&held, &args.new)?;
+    let users = Profiles::read(machine)?.using(old);
+    let mut plan = vec![format!(
+        "rename entry {old} to {new} in the {}",
+        held.vault.kind
+    )];
+    plan.extend(
+        users
+            .iter()
+            .map(|profile| format!("point profile {profile} at {new}")),
+    );
+    if context.only_says(&plan) {
+        return Ok(());
+    }
+
+    if !resumes {
+        let renamed = Item {
+            entry: new.clone(),
+            ..held.item.clone()
+        };
+        held.vault.save(&renamed)?;
+    }
+    for profile in &users {
+        Profiles::read(machine)?.repoint(profile, new)?;
+    }
+    if entries.settings.sections().any(|entry| entry == old) {
+        settings::edit(&entries.settings.path, |text| {
+            settings::with_section_renamed(text, old, new)
+        })?;
+    }
+    let until = machine.now() + ALIAS_LENGTH;
+    held.vault.save_alias(old, new, until)?;
+    let receipt = Receipt::new(machine.now(), new, "rename").key(&held.item.current.id);
+    state::note(machine, &receipt.result(format!("was {old}")));
+    context.done(
+        &format!(
+            "entry {old} is now {new}; it answers to {old} until {}",
+            until.day()
+        ),
+        &Renamed {
+            entry: new.to_string(),
+            old_name: old.to_string(),
+            old_name_answers_until: until,
+            profiles: users.iter().map(ToString::to_string).collect(),
+        },
+    )
+}
+
+/// Whether the new name may be taken; true if an earlier run took it already.
+fn check_free(held: &Held, new: &crate::keys::EntryName) -> Outcome<bool> {
+    match held.vault.find(new)? {
+        None => Ok(false),
+        // An old name may become a name again.
+        Some(Stored::Alias(_)) => Ok(false),
+        Some(Stored::Item(there)) => {
+            let same = Item {
+                entry: new.clone(),
+                ..held.item.clone()
+            };
+            if *there == same {
+                return Ok(true);
+            }
+            Err(
+                Failure::new(Kind::Usage, format!("there is an entry {new} already"))
+                    .hint("awskeep list, then choose another name"),
+            )
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! `awskeep store …`: which stores work here and why not; choosing one; moving
+//! entries between them; opening and closing.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::cli::{Passphrase, Store};
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::passphrase;
+use crate::settings::{self, Key, Settings};
+use crate::state::{self, Receipt};
+use crate::time::Length;
+use crate::vault::StoreKind;
+use crate::vault::file::{FileState, FileStore};
+use crate::vault::item::Stored;
+use crate::vault::keychain::opening;
+
+/// How long a person may take to answer the keychain's own window.
+const PROMPT_WAIT: std::time::Duration = std::time::Duration::from_secs(120);
+
+pub fn run(context: &Context<'_>, args: &Store) -> Outcome<()> {
+    match args {
+        Store::List => list(context),
+        Store::Use {
+            store,
+            passphrase,
+            without_passphrase,
+        } => choose(context, *store, passphrase, *without_passphrase),
+        Store::Move { to, entries } => relocate(context, *to, entries),
+        Store::Unlock {
+            how_long,
+            passphrase,
+            store,
+        } => unlock(context, *store, *how_long, passphrase),
+        Store::Lock { store } => lock(context, *store),
+    }
+}
+
+#[derive(Serialize)]
+struct Row {
+    store: &'static str,
+    chosen: bool,
+    works: bool,
+    entries: Option<usize>,
+    why: String,
+    hint: Option<String>,
+}
+
+fn list(context: &Context<'_>) -> Outcome<()> {
+    let entries = Entries::open(context.machine)?;
+    let chosen = entries.settings.store(None)?;
+    let mut rows = Vec::new();
+    for kind in StoreKind::ALL {
+        rows.push(describe(context, &entries, kind, chosen)?);
+    }
+    if context.form == Form::Json {
+        return context.machine.ui.json(&rows);
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mark = if row.chosen { "*" } else { " " };
+        let works = if row.works { "works" } else { "does not work" };
+        let count = row
+            .entries
+            .map_or(String::new(), |n| format!(", {n} entries"));
+        text.push_str(&format!(
+            "{mark} {:<9} {works}{count}: {}\n",
+            row.store, row.why
+        ));
+        if let Some(hint) = &row.hint {
+            text.push_str(&format!("            hint: {hint}\n"));
+        }
+    }
+    context.machine.ui.data(&text)
+}
+
+fn describe(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    kind: StoreKind,
+    chosen: StoreKind,
+) -> Outcome<Row> {
+    let row = |works, count, why: String, hint| Row {
+        store: kind.word(),
+        chosen: kind == chosen,
+        works,
+        entries: count,
+        why,
+        hint,
+    };
+    match entries.vault(kind)?.names() {
+        Ok(names) => {
+            let why = match kind {
+                StoreKind::Keychain => opening::NAME.to_owned(),
+                StoreKind::File => file_words(context)?,
+            };
+            Ok(row(true, Some(names.len()), why, None))
+        }
+        Err(fault) => {
+            let failure = fault.failure(kind, None);
+            let hint = match kind {
+                StoreKind::File if matches!(fault, crate::vault::fault::Fault::Absent(_)) => {
+                    Some("awskeep store use file".to_owned())
+                }
+                _ => failure
+                    .hints
+                    .first()
+                    .filter(|hint| *hint != "awskeep store list")
+                    .cloned(),
+            };
+            Ok(row(false, None, fault.to_string(), hint))
+        }
+    }
+}
+
+fn file_words(context: &Context<'_>) -> Outcome<String> {
+    let folder = context.machine.file_store_folder()?;
+    let state = FileStore::new(folder.clone())
+        .state()
+        .map_err(|fault| fault.failure(StoreKind::File, None))?;
+    let how = match state {
+        FileState::Missing => "not made yet".to_owned(),
+        FileState::Locked => "locked".to_owned(),
+        FileState::Open { until: Some(until) } => format!("open until {until}"),
+        FileState::Open { until: None } => "open".to_owned(),
+        FileState::WithoutPassphrase => {
+            "without a passphrase: whoever reads your files reads your keys".to_owned()
+        }
+    };
+    Ok(format!("encrypted file in {}, {how}", folder.display()))
+}
+
+/// `store use`: new entries go there; those that are elsewhere stay, on record.
+fn choose(
+    context: &Context<'_>,
+    kind: StoreKind,
+    from: &Passphrase,
+    without_passphrase: bool,
+) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let old = entries.settings.store(None)?;
+    if context.only_says(&[format!("keep new entries in the {kind}")]) {
+        return Ok(());
+    }
+    match kind {
+        StoreKind::File if without_passphrase => {
+            machine.ui.confirm("make an encrypted file whose key lies beside it, readable by any program of yours?")?;
+            FileStore::new(machine.file_store_folder()?).create_without_passphrase()?;
+        }
+        StoreKind::File => passphrase::make_file_if_missing(machine, Some(from))?,
+        StoreKind::Keychain => {
+            entries
+                .vault(kind)?
+                .names()
+                .map_err(|fault| fault.failure(kind, None))?;
+        }
+    }
+    let _names = entries.lock_names()?;
+    let staying: Vec<EntryName> = if old == kind {
+        Vec::new()
+    } else {
+        match entries.vault(old)?.names() {
+            Ok(names) => names,
+            Err(crate::vault::fault::Fault::Absent(_)) => Vec::new(),
+            Err(fault) => return Err(fault.failure(old, None)),
+        }
+    };
+    settings::edit(&entries.settings.path, |text| {
+        let pinned = staying.iter().fold(text.to_owned(), |text, entry| {
+            settings::with_setting(&text, Some(entry), Key::Store, Some(old.word()))
+        });
+        settings::with_setting(&pinned, None, Key::Store, Some(kind.word()))
+    })?;
+    let stay = match staying.len() {
+        0 => String::new(),
+        n => format!(
+            "; {n} that are in the {old} stay there: awskeep store move {}",
+            kind.word()
+        ),
+    };
+    context.done(
+        &format!("new entries are kept in the {kind}{stay}"),
+        &serde_json::json!({"store": kind.word(), "staying": staying}),
+    )
+}
+
+#[derive(Serialize)]
+struct Moved {
+    store: &'static str,
+    moved: Vec<String>,
+}
+
+/// `store move`: per entry copy, read back, compare, record, delete. Run again
+/// after a crash it goes on where it was: the settings say which copy counts.
+fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    if to == StoreKind::File {
+        passphrase::make_file_if_missing(machine, None)?;
+    }
+    let mut from_elsewhere = Vec::new();
+    if named.is_empty() {
+        for held in entries.all()?.held {
+            if held.vault.kind != to {
+                from_elsewhere.push(held);
+            }
+        }
+    } else {
+        for name in named {
+            from_elsewhere.push(entries.get(name)?);
+        }
+    }
+    let plan: Vec<String> = from_elsewhere
+        .iter()
+        .map(|held| {
+            format!(
+                "move entry {} from the {} to the {to}",
+                held.name(),
+                held.vault.kind
+            )
+        })
+        .collect();
+    if context.only_says(&plan) {
+        return Ok(());
+    }
+    let mut moved = Vec::new();
+    for held in &from_elsewhere {
+        move_one(context, held, to)?;
+        moved.push(held.name().to_string());
+    }
+    move_old_names(&entries, &moved, to)?;
+    context.done(
+        &match moved.len() {
+            0 => format!("every entry is in the {to} already"),
+            _ => format!("moved to the {to}: {}", moved.join(", ")),
+        },
+        &Moved {
+            store: to.word(),
+            moved: moved.clone(),
+        },
+    )
+}
+
+fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
+    // Opened anew for each: the settings change with every move.
+    let entries = Entries::open(context.machine)?;
+    let name = held.name();
+    let _user = entries.lock_user(held.item.identity.as_ref(), name)?;
+    let _names = entries.lock_names()?;
+    let target = entries.vault(to)?;
+    let recorded = entries.settings.store(Some(name))?;
+    if recorded != to {
+        let source = entries.vault(recorded)?;
+        let Some(Stored::Item(item)) = source.find(name)? else {
+            return Err(Failure::new(
+                Kind::NotFound,
+                format!("entry {name} is no longer in the {recorded}"),
+            )
+            .hint("awskeep list"));
+        };
+        target.save(&item)?;
+        record(&entries.settings, name, to)?;
+    }
+    // What is left behind in the other stores is a copy, proven equal or older.
+    for kind in StoreKind::ALL.into_iter().filter(|kind| *kind != to) {
+        if entries.stores_in_use()?.contains(&kind) || kind == held.vault.kind {
+            entries.vault(kind)?.delete(name)?;
+        }
+    }
+    state::note(
+        context.machine,
+        &Receipt::new(context.machine.now(), name, "store-move")
+            .key(&held.item.current.id)
+            .result(format!("to {}", to.word())),
+    );
+    Ok(())
+}
+
+fn move_old_names(entries: &Entries<'_>, moved: &[String], to: StoreKind) -> Outcome<()> {
+    for (old, vault, alias) in entries.inventory()?.aliases {
+        if vault.kind != to && moved.iter().any(|name| *name == alias.renamed_to.as_str()) {
+            entries
+                .vault(to)?
+                .save_alias(&old, &alias.renamed_to, alias.until)?;
+            record(&entries.settings, &old, to)?;
+            vault.delete(&old)?;
+        }
+    }
+    Ok(())
+}
+
+fn record(settings: &Settings, name: &EntryName, kind: StoreKind) -> Outcome<()> {
+    settings::edit(&settings.path, |text| {
+        settings::with_setting(text, Some(name), Key::Store, Some(kind.word()))
+    })
+}
+
+fn unlock(
+    context: &Context<'_>,
+    store: Option<StoreKind>,
+    how_long: Length,
+    from: &Passphrase,
+) -> Outcome<()> {
+    let machine = context.machine;
+    let kind = which(context, store)?;
+    if context.only_says(&[format!("unlock the {kind}")]) {
+        return Ok(());
+    }
+    let line = match kind {
+        StoreKind::File => {
+            let file = FileStore::new(machine.file_store_folder()?);
+            let state = file.state().map_err(|fault| fault.failure(kind, None))?;
+            match state {
+                FileState::Missing => {
+                    return Err(
+                        Failure::new(Kind::Store, "no encrypted file has been made yet")
+                            .hint("awskeep store use file"),
+                    );
+                }
+                FileState::WithoutPassphrase => {
+                    "the encrypted file has no passphrase; it is always open".to_owned()
+                }
+                FileState::Locked | FileState::Open { .. } => {
+                    let passphrase = passphrase::existing(machine, Some(from))?;
+                    let until = file.unlock(&passphrase, how_long)?;
+                    format!(
+                        "the encrypted file is open until {until}; close it: awskeep store lock"
+                    )
+                }
+            }
+        }
+        StoreKind::Keychain => {
+            opening::unlock(machine.var("DBUS_SESSION_BUS_ADDRESS"), PROMPT_WAIT)
+                .map_err(|fault| fault.failure(kind, None))?;
+            "the keychain is unlocked".to_owned()
+        }
+    };
+    context.done(
+        &line,
+        &serde_json::json!({"store": kind.word(), "unlocked": true}),
+    )
+}
+
+fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
+    let machine = context.machine;
+    let kind = which(context, store)?;
+    if context.only_says(&[format!("lock the {kind}")]) {
+        return Ok(());
+    }
+    match kind {
+        StoreKind::File => FileStore::new(machine.file_store_folder()?).lock()?,
+        StoreKind::Keychain => opening::lock(machine.var("DBUS_SESSION_BUS_ADDRESS"), PROMPT_WAIT)
+            .map_err(|fault| fault.failure(kind, None))?,
+    }
+    context.done(
+        &format!("the {kind} is locked"),
+        &serde_json::json!({"store": kind.word(), "unlocked": false}),
+    )
+}
+
+fn which(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<StoreKind> {
+    match store {
+        Some(kind) => Ok(kind),
+        None => Entries::open(context.machine)?.settings.store(None),
+    }
+}

@@ -1,0 +1,334 @@
+//! Files as a crash leaves them whole: atomic writes with fsync, private folders,
+//! who else may write, and locks between processes. Edge.
+//!
+//! It does not know what it writes, and never reads a clock for meaning. Links are
+//! followed only where we or root made them. What is written is encrypted already,
+//! or was in that place before, or is what a person asked for by name.
+
+mod access;
+mod lock;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Kind, Outcome};
+
+pub use access::{others_can_write, private_dir};
+pub use lock::{Lock, locks_dir};
+
+/// Temp files are named so, to be told from a user's own.
+const TEMP_PREFIX: &str = ".awskeep-";
+
+/// As many links as the kernel follows in one path.
+const MOST_LINKS: usize = 40;
+
+/// Writes a file as a whole or not at all, with this mode (Unix; the umask does not
+/// count). If `path` is a link, its target is written and the link stays.
+///
+/// # Errors
+/// `Kind::Failed`; the old file is untouched and the temp file gone, unless the
+/// message says that only the folder could not be synced.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
+    let target = follow_links(path)?;
+    replace(path, &target, bytes, &Attributes::new(mode))
+}
+
+/// Like `write_atomic`, with the mode and the owner of the file that is there;
+/// 0600 if none is. Access lists and extended attributes are not kept.
+///
+/// # Errors
+/// Those of `write_atomic`, and `Kind::Failed` if the owner cannot be kept.
+pub fn replace_keeping_mode(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    let target = follow_links(path)?;
+    let attributes = match fs::metadata(&target) {
+        Ok(there) => Attributes::of(&there),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Attributes::new(0o600),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    replace(path, &target, bytes, &attributes)
+}
+
+/// Deletes a file so that a crash does not bring it back; true if it was there.
+///
+/// # Errors
+/// `Kind::Failed` with the path.
+pub fn remove(path: &Path) -> Outcome<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed("delete", path, &error)),
+    }
+    sync_folder(folder_of(path)).map_err(|error| failed("sync the folder of", path, &error))?;
+    Ok(true)
+}
+
+/// The failure of doing something with a path, with the usual causes in plain words.
+pub fn failed(doing: &str, path: &Path, error: &io::Error) -> Failure {
+    let shown = path.display();
+    let because = match error.kind() {
+        io::ErrorKind::StorageFull => ": the disk is full",
+        io::ErrorKind::QuotaExceeded => ": your disk quota is used up",
+        io::ErrorKind::FileTooLarge => ": the file size limit is reached",
+        io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only",
+        io::ErrorKind::PermissionDenied => ": permission denied",
+        _ => "",
+    };
+    let failure =
+        Failure::new(Kind::Failed, format!("cannot {doing} {shown}{because}")).cause(error);
+    let folder = folder_of(path).display();
+    match error.kind() {
+        io::ErrorKind::StorageFull => failure.hint(format!("df -h {folder}")),
+        io::ErrorKind::PermissionDenied => failure.hint(format!("ls -ld {folder} {shown}")),
+        _ => failure,
+    }
+}
+
+/// What the new file gets besides its bytes.
+struct Attributes {
+    mode: u32,
+    /// User and group id.
+    owner: Option<(u32, u32)>,
+}
+
+impl Attributes {
+    fn new(mode: u32) -> Attributes {
+        Attributes { mode, owner: None }
+    }
+
+    #[cfg(unix)]
+    fn of(there: &fs::Metadata) -> Attributes {
+        use std::os::unix::fs::MetadataExt;
+        Attributes {
+            mode: there.mode() & 0o7777,
+            owner: Some((there.uid(), there.gid())),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &fs::Metadata) -> Attributes {
+        Attributes::new(0o600)
+    }
+
+    /// Before the content, so that nobody reads it who may not.
+    #[cfg(unix)]
+    fn put_on(&self, file: &File) -> io::Result<()> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        if let Some((uid, gid)) = self.owner {
+            let made = file.metadata()?;
+            if (made.uid(), made.gid()) != (uid, gid) {
+                fchown(file, Some(uid), Some(gid))?;
+            }
+        }
+        file.set_permissions(fs::Permissions::from_mode(self.mode))
+    }
+
+    #[cfg(not(unix))]
+    fn put_on(&self, _: &File) -> io::Result<()> {
+        let _ = (self.mode, self.owner);
+        Ok(())
+    }
+}
+
+fn replace(path: &Path, target: &Path, bytes: &[u8], attributes: &Attributes) -> Outcome<()> {
+    let folder = folder_of(target);
+    // The builder makes it 0600; dropping it before `persist` deletes it.
+    let temp = tempfile::Builder::new()
+        .prefix(TEMP_PREFIX)
+        .tempfile_in(folder)
+        .map_err(|error| failed("write", path, &error))?;
+    attributes
+        .put_on(temp.as_file())
+        .map_err(|error| failed("keep the mode and owner of", path, &error))?;
+    let written = temp
+        .as_file()
+        .write_all(bytes)
+        .and_then(|()| temp.as_file().sync_all());
+    written.map_err(|error| failed("write", path, &error))?;
+    temp.persist(target)
+        .map_err(|error| failed("write", path, &error.error))?;
+    sync_folder(folder).map_err(|error| {
+        let doing = "sync the folder, a power cut may undo the new content, of";
+        failed(doing, path, &error)
+    })
+}
+
+/// Where a write to `path` goes: through every link that we or root made.
+fn follow_links(path: &Path) -> Outcome<PathBuf> {
+    let mut at = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::symlink_metadata(&at) {
+            Ok(there) if there.is_symlink() => {
+                if access::is_foreign(&there) {
+                    return Err(Failure::new(
+                        Kind::Failed,
+                        format!("{} is a link that another user made", at.display()),
+                    )
+                    .hint(format!("ls -l {}", at.display())));
+                }
+                let to = fs::read_link(&at).map_err(|error| failed("read", &at, &error))?;
+                at = folder_of(&at).join(to);
+            }
+            Ok(_) => return Ok(at),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(at),
+            Err(error) => return Err(failed("read", path, &error)),
+        }
+    }
+    let error = io::Error::other("too many links, or links in a circle");
+    Err(failed("write", path, &error))
+}
+
+/// The folder that a path's last name is in; `.` for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    }
+}
+
+/// Makes a rename or a deletion last. Some file systems cannot sync a folder; they
+/// say so, and there is nothing more to do.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::process::Command;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file_with_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        for (bytes, wanted) in [(&b"one"[..], 0o600), (b"", 0o644), (b"three", 0o600)] {
+            write_atomic(&path, bytes, wanted).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            assert_eq!(mode(&path), wanted);
+        }
+        assert_eq!(names(dir.path()), ["a"]);
+        assert!(remove(&path).unwrap());
+        assert!(!remove(&path).unwrap());
+    }
+
+    #[test]
+    fn mode_and_owner_can_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        replace_keeping_mode(&path, b"new").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12_345), Some(23_456)).unwrap();
+        }
+        let before = fs::metadata(&path).unwrap();
+        replace_keeping_mode(&path, b"newer").unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_eq!(
+            (after.mode(), after.uid(), after.gid()),
+            (before.mode(), before.uid(), before.gid())
+        );
+        assert_ne!(after.ino(), before.ino());
+    }
+
+    #[test]
+    fn links_stay_and_their_targets_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("dotfiles")).unwrap();
+        let target = dir.path().join("dotfiles/config");
+        let (link, second) = (dir.path().join("config"), dir.path().join("second"));
+        symlink("dotfiles/config", &link).unwrap();
+        symlink(&link, &second).unwrap();
+        // The first write makes the target: a dangling link is a link too.
+        for (path, bytes) in [(&link, b"one"), (&second, b"two")] {
+            write_atomic(path, bytes, 0o600).unwrap();
+            assert!(fs::symlink_metadata(path).unwrap().is_symlink());
+            assert_eq!(fs::read(&target).unwrap(), bytes);
+        }
+        symlink("circle", dir.path().join("circle")).unwrap();
+        let failure = write_atomic(&dir.path().join("circle"), b"", 0o600).unwrap_err();
+        assert!(failure.to_string().contains("circle"), "{failure}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let failure = write_atomic(Path::new("/nonexistent/x"), b"", 0o600).unwrap_err();
+        assert_eq!(failure.kind, Kind::Failed);
+        assert!(failure.message.contains("/nonexistent/x"), "{failure}");
+    }
+
+    #[test]
+    fn usual_causes_have_plain_words() {
+        for (errno, words) in [
+            (rustix::io::Errno::NOSPC, "the disk is full"),
+            (rustix::io::Errno::DQUOT, "your disk quota is used up"),
+            (rustix::io::Errno::ROFS, "the file system is read-only"),
+            (rustix::io::Errno::ACCESS, "permission denied"),
+            (rustix::io::Errno::FBIG, "the file size limit is reached"),
+        ] {
+            let failure = failed("write", Path::new("/x/y"), &errno.into());
+            assert_eq!(failure.message, format!("cannot write /x/y: {words}"));
+        }
+    }
+
+    /// A process that may write 1 KiB at most stands for a full disk.
+    #[test]
+    fn a_write_that_fails_half_way_leaves_the_old_file_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write_atomic(&path, b"old", 0o600).unwrap();
+        let output = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "disk::tests::child_with_a_limit", "--ignored"])
+            .env("AWSKEEP_TEST_PATH", &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["a"]);
+    }
+
+    #[test]
+    #[ignore = "run by the test above, under a limit"]
+    fn child_with_a_limit() {
+        let path = PathBuf::from(std::env::var_os("AWSKEEP_TEST_PATH").unwrap());
+        let failure = write_atomic(&path, &[b'n'; 8_192], 0o600).unwrap_err();
+        assert!(failure.message.contains("limit is reached"), "{failure}");
+    }
+}

@@ -1,0 +1,295 @@
+//! Who else may write a file or a folder. Edge: it only looks, but for
+//! `private_dir`, which makes one.
+//!
+//! Windows protects a profile's folders by access lists of its own; nothing is
+//! looked at there. Access lists of macOS are not looked at either.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::failed;
+use crate::failure::{Failure, Kind, Outcome};
+
+/// Makes a folder, and those above it, that only we may enter; one that is there must
+/// be ours and not be writable by others.
+///
+/// # Errors
+/// `Kind::Failed` with the path and how to mend it.
+pub fn private_dir(path: &Path) -> Outcome<()> {
+    make(path).map_err(|error| failed("make the folder", path, &error))?;
+    let there = fs::metadata(path).map_err(|error| failed("read", path, &error))?;
+    if !there.is_dir() {
+        let message = format!("{} is not a folder", path.display());
+        return Err(Failure::new(Kind::Failed, message));
+    }
+    #[cfg(unix)]
+    unix::own_and_closed(path, &there)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn make(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+#[cfg(not(unix))]
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Whether something is neither ours nor root's.
+#[cfg(unix)]
+pub(super) fn is_foreign(there: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    ![0, rustix::process::geteuid().as_raw()].contains(&there.uid())
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_foreign(_: &fs::Metadata) -> bool {
+    false
+}
+
+/// The first part of a path, from the root on and through links, that someone other
+/// than us and root may change; none if only we can decide what the path leads to.
+///
+/// A folder with the sticky bit (`/tmp`) lets others add, not replace: it counts only
+/// if the next part is not there yet, or is the end of the path itself. A group whose
+/// one member is its owner does not count as others.
+///
+/// # Errors
+/// `Kind::Failed` if a part cannot be looked at.
+pub fn others_can_write(path: &Path) -> Outcome<Option<PathBuf>> {
+    #[cfg(unix)]
+    return unix::offending(path);
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(None)
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::collections::VecDeque;
+    use std::ffi::OsString;
+    use std::fs::{self, Metadata};
+    use std::io;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::{Component, Path, PathBuf};
+
+    use super::super::{MOST_LINKS, failed};
+    use super::is_foreign;
+    use crate::failure::{Failure, Kind, Outcome};
+
+    const STICKY: u32 = 0o1000;
+    const GROUP_WRITES: u32 = 0o020;
+    const ALL_WRITE: u32 = 0o002;
+
+    pub fn own_and_closed(path: &Path, there: &Metadata) -> Outcome<()> {
+        let shown = path.display();
+        if there.uid() != rustix::process::geteuid().as_raw() {
+            let message = format!("the folder {shown} belongs to another user");
+            return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {shown}")));
+        }
+        if others_write(there) {
+            let message = format!("others can write into the folder {shown}");
+            return Err(Failure::new(Kind::Failed, message).hint(format!("chmod go-w {shown}")));
+        }
+        Ok(())
+    }
+
+    pub fn offending(path: &Path) -> Outcome<Option<PathBuf>> {
+        let whole = std::path::absolute(path).map_err(|error| failed("read", path, &error))?;
+        let mut ahead: VecDeque<OsString> = VecDeque::new();
+        put_ahead(&mut ahead, &whole);
+        let mut at = PathBuf::from("/");
+        let mut folder = look(&at)?.ok_or_else(|| failed("read", &at, &not_there()))?;
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            if name == ".." {
+                at.pop();
+                folder = look(&at)?.ok_or_else(|| failed("read", &at, &not_there()))?;
+                continue;
+            }
+            let next = at.join(&name);
+            let there = look(&next)?;
+            if !closed_to_others(&folder, there.as_ref()) {
+                return Ok(Some(at));
+            }
+            let Some(there) = there else {
+                return Ok(None);
+            };
+            if there.is_symlink() {
+                links += 1;
+                let to = fs::read_link(&next).map_err(|e| failed("read", &next, &e))?;
+                if is_foreign(&there) || links > MOST_LINKS {
+                    return Ok(Some(next));
+                }
+                if to.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                put_ahead(&mut ahead, &to);
+            } else {
+                at = next;
+            }
+            folder = look(&at)?.ok_or_else(|| failed("read", &at, &not_there()))?;
+        }
+        let open = is_foreign(&folder) || others_write(&folder);
+        Ok(open.then_some(at))
+    }
+
+    fn not_there() -> io::Error {
+        io::ErrorKind::NotFound.into()
+    }
+
+    /// Whether nobody else can decide what stands under a name in this folder.
+    fn closed_to_others(folder: &Metadata, next: Option<&Metadata>) -> bool {
+        if is_foreign(folder) {
+            return false;
+        }
+        let sticky = folder.mode() & STICKY != 0;
+        match next {
+            Some(next) if sticky => !is_foreign(next),
+            Some(_) | None => !others_write(folder),
+        }
+    }
+
+    fn put_ahead(ahead: &mut VecDeque<OsString>, path: &Path) {
+        for part in path.components().rev() {
+            match part {
+                Component::Normal(name) => ahead.push_front(name.to_owned()),
+                Component::ParentDir => ahead.push_front("..".into()),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+            }
+        }
+    }
+
+    fn look(path: &Path) -> Outcome<Option<Metadata>> {
+        match fs::symlink_metadata(path) {
+            Ok(there) => Ok(Some(there)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", path, &error)),
+        }
+    }
+
+    fn others_write(there: &Metadata) -> bool {
+        there.mode() & ALL_WRITE != 0
+            || there.mode() & GROUP_WRITES != 0 && !is_private_group(there.gid())
+    }
+
+    /// Many systems give each user a group of their own and a umask of 002.
+    fn is_private_group(gid: u32) -> bool {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let us = rustix::process::geteuid().as_raw();
+        gid == 0 || only_member(us, gid, &read("/etc/passwd"), &read("/etc/group"))
+    }
+
+    /// Whether these files know the group, and nobody in it but this user. Groups
+    /// that a directory service knows are not found here, and count as others.
+    fn only_member(uid: u32, gid: u32, passwd: &str, group: &str) -> bool {
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        let users: Vec<_> = passwd.lines().map(fields).collect();
+        let number = |user: &[String], n: usize| user.get(n).and_then(|n| n.parse::<u32>().ok());
+        let named = |name: &str| {
+            let user = users.iter().find(|user| user[0] == name);
+            user.and_then(|user| number(user, 2)) == Some(uid)
+        };
+        let Some(found) = group
+            .lines()
+            .map(fields)
+            .find(|group| number(group, 2) == Some(gid))
+        else {
+            return false;
+        };
+        let members = found.get(3).map_or("", String::as_str);
+        members.split(',').filter(|m| !m.is_empty()).all(named)
+            && users
+                .iter()
+                .filter(|user| number(user, 3) == Some(gid))
+                .all(|user| number(user, 2) == Some(uid))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::disk::{others_can_write, private_dir};
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        fn chmod(path: &Path, mode: u32) {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        #[test]
+        fn private_folders_are_made_and_checked() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a/b");
+            private_dir(&path).unwrap();
+            private_dir(&path).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+            chmod(&path, 0o757);
+            let failure = private_dir(&path).unwrap_err();
+            assert_eq!(failure.hints, [format!("chmod go-w {}", path.display())]);
+            let file = dir.path().join("file");
+            fs::write(&file, "").unwrap();
+            assert!(private_dir(&file).is_err());
+        }
+
+        #[test]
+        fn the_part_that_others_can_write_is_found() {
+            let dir = tempfile::tempdir().unwrap();
+            let root = fs::canonicalize(dir.path()).unwrap();
+            let (open, sticky) = (root.join("open"), root.join("sticky"));
+            for (folder, mode) in [(&open, 0o777), (&sticky, 0o1777)] {
+                fs::create_dir(folder).unwrap();
+                fs::create_dir(folder.join("in")).unwrap();
+                fs::write(folder.join("in/file"), "").unwrap();
+                chmod(folder, mode);
+            }
+            fs::write(root.join("file"), "").unwrap();
+            fs::write(root.join("loose"), "").unwrap();
+            chmod(&root.join("loose"), 0o602);
+            symlink(open.join("in/file"), root.join("link")).unwrap();
+            symlink("file", root.join("fine")).unwrap();
+            for (path, wanted) in [
+                ("file", None),
+                ("fine", None),
+                ("new", None),
+                ("loose", Some("loose")),
+                ("open/in/file", Some("open")),
+                ("link", Some("open")),
+                ("sticky/in/file", None),
+                ("sticky/in/../in/file", None),
+                ("sticky/new", Some("sticky")),
+                ("sticky/../file", None),
+                ("sticky/in/../new", Some("sticky")),
+                ("sticky", Some("sticky")),
+            ] {
+                let found = others_can_write(&root.join(path)).unwrap();
+                assert_eq!(found, wanted.map(|name| root.join(name)), "{path}");
+            }
+        }
+
+        #[test]
+        fn a_group_of_ones_own_is_not_others() {
+            let passwd =
+                "root:x:0:0::/:\nann:x:1000:1000::/:\nbob:x:1001:1001::/:\neve:x:1002:50::/:";
+            let group =
+                "ann:x:1000:\nbob:x:1001:ann\nstaff:x:50:ann\nwheel:x:60:ann\nboth:x:70:ann,bob";
+            for (gid, private) in [
+                (1000, true),
+                (1001, false),
+                (50, false),
+                (60, true),
+                (70, false),
+                (99, false),
+            ] {
+                assert_eq!(only_member(1000, gid, passwd, group), private, "{gid}");
+            }
+        }
+    }
+}

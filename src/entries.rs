@@ -1,0 +1,277 @@
+//! The entries on this machine: which store each is in, finding the one that a
+//! person means, and the locks that every writer of an item takes. Edge.
+
+use std::time::Duration;
+
+use crate::cli::Target;
+use crate::disk::{self, Lock};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKeyId, EntryName, ProfileName};
+use crate::machine::Machine;
+use crate::profiles::Profiles;
+use crate::settings::Settings;
+use crate::time::Length;
+use crate::vault::fault::Fault;
+use crate::vault::file::{self, FileState};
+use crate::vault::item::{Identity, Item, Stored};
+use crate::vault::{Deadline, StoreKind, Vault};
+
+/// How long a renamed entry answers to its old name.
+pub const ALIAS_LENGTH: Length = Length::days(30);
+
+/// How long a command waits for another awskeep to finish.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// An entry as found: its item and the store it is in.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub item: Item,
+    pub vault: Vault,
+}
+
+impl Held {
+    pub fn name(&self) -> &EntryName {
+        &self.item.entry
+    }
+}
+
+/// What all stores in use hold, and the stores that could not be read.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub held: Vec<Held>,
+    /// Old names: the name, and what it leads to.
+    pub aliases: Vec<(EntryName, Vault, crate::vault::item::Alias)>,
+    pub troubles: Vec<Failure>,
+}
+
+/// The entries of this machine.
+pub struct Entries<'m> {
+    machine: &'m Machine,
+    pub settings: Settings,
+}
+
+impl<'m> Entries<'m> {
+    /// # Errors
+    /// `Kind::Usage` for mistakes in the settings.
+    pub fn open(machine: &'m Machine) -> Outcome<Entries<'m>> {
+        let settings = Settings::load(machine)?;
+        settings.refuse_mistakes()?;
+        Ok(Entries { machine, settings })
+    }
+
+    pub fn now(&self) -> crate::time::Time {
+        self.machine.now()
+    }
+
+    /// A store, with the settings' deadline for each call.
+    pub fn vault(&self, kind: StoreKind) -> Outcome<Vault> {
+        Vault::open(
+            kind,
+            self.machine,
+            Deadline::PerCall(self.settings.deadline()?),
+        )
+    }
+
+    /// The stores that entries may be in: the chosen ones, and the file if it was made.
+    pub fn stores_in_use(&self) -> Outcome<Vec<StoreKind>> {
+        let mut kinds = vec![self.settings.store(None)?];
+        for entry in self.settings.sections() {
+            kinds.push(self.settings.store(Some(entry))?);
+        }
+        if !matches!(
+            file::FileStore::new(self.machine.file_store_folder()?).state(),
+            Ok(FileState::Missing)
+        ) {
+            kinds.push(StoreKind::File);
+        }
+        kinds.sort();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
+    /// Everything that is stored, as far as it can be read.
+    pub fn inventory(&self) -> Outcome<Inventory> {
+        let mut inventory = Inventory::default();
+        for kind in self.stores_in_use()? {
+            let vault = self.vault(kind)?;
+            let names = match vault.names() {
+                Ok(names) => names,
+                // Nothing was ever put there: that is no trouble.
+                Err(Fault::Absent(_)) if kind == StoreKind::File => continue,
+                Err(fault) => {
+                    inventory.troubles.push(fault.failure(kind, None));
+                    continue;
+                }
+            };
+            for name in names {
+                match vault.find(&name) {
+                    Ok(Some(Stored::Item(item))) => inventory.held.push(Held {
+                        item: *item,
+                        vault: vault.clone(),
+                    }),
+                    Ok(Some(Stored::Alias(alias))) => {
+                        inventory.aliases.push((name, vault.clone(), alias))
+                    }
+                    Ok(None) => {}
+                    Err(failure) => inventory.troubles.push(failure),
+                }
+            }
+        }
+        inventory.held.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(inventory)
+    }
+
+    /// Everything that is stored.
+    ///
+    /// # Errors
+    /// The first trouble, if a store in use cannot be read.
+    pub fn all(&self) -> Outcome<Inventory> {
+        let inventory = self.inventory()?;
+        match inventory.troubles.first() {
+            Some(trouble) => Err(trouble.clone()),
+            None => Ok(inventory),
+        }
+    }
+
+    /// One entry; an old name leads to the renamed entry.
+    ///
+    /// # Errors
+    /// `Kind::NotFound`, or `Kind::Store` if its store cannot be read.
+    pub fn get(&self, name: &EntryName) -> Outcome<Held> {
+        match self.find(name)? {
+            Some(Stored::Item(item)) => self.held(*item),
+            Some(Stored::Alias(alias)) => match self.find(&alias.renamed_to)? {
+                Some(Stored::Item(item)) => self.held(*item),
+                Some(Stored::Alias(_)) | None => Err(self.not_found(name)),
+            },
+            None => Err(self.not_found(name)),
+        }
+    }
+
+    /// What stands under a name in the store that the settings say.
+    pub fn find(&self, name: &EntryName) -> Outcome<Option<Stored>> {
+        let vault = self.vault(self.settings.store(Some(name))?)?;
+        vault.find(name)
+    }
+
+    /// The entry that a person means: the named one, the one that the named
+    /// profile (or `AWS_PROFILE`) uses, or the only one there is.
+    ///
+    /// # Errors
+    /// `Kind::Usage` if the name means two things, or nothing was named and
+    /// there are several; `Kind::NotFound` if there is none.
+    pub fn meant(&self, target: &Target) -> Outcome<Held> {
+        if let Some(entry) = &target.entry {
+            return self.get(entry);
+        }
+        if let Some(profile) = &target.profile {
+            return self.used_by(profile);
+        }
+        if let Some(name) = &target.name {
+            return self.entry_or_profile(name);
+        }
+        if let Some(profile) = self.machine.var("AWS_PROFILE") {
+            let profile: ProfileName = profile.parse()?;
+            return self.used_by(&profile);
+        }
+        let mut held = self.all()?.held;
+        match (held.pop(), held.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) => {
+                Err(Failure::new(Kind::NotFound, "there are no entries yet")
+                    .hint("awskeep add NAME"))
+            }
+            (Some(_), false) => Err(Failure::new(
+                Kind::Usage,
+                "there are several entries: name the one you mean",
+            )
+            .hint("awskeep list")),
+        }
+    }
+
+    /// The entry that holds a key id in any slot.
+    pub fn holding(&self, id: &AccessKeyId) -> Outcome<Option<Held>> {
+        let held = self.all()?.held;
+        Ok(held
+            .into_iter()
+            .find(|held| held.item.slots().any(|(_, slot)| slot.id == *id)))
+    }
+
+    /// The lock that every writer of this IAM user's items holds.
+    ///
+    /// # Errors
+    /// `Kind::Unfinished` if another awskeep does not finish in time.
+    pub fn lock_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Outcome<Lock> {
+        let name = match identity {
+            Some(Identity { arn, .. }) => {
+                format!(
+                    "user-{}-{}-{}.lock",
+                    arn.partition(),
+                    arn.account(),
+                    arn.user_name()
+                )
+            }
+            None => format!("entry-{entry}.lock"),
+        };
+        Lock::wait(&disk::locks_dir()?.join(name), LOCK_WAIT)
+    }
+
+    /// The lock that guards names: held, after the user's, by whoever makes or
+    /// removes an item.
+    pub fn lock_names(&self) -> Outcome<Lock> {
+        Lock::wait(&disk::locks_dir()?.join("names.lock"), LOCK_WAIT)
+    }
+
+    fn held(&self, item: Item) -> Outcome<Held> {
+        let vault = self.vault(self.settings.store(Some(&item.entry))?)?;
+        Ok(Held { item, vault })
+    }
+
+    fn entry_or_profile(&self, name: &str) -> Outcome<Held> {
+        let profiles = Profiles::read(self.machine)?;
+        let by_profile = profiles.entry_of(name);
+        let Ok(entry) = name.parse::<EntryName>() else {
+            return match by_profile {
+                Some(entry) => self.get(&entry),
+                None => Err(Failure::new(
+                    Kind::NotFound,
+                    format!("no profile {name:?} uses awskeep"),
+                )
+                .hint("awskeep list")),
+            };
+        };
+        let is_entry = self.find(&entry)?.is_some();
+        match by_profile {
+            Some(other) if is_entry && self.get(&other)?.name() != self.get(&entry)?.name() => {
+                Err(Failure::new(
+                    Kind::Usage,
+                    format!("{name} is an entry, and a profile that uses entry {other}"),
+                )
+                .hint(format!("say --entry {name} or --profile {name}")))
+            }
+            Some(other) if !is_entry => self.get(&other),
+            Some(_) | None => self.get(&entry),
+        }
+    }
+
+    fn used_by(&self, profile: &ProfileName) -> Outcome<Held> {
+        let profiles = Profiles::read(self.machine)?;
+        match profiles.entry_of(profile.as_str()) {
+            Some(entry) => self.get(&entry),
+            None => Err(Failure::new(
+                Kind::NotFound,
+                format!("profile {profile} does not use awskeep"),
+            )
+            .hint(format!(
+                "awskeep add {profile}, or name an entry: awskeep list"
+            ))),
+        }
+    }
+
+    fn not_found(&self, name: &EntryName) -> Failure {
+        match self.settings.store(Some(name)) {
+            Ok(kind) => Fault::NoEntry.failure(kind, Some(name)),
+            Err(failure) => failure,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Proving a key: regional STS *and* IAM must authenticate it three times each in
+//! a row on fresh connections, as one IAM user. Pure but for the calls it makes
+//! through `Account`.
+//!
+//! One success is not enough: AWS's servers learn of a new key one by one.
+
+use super::{Account, Call, CallFailure, CallFailureClass, Signer};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKey, Principal};
+use crate::time::Time;
+use crate::vault::item::Identity;
+
+/// How many acceptances in a row each service must give.
+pub const IN_A_ROW: u32 = 3;
+
+/// What a proof found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    pub identity: Identity,
+    /// AWS's time at the last call; none if no reply said it.
+    pub aws_time: Option<Time>,
+}
+
+/// Proves a key that has existed for long: no waiting, the first refusal counts.
+///
+/// # Errors
+/// `Kind::Aws` if it is refused or belongs to a root user or a role; `Kind::Failed`
+/// if AWS cannot be reached.
+pub fn prove_existing(account: &impl Account, key: &AccessKey) -> Outcome<Proof> {
+    let mut proof: Option<Proof> = None;
+    for _ in 0..IN_A_ROW {
+        let answer = account
+            .caller(Signer::Key(key))
+            .map_err(|failure| refused(key, "STS", &failure))?;
+        let Principal::User(arn) = answer.value.principal else {
+            return Err(not_a_user(key, &answer.value.arn, &answer.value.principal));
+        };
+        let identity = Identity {
+            arn,
+            user_id: answer.value.user_id,
+        };
+        if proof
+            .as_ref()
+            .is_some_and(|proof| proof.identity != identity)
+        {
+            return Err(Failure::new(
+                Kind::Aws,
+                format!("STS names two different users for {}", key.id),
+            )
+            .hint("check the endpoint: this is not how AWS answers"));
+        }
+        proof = Some(Proof {
+            identity,
+            aws_time: answer.aws_time,
+        });
+    }
+    let Some(mut proof) = proof else {
+        return Err(Failure::new(Kind::Bug, "a proof of no calls"));
+    };
+    for _ in 0..IN_A_ROW {
+        let answer = greet(account, key, &proof.identity)
+            .map_err(|failure| refused(key, "IAM", &failure))?;
+        proof.aws_time = answer.aws_time.or(proof.aws_time);
+    }
+    Ok(proof)
+}
+
+fn greet(account: &impl Account, key: &AccessKey, identity: &Identity) -> Call<super::Greeting> {
+    account.greet_iam(Signer::Key(key), &identity.arn)
+}
+
+fn not_a_user(key: &AccessKey, arn: &str, principal: &Principal) -> Failure {
+    if *principal == Principal::Root {
+        return Failure::new(
+            Kind::Aws,
+            format!("{} is a root user's key ({arn})", key.id),
+        )
+        .hint("make an access key for an IAM user with fewer rights, and delete the root key");
+    }
+    Failure::new(
+        Kind::Aws,
+        format!("{} belongs to {arn}, which is no IAM user", key.id),
+    )
+    .hint("awskeep keeps the long-term keys of IAM users")
+}
+
+/// What a refused call means, in words; shared by every command that calls AWS.
+pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure {
+    let id = &key.id;
+    let said = format!("{}: {}", failure.code, failure.message);
+    let aws = |message: String| Failure::new(Kind::Aws, message).cause(&said);
+    match failure.class {
+        CallFailureClass::KeyNotAccepted => aws(format!("{service} does not accept {id}"))
+            .hint("the key is deleted, inactive, or of another partition: check it, and --region"),
+        CallFailureClass::WrongSecret => {
+            aws(format!("{service} says that the secret of {id} is wrong"))
+                .hint("copy the secret again")
+        }
+        CallFailureClass::ClockSkew => aws(format!(
+            "{service} refused {id}: this machine's clock is wrong"
+        ))
+        .hint("set the clock, then run it again"),
+        CallFailureClass::Denied => aws(format!("{service} denied the call signed by {id}"))
+            .hint("ask whoever manages your IAM user"),
+        CallFailureClass::NoSuchEntity => aws(format!(
+            "{service} knows no such user or key (asked with {id})"
+        ))
+        .hint("awskeep list"),
+        CallFailureClass::LimitExceeded => aws(format!(
+            "{service}: the IAM user of {id} has two keys already"
+        ))
+        .hint("delete the one that is not needed"),
+        CallFailureClass::Busy => {
+            aws(format!("{service} is busy")).hint("run it again in a minute")
+        }
+        CallFailureClass::Refused => aws(format!("{service} refused the call signed by {id}"))
+            .hint("read AWS's own words above"),
+        CallFailureClass::Unreachable | CallFailureClass::Unknown | CallFailureClass::ReplyLost => {
+            Failure::new(
+                Kind::Failed,
+                format!("{service} cannot be reached to check {id}"),
+            )
+            .cause(&said)
+            .hint("check the network and proxies, then run it again")
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The machine as awskeep sees it: environment, folders, clock, program path.
+//! Edge. Built once, in `main`, and passed down; tests build their own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::failure::{Failure, Kind, Outcome};
+use crate::time::Time;
+use crate::ui::Ui;
+
+/// Where the time comes from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    System,
+    /// A clock that tests set, in seconds since 1970.
+    Set(Arc<AtomicI64>),
+}
+
+impl Clock {
+    pub fn now(&self) -> Time {
+        match self {
+            Clock::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                Time(since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)))
+            }
+            Clock::Set(seconds) => Time(seconds.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Waits: really on the system's clock; a set clock just moves on.
+    pub fn wait(&self, how_long: Duration) {
+        match self {
+            Clock::System => std::thread::sleep(how_long),
+            Clock::Set(seconds) => {
+                let whole = how_long.as_secs() + u64::from(how_long.subsec_nanos() > 0);
+                seconds.fetch_add(i64::try_from(whole).unwrap_or(0), Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// Everything that comes from outside.
+#[derive(Debug)]
+pub struct Machine {
+    /// Environment variables that are valid UTF-8.
+    pub vars: BTreeMap<String, String>,
+    pub folders: Folders,
+    /// Where relative paths start.
+    pub here: PathBuf,
+    pub clock: Clock,
+    /// When the process started, for deadlines.
+    pub started: Instant,
+    /// The running program's own path.
+    pub program: PathBuf,
+    pub ui: Ui,
+}
+
+/// The user's folders; none where neither the environment nor the system names one.
+#[derive(Debug, Clone, Default)]
+pub struct Folders {
+    pub home: Option<PathBuf>,
+    pub config: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub data: Option<PathBuf>,
+}
+
+impl Machine {
+    /// The real machine.
+    pub fn of_process(started: Instant) -> Machine {
+        Machine {
+            vars: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+            folders: Folders {
+                home: dirs::home_dir(),
+                config: dirs::config_dir(),
+                state: dirs::state_dir().or_else(dirs::data_local_dir),
+                data: dirs::data_dir(),
+            },
+            here: std::env::current_dir().unwrap_or_default(),
+            clock: Clock::System,
+            started,
+            program: std::env::current_exe().unwrap_or_default(),
+            ui: Ui::of_process(),
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// awskeep's settings file.
+    pub fn settings_file(&self) -> Outcome<PathBuf> {
+        let folder = self.folder(self.folders.config.as_deref(), "config")?;
+        Ok(folder.join("awskeep").join("config"))
+    }
+
+    /// awskeep's non-secret state.
+    pub fn state_folder(&self) -> Outcome<PathBuf> {
+        Ok(self
+            .folder(self.folders.state.as_deref(), "state")?
+            .join("awskeep"))
+    }
+
+    /// The folder of the encrypted file.
+    pub fn file_store_folder(&self) -> Outcome<PathBuf> {
+        Ok(self
+            .folder(self.folders.data.as_deref(), "data")?
+            .join("awskeep"))
+    }
+
+    /// The AWS config file, as every SDK finds it.
+    pub fn aws_config_file(&self) -> Outcome<PathBuf> {
+        self.aws_file("AWS_CONFIG_FILE", "config")
+    }
+
+    /// The AWS credentials file, as every SDK finds it.
+    pub fn aws_credentials_file(&self) -> Outcome<PathBuf> {
+        self.aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    }
+
+    fn aws_file(&self, variable: &str, name: &str) -> Outcome<PathBuf> {
+        let home = || self.folder(self.folders.home.as_deref(), "home");
+        match self.var(variable) {
+            Some(named) => match named.strip_prefix("~/") {
+                Some(below_home) => Ok(home()?.join(below_home)),
+                None => Ok(self.here.join(named)),
+            },
+            None => Ok(home()?.join(".aws").join(name)),
+        }
+    }
+
+    fn folder<'a>(&self, folder: Option<&'a Path>, what: &str) -> Outcome<&'a Path> {
+        folder.ok_or_else(|| {
+            Failure::new(
+                Kind::Failed,
+                format!("the user's {what} folder is not known"),
+            )
+            .hint("set HOME")
+        })
+    }
+}
+
+/// Keeps secrets out of core dumps and away from debuggers of the same user.
+/// Children are not affected.
+pub fn forbid_dumps() {
+    #[cfg(target_os = "linux")]
+    {
+        // A refusal leaves things as they were; there is nothing better to do.
+        let _ =
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    #[cfg(all(unix, not(target_os = "linux")))]
+    {
+        let none = rustix::process::Rlimit {
+            current: Some(0),
+            maximum: rustix::process::getrlimit(rustix::process::Resource::Core).maximum,
+        };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the encrypted file's passphrase comes from, and making the file. Edge.
+
+use std::io::Read;
+
+use zeroize::Zeroizing;
+
+use crate::cli::Passphrase;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::SecretKey;
+use crate::machine::Machine;
+use crate::time::Length;
+use crate::vault::StoreKind;
+use crate::vault::file::{FileState, FileStore};
+
+/// How long the file stays open after it was made.
+pub const OPEN_LENGTH: Length = Length::hours(12);
+
+/// A passphrase for a file that exists: from where the flags say, else asked once.
+pub fn existing(machine: &Machine, from: Option<&Passphrase>) -> Outcome<SecretKey> {
+    match given(machine, from)? {
+        Some(passphrase) => Ok(passphrase),
+        None => machine.ui.ask_secret("passphrase of the encrypted file"),
+    }
+}
+
+/// Makes the encrypted file if there is none, and opens it.
+///
+/// # Errors
+/// `Kind::PersonNeeded` if a passphrase must be chosen and nobody is there.
+pub fn make_file_if_missing(machine: &Machine, from: Option<&Passphrase>) -> Outcome<()> {
+    let store = FileStore::new(machine.file_store_folder()?);
+    let state = store
+        .state()
+        .map_err(|fault| fault.failure(StoreKind::File, None))?;
+    if state != FileState::Missing {
+        return Ok(());
+    }
+    let passphrase = match given(machine, from)? {
+        Some(passphrase) => passphrase,
+        None => {
+            let first = machine
+                .ui
+                .ask_secret("new passphrase for the encrypted file")?;
+            let second = machine.ui.ask_secret("the same again")?;
+            if first != second {
+                return Err(Failure::new(
+                    Kind::PersonNeeded,
+                    "the two passphrases differ; nothing was made",
+                ));
+            }
+            first
+        }
+    };
+    store.create(&passphrase)?;
+    machine.ui.tell(
+        "the encrypted file is made; without its passphrase nobody can open it, not even you",
+    );
+    store.unlock(&passphrase, OPEN_LENGTH)?;
+    Ok(())
+}
+
+/// The passphrase that flags or `AWSKEEP_PASSPHRASE_FILE` give, without its line end.
+fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretKey>> {
+    let mut text = Zeroizing::new(String::with_capacity(4 * 1024));
+    let fd = from.and_then(|from| from.passphrase_fd);
+    let file = from
+        .and_then(|from| from.passphrase_file.clone())
+        .or_else(|| machine.var("AWSKEEP_PASSPHRASE_FILE").map(Into::into));
+    let (place, path) = match (fd, file) {
+        (Some(fd), _) => (
+            format!("--passphrase-fd {fd}"),
+            format!("/dev/fd/{fd}").into(),
+        ),
+        (None, Some(path)) => (path.display().to_string(), machine.here.join(path)),
+        (None, None) => return Ok(None),
+    };
+    std::fs::File::open(path)
+        .and_then(|file| file.take(4 * 1024).read_to_string(&mut text))
+        .map_err(|error| {
+            Failure::new(
+                Kind::Failed,
+                format!("the passphrase cannot be read from {place}"),
+            )
+            .cause(error)
+        })?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the passphrase from {place} is empty"),
+        ));
+    }
+    Ok(Some(SecretKey::new(line.to_owned())))
+}

@@ -1,0 +1,19 @@
+//! The AWS CLI's two files, `~/.aws/config` and `~/.aws/credentials`: read without
+//! loss, edited by lines, checked with the SDK's own parser before they are
+//! replaced. Nothing here decides what should be moved; that is the commands' part.
+
+pub mod command_line;
+pub mod document;
+pub mod edits;
+pub mod files;
+pub mod sdk_reader;
+pub mod trouble;
+pub mod undo;
+
+#[cfg(test)]
+mod property_tests;
+
+pub use command_line::{Helper, PointsAt, parse_helper, points_at};
+pub use document::{Document, FileKind, Header, Property, Section};
+pub use trouble::Trouble;
+pub use undo::{Edited, Hunk};

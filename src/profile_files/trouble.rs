@@ -1,0 +1,468 @@
+//! Why a profile's section must not be edited: places where the SDKs read an AWS
+//! file differently, or not at all, so that an edit could change who a person is.
+//! Pure. Finds and explains; nothing is mended here.
+//!
+//! A trouble never quotes a line: what stands in the wrong place may be a secret.
+
+use super::document::{BLANKS, Document, Header, Role, Section, Stray, is_identifier};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::ProfileName;
+
+/// One reason, with the place and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// 1-based line number.
+    pub line: usize,
+    pub what: String,
+    pub mend: String,
+}
+
+/// The keys that hold an access key; their lines are secrets.
+pub const KEY_LINES: [&str; 3] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+];
+
+/// Keys whose value must mean the same to every SDK before anything is edited.
+const MUST_BE_PLAIN: [&str; 7] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "credential_process",
+    "credential_source",
+    "role_arn",
+    "source_profile",
+];
+
+impl Document {
+    /// Every reason not to edit this profile's section, by line. Empty: go ahead.
+    pub fn troubles(&self, profile: &ProfileName) -> Vec<Trouble> {
+        let mut found = Vec::new();
+        self.whole_file(&mut found);
+        let sections: Vec<&Section> = self.sections_meaning(profile).collect();
+        several_sections(&sections, profile, &mut found);
+        for section in sections {
+            self.odd_header(section, profile, &mut found);
+            repeated_keys(section, &mut found);
+            self.odd_properties(section, &mut found);
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Refuses, naming file, line and mend, if anything is wrong.
+    pub fn refuse_trouble(&self, profile: &ProfileName) -> Outcome<()> {
+        let troubles = self.troubles(profile);
+        let Some(first) = troubles.first() else {
+            return Ok(());
+        };
+        let (name, line, what) = (self.name(), first.line, &first.what);
+        let refusal = Failure::new(
+            Kind::Failed,
+            format!("profile {profile} is left alone: {name}:{line}: {what}"),
+        );
+        Err(troubles.iter().fold(refusal, |failure, trouble| {
+            failure.hint(format!("line {}: {}", trouble.line, trouble.mend))
+        }))
+    }
+
+    /// What makes a parser give up on, or mix up, the whole file.
+    fn whole_file(&self, found: &mut Vec<Trouble>) {
+        if self.text().starts_with('\u{feff}') {
+            add(
+                found,
+                1,
+                "the file starts with a byte order mark, which most SDKs refuse",
+                "save the file as UTF-8 without a byte order mark",
+            );
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            let text = self.line_text(index);
+            if text.contains('\r') {
+                add(
+                    found,
+                    index + 1,
+                    "a carriage return stands alone, which SDKs read differently",
+                    "end lines with LF or CRLF",
+                );
+            }
+            if line.role != Role::Header && text.trim_matches(BLANKS).starts_with('[') {
+                indented_header(text, index + 1, found);
+            }
+            if let Role::Stray(stray) = line.role {
+                let (what, mend) = stray_words(stray, text);
+                add(found, index + 1, what, mend);
+            }
+        }
+        for section in self.sections().iter().filter(|s| s.inner == "DEFAULT") {
+            add(
+                found,
+                section.line,
+                "keys of a [DEFAULT] section reach every profile in the AWS CLI",
+                "rename it to [default], or move its keys where they belong",
+            );
+        }
+    }
+
+    /// Sections that at least one SDK could take for this profile.
+    fn sections_meaning<'a>(
+        &'a self,
+        profile: &'a ProfileName,
+    ) -> impl Iterator<Item = &'a Section> + 'a {
+        let own = |s: &&Section| match &s.header {
+            Header::Default | Header::PrefixedDefault => profile.is_default(),
+            Header::Profile(name) => name == profile.as_str(),
+            Header::SsoSession(_) | Header::Services(_) => false,
+            Header::Other => self.means_if_unquoted(&s.inner, profile),
+        };
+        self.sections().iter().filter(own)
+    }
+
+    /// `[profile "work"]` and `["work"]` are the profile work to some SDKs only.
+    fn means_if_unquoted(&self, inner: &str, profile: &ProfileName) -> bool {
+        let unquoted = inner.replace(['"', '\''], "");
+        let words: Vec<&str> = unquoted.split_whitespace().collect();
+        match (self.kind(), words.as_slice()) {
+            (super::FileKind::Config, ["profile", name]) => *name == profile.as_str(),
+            (super::FileKind::Config, [name]) => profile.is_default() && *name == "default",
+            (super::FileKind::Credentials, [name]) => *name == profile.as_str(),
+            (super::FileKind::Config | super::FileKind::Credentials, _) => false,
+        }
+    }
+
+    fn odd_header(&self, section: &Section, profile: &ProfileName, found: &mut Vec<Trouble>) {
+        let plain = match section.header {
+            Header::PrefixedDefault => "[profile default]".to_owned(),
+            Header::Profile(_) | Header::Default | Header::Other => {
+                plain_header(self.kind(), profile)
+            }
+            Header::SsoSession(_) | Header::Services(_) => return,
+        };
+        let text = self.line_text(section.line - 1);
+        let after = text.strip_prefix(&plain);
+        let comment_is_clear = |rest: &str| {
+            rest.trim_matches(BLANKS).is_empty() || rest.starts_with(BLANKS) && !rest.contains(']')
+        };
+        if !after.is_some_and(comment_is_clear) {
+            add(
+                found,
+                section.line,
+                "SDKs read this header differently (quotes, blanks, or a comment close to it)",
+                format!("write it as {plain}"),
+            );
+        }
+    }
+
+    fn odd_properties(&self, section: &Section, found: &mut Vec<Trouble>) {
+        for property in &section.properties {
+            let line = property.line;
+            if !is_identifier(&property.key) || property.key.contains(':') {
+                add(
+                    found,
+                    line,
+                    "this line has no plain key before its `=`",
+                    "write `key = value`",
+                );
+            }
+            for &index in &property.continuations {
+                self.odd_continuation(index, property.value_at.is_empty(), found);
+            }
+            if MUST_BE_PLAIN.contains(&property.key.as_str()) {
+                self.must_be_plain(property, found);
+            }
+        }
+        for index in section.lines.clone() {
+            let odd = |c: char| c != '\t' && c != ' ' && (c.is_whitespace() || c.is_control());
+            if self.lines[index].role != Role::Comment && self.line_text(index).contains(odd) {
+                add(
+                    found,
+                    index + 1,
+                    "an unusual blank or control character stands here",
+                    "write the line again with plain blanks",
+                );
+            }
+        }
+    }
+
+    fn odd_continuation(&self, index: usize, in_block: bool, found: &mut Vec<Trouble>) {
+        let text = self.line_text(index).trim_matches(BLANKS);
+        if text.starts_with(['#', ';']) {
+            add(
+                found,
+                index + 1,
+                "an indented comment is part of the value above to some SDKs",
+                "start the comment in the first column",
+            );
+            return;
+        }
+        let key = text.split(['=', ':']).next().unwrap_or_default().trim_end();
+        let looks_like_a_key = text.contains('=') && is_identifier(key);
+        let is_key_line = KEY_LINES.contains(&key.to_ascii_lowercase().as_str());
+        if looks_like_a_key && (is_key_line || !in_block) {
+            add(
+                found,
+                index + 1,
+                "an indented key is part of the value above to some SDKs",
+                "start the key in the first column",
+            );
+        }
+    }
+
+    fn must_be_plain(&self, property: &super::Property, found: &mut Vec<Trouble>) {
+        let key = &property.key;
+        if property.written_key != *key {
+            add(
+                found,
+                property.line,
+                format!("JavaScript's SDK does not see {key} unless it is in lower case"),
+                format!("write {key}"),
+            );
+        }
+        if property.comment_behind.is_some() {
+            add(
+                found,
+                property.line,
+                format!("the comment behind {key} is part of the value in the AWS CLI"),
+                "put the comment on a line of its own",
+            );
+        }
+        if property.has_continuations() {
+            add(
+                found,
+                property.line,
+                format!("the value of {key} goes on over several lines"),
+                "write it on one line",
+            );
+        }
+        let quote = |c| property.value.starts_with(c) && property.value.ends_with(c);
+        if quote('"') || quote('\'') {
+            add(
+                found,
+                property.line,
+                format!("the quotes are part of {key} to all SDKs but Go's"),
+                "take the quotes out",
+            );
+        }
+    }
+}
+
+/// The header that every SDK reads for this profile in such a file.
+pub(super) fn plain_header(kind: super::FileKind, profile: &ProfileName) -> String {
+    match kind {
+        super::FileKind::Config if !profile.is_default() => format!("[profile {profile}]"),
+        super::FileKind::Config | super::FileKind::Credentials => format!("[{profile}]"),
+    }
+}
+
+fn add(found: &mut Vec<Trouble>, line: usize, what: impl Into<String>, mend: impl Into<String>) {
+    found.push(Trouble {
+        line,
+        what: what.into(),
+        mend: mend.into(),
+    });
+}
+
+fn several_sections(sections: &[&Section], profile: &ProfileName, found: &mut Vec<Trouble>) {
+    let Some((first, more)) = sections.split_first() else {
+        return;
+    };
+    let prefixed = |s: &Section| s.header == Header::PrefixedDefault;
+    for section in more {
+        let what = if profile.is_default() && prefixed(section) != prefixed(first) {
+            format!(
+                "[default] and [profile default] (line {}) are both there, and SDKs choose differently",
+                first.line
+            )
+        } else {
+            format!(
+                "a second section of {profile} (the first is on line {}); the AWS CLI refuses the file",
+                first.line
+            )
+        };
+        add(
+            found,
+            section.line,
+            what,
+            format!("merge it into the section on line {}", first.line),
+        );
+    }
+}
+
+fn repeated_keys(section: &Section, found: &mut Vec<Trouble>) {
+    for (n, property) in section.properties.iter().enumerate() {
+        let earlier = section.properties[..n]
+            .iter()
+            .find(|p| p.key == property.key);
+        if let Some(earlier) = earlier {
+            add(
+                found,
+                property.line,
+                format!(
+                    "the same key stands on line {} already; the AWS CLI refuses the file",
+                    earlier.line
+                ),
+                "remove one of the two lines",
+            );
+        }
+    }
+}
+
+fn indented_header(text: &str, line: usize, found: &mut Vec<Trouble>) {
+    let closed = text.contains(']');
+    if closed && text.starts_with(BLANKS) {
+        add(
+            found,
+            line,
+            "an indented section header is part of the value above to some SDKs",
+            "start the header in the first column",
+        );
+    }
+}
+
+fn stray_words(stray: Stray, text: &str) -> (&'static str, &'static str) {
+    match stray {
+        Stray::UnclosedHeader => (
+            "this section header has no closing bracket",
+            "end the header with ]",
+        ),
+        Stray::BeforeAnySection => (
+            "this line stands before the first section, and SDKs refuse the file",
+            "move it below a [section] header",
+        ),
+        Stray::IndentedFirst => (
+            "the first key of a section is indented, and some SDKs refuse the file",
+            "start the key in the first column",
+        ),
+        Stray::NoEquals if text.contains(':') => (
+            "this line has a colon where SDKs want an equals sign",
+            "write `key = value`",
+        ),
+        Stray::NoEquals => (
+            "this line has no equals sign, and SDKs refuse the file",
+            "write `key = value`, or put # in front of it",
+        ),
+        Stray::NoKey => (
+            "there is no key before the equals sign, and SDKs refuse the file",
+            "write `key = value`, or put # in front of it",
+        ),
+        Stray::SubPropertyNoEquals => (
+            "this indented line has no equals sign, and some SDKs refuse the file",
+            "write `key = value`, or start the comment in the first column",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FileKind::{self, Config, Credentials};
+    use super::*;
+
+    fn check(kind: FileKind, profile: &str, text: &str, expected: &[(usize, &str)]) {
+        let profile: ProfileName = profile.parse().unwrap();
+        let document = Document::parse(kind, text);
+        let troubles = document.troubles(&profile);
+        let lines: Vec<usize> = troubles.iter().map(|t| t.line).collect();
+        let expected_lines: Vec<usize> = expected.iter().map(|e| e.0).collect();
+        assert_eq!(lines, expected_lines, "{text:?}: {troubles:?}");
+        for (trouble, (_, word)) in troubles.iter().zip(expected) {
+            assert!(trouble.what.contains(word), "{text:?}: {trouble:?}");
+            assert!(!trouble.mend.is_empty());
+        }
+        let shown = format!("{troubles:?} {document:?} {:?}", document.sections());
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert_eq!(
+            document.refuse_trouble(&profile).is_err(),
+            !expected.is_empty()
+        );
+    }
+
+    #[test]
+    fn each_trouble_is_found_on_its_line() {
+        for (text, expected) in [
+            ("[p]\na=1\n[p]\nb=2\n", vec![(3, "second section")]),
+            ("[p]\na=1\nA=s3cret\n", vec![(3, "same key")]),
+            ("[DEFAULT]\na=1\n[p]\nb=2\n", vec![(1, "[DEFAULT]")]),
+            (
+                "\u{feff}[p]\na=1\n",
+                vec![(1, "before the first"), (1, "byte order")],
+            ),
+            ("[ p ]\na=1\n", vec![(1, "header")]),
+            ("[\"p\"]\na=1\n", vec![(1, "header")]),
+            ("[p]# note\na=1\n", vec![(1, "header")]),
+            ("[p] # see [q]\na=1\n", vec![(1, "header")]),
+            ("[p\na=1\n", vec![(1, "closing bracket")]),
+            ("[p]\nkey: s3cret\n", vec![(2, "colon")]),
+            ("[p]\naws_session_token: s3cret==\n", vec![(2, "plain key")]),
+            ("[p]\ns3cret\n", vec![(2, "no equals")]),
+            ("[p]\n= s3cret\n", vec![(2, "no key")]),
+            ("s3cret\n[p]\n", vec![(1, "before the first")]),
+            ("[p]\n  a = 1\n", vec![(2, "first key")]),
+            ("[p]\na = s3cret\n  # note\n", vec![(3, "indented comment")]),
+            (
+                "[p]\na = x\n  aws_secret_access_key = s3cret\n",
+                vec![(3, "indented key")],
+            ),
+            (
+                "[p]\na =\n  aws_secret_access_key = s3cret\n",
+                vec![(3, "indented key")],
+            ),
+            (
+                "[p]\ns3 =\n  # s3cret\n",
+                vec![(3, "indented comment"), (3, "no equals")],
+            ),
+            ("[p]\na = 1\rb = 2\n", vec![(2, "alone"), (2, "control")]),
+            ("[p]\na = x\n  [q]\n", vec![(3, "indented section")]),
+            ("[p]\na = \u{a0}s3cret\n", vec![(2, "unusual blank")]),
+            ("[p]\naws_access_key_id = \"A\"\n", vec![(2, "quotes")]),
+            (
+                "[p]\naws_secret_access_key = s3cret # old\n",
+                vec![(2, "comment behind")],
+            ),
+            (
+                "[p]\naws_secret_access_key = s3\n cret\n",
+                vec![(2, "several lines")],
+            ),
+            ("[p]\nAWS_Access_Key_Id = A\n", vec![(2, "lower case")]),
+        ] {
+            check(Credentials, "p", text, &expected);
+        }
+    }
+
+    #[test]
+    fn the_config_file_has_its_own() {
+        for (profile, text, expected) in [
+            (
+                "default",
+                "[default]\na=1\n[profile default]\nb=1\n",
+                vec![(3, "both")],
+            ),
+            ("p", "[profile \"p\"]\na=1\n", vec![(1, "header")]),
+            ("p", "[profile  p]\na=1\n", vec![(1, "header")]),
+            (
+                "p",
+                "[profile p]\na=1\n[profile 'p']\n",
+                vec![(3, "header"), (3, "second")],
+            ),
+            ("p", "[profile p]\ns3 =\n  a = b\n  c =\n", vec![]),
+            ("default", "[profile default]\na=1\n", vec![]),
+            ("default", "[default] # mine\na=1\n", vec![]),
+        ] {
+            check(Config, profile, text, &expected);
+        }
+    }
+
+    #[test]
+    fn another_profiles_oddities_do_not_matter() {
+        for text in [
+            "[q]\na=1\n[q]\nA=2\n[p]\nb=2\n",
+            "[q]\na=1\na=2\n[p]\nb=2\n",
+            "[ q ]\n[p] \n\n# note\nb = c # note\n\tmore\n",
+            "[profile p]\nA = 1\na = 2\n[p]\n",
+            "",
+        ] {
+            check(Credentials, "p", text, &[]);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The AWS files of this machine: which profiles use awskeep, and pointing them
+//! at an entry or away from it. Edge; the edits themselves are `profile_files`'.
+//!
+//! Every change is one file, checked by the AWS SDK's own parser before it is
+//! renamed into place: it must differ by exactly what was meant.
+
+use std::path::PathBuf;
+
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKey, EntryName, ProfileName};
+use crate::machine::Machine;
+use crate::profile_files::command_line::{self, Helper, Platform, PointsAt};
+use crate::profile_files::document::{Document, FileKind};
+use crate::profile_files::edits;
+use crate::profile_files::files::{self, AwsFile};
+use crate::profile_files::sdk_reader::{self, Change};
+use crate::profile_files::undo::Edited;
+
+/// The property that makes SDKs run us.
+const PROCESS: &str = "credential_process";
+
+/// Both files as read at one moment.
+pub struct Profiles {
+    pub config: AwsFile,
+    pub credentials: AwsFile,
+}
+
+/// A profile to be pointed at an entry.
+#[derive(Debug, Clone)]
+pub struct Pointing {
+    pub profile: ProfileName,
+    pub helper_path: PathBuf,
+    /// Written too, if the profile has none.
+    pub region: Option<String>,
+}
+
+impl Profiles {
+    /// # Errors
+    /// `Kind::Failed` if a file is there but cannot be read, or is not UTF-8.
+    pub fn read(machine: &Machine) -> Outcome<Profiles> {
+        Ok(Profiles {
+            config: AwsFile::read(&machine.aws_config_file()?, FileKind::Config)?,
+            credentials: AwsFile::read(&machine.aws_credentials_file()?, FileKind::Credentials)?,
+        })
+    }
+
+    /// The entry that a profile uses.
+    pub fn entry_of(&self, profile: &str) -> Option<EntryName> {
+        self.points()
+            .into_iter()
+            .find(|point| point.profile.as_str() == profile)
+            .map(|point| point.helper.entry)
+    }
+
+    /// The profiles that use an entry.
+    pub fn using(&self, entry: &EntryName) -> Vec<ProfileName> {
+        self.points()
+            .into_iter()
+            .filter(|point| point.helper.entry == *entry)
+            .map(|point| point.profile)
+            .collect()
+    }
+
+    /// Whether the profile can be pointed at the entry.
+    ///
+    /// # Errors
+    /// `Kind::Failed` naming file, line and mend: a section that SDKs read
+    /// differently, or another source of credentials in the profile.
+    pub fn check_pointing(&self, pointing: &Pointing, entry: &EntryName) -> Outcome<()> {
+        let profile = &pointing.profile;
+        self.refuse_other_sources(profile)?;
+        self.config.refuse_unsafe()?;
+        self.pointed(pointing, entry).map(|_| ())
+    }
+
+    /// Points the profile at the entry.
+    pub fn point(mut self, pointing: &Pointing, entry: &EntryName) -> Outcome<()> {
+        let _lock = files::lock(&disk::locks_dir()?)?;
+        self.check_pointing(pointing, entry)?;
+        let (edited, changes) = self.pointed(pointing, entry)?;
+        replace(&mut self.config, edited, &changes)
+    }
+
+    /// Points a profile that uses awskeep at another entry; the helper's path stays.
+    pub fn repoint(mut self, profile: &ProfileName, entry: &EntryName) -> Outcome<()> {
+        let _lock = files::lock(&disk::locks_dir()?)?;
+        for file in [&mut self.config, &mut self.credentials] {
+            let Some(helper) = own_process(&file.document, profile) else {
+                continue;
+            };
+            let value = command_line::build(&helper.path, entry, Platform::HERE)?;
+            let edited = edits::set_property(&file.document, profile, PROCESS, &value)?;
+            replace(file, edited, &[Change::set(profile, PROCESS)])?;
+        }
+        Ok(())
+    }
+
+    /// Takes our `credential_process` out of a profile, and its section if nothing is left.
+    pub fn unpoint(mut self, profile: &ProfileName) -> Outcome<()> {
+        let _lock = files::lock(&disk::locks_dir()?)?;
+        for file in [&mut self.config, &mut self.credentials] {
+            if own_process(&file.document, profile).is_none() {
+                continue;
+            }
+            let edited = edits::remove_property(&file.document, profile, PROCESS)?
+                .then(|document| edits::drop_empty_section(document, profile))?;
+            let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
+            replace(file, edited, &changes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the pair into the credentials file and takes our own
+    /// `credential_process` out: the keys first, so that the profile always answers.
+    pub fn put_keys(mut self, profile: &ProfileName, key: &AccessKey) -> Outcome<()> {
+        let _lock = files::lock(&disk::locks_dir()?)?;
+        let (config, credentials) = edits::put_keys(
+            &self.config.document,
+            &self.credentials.document,
+            profile,
+            key,
+        )?;
+        let changes = [
+            Change::set(profile, "aws_access_key_id"),
+            Change::set(profile, "aws_secret_access_key"),
+            Change::removed(profile, PROCESS),
+        ];
+        replace(&mut self.credentials, credentials, &changes)?;
+        let config = config.then(|document| edits::drop_empty_section(document, profile))?;
+        let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
+        replace(&mut self.config, config, &changes)
+    }
+
+    fn points(&self) -> Vec<PointsAt> {
+        // Where both files have it, the SDKs take the credentials file's.
+        let mut points = command_line::points_at(&self.credentials.document);
+        for point in command_line::points_at(&self.config.document) {
+            if points.iter().all(|there| there.profile != point.profile) {
+                points.push(point);
+            }
+        }
+        points
+    }
+
+    fn pointed(&self, pointing: &Pointing, entry: &EntryName) -> Outcome<(Edited, Vec<Change>)> {
+        let profile = &pointing.profile;
+        let path = pointing.helper_path.to_str().ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                format!("{} is not UTF-8", pointing.helper_path.display()),
+            )
+            .hint("name another copy with --helper-path")
+        })?;
+        let value = command_line::build(path, entry, Platform::HERE)?;
+        let document = &self.config.document;
+        let mut edited = edits::set_property(document, profile, PROCESS, &value)?;
+        let mut changes = vec![Change::set(profile, PROCESS)];
+        let has_region = document.property(profile.as_str(), "region").is_some();
+        if let (Some(region), false) = (&pointing.region, has_region) {
+            edited =
+                edited.then(|document| edits::set_property(document, profile, "region", region))?;
+            changes.push(Change::set(profile, "region"));
+        }
+        Ok((edited, changes))
+    }
+
+    /// A profile has one source of credentials: what else stands there would win
+    /// in some SDKs and lose in others.
+    fn refuse_other_sources(&self, profile: &ProfileName) -> Outcome<()> {
+        for (file, others) in [
+            (&self.config, &OTHERS[..]),
+            (&self.credentials, &OTHERS[..]),
+        ] {
+            file.document.refuse_trouble(profile)?;
+            for (key, mend) in others {
+                if let Some(property) = file.document.property(profile.as_str(), key) {
+                    return Err(Failure::new(
+                        Kind::Failed,
+                        format!(
+                            "profile {profile} has {key} at {}:{}",
+                            file.path.display(),
+                            property.line
+                        ),
+                    )
+                    .hint(format!(
+                        "{mend}, or choose another profile with --profile, or --no-profile"
+                    )));
+                }
+            }
+            let process = file.document.property(profile.as_str(), PROCESS);
+            if let Some(property) = process
+                && command_line::parse_helper(&property.value).is_none()
+            {
+                return Err(Failure::new(
+                    Kind::Failed,
+                    format!(
+                        "profile {profile} runs another credential_process at {}:{}",
+                        file.path.display(),
+                        property.line
+                    ),
+                )
+                .hint(
+                    "take that line out, or choose another profile with --profile, or --no-profile",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Other sources of credentials in a profile, and what to do about each.
+/// Source: the SDKs' chain orders; every pair of these resolves differently somewhere.
+const OTHERS: [(&str, &str); 9] = [
+    ("aws_access_key_id", "take the key's lines out of that file"),
+    (
+        "aws_secret_access_key",
+        "take the key's lines out of that file",
+    ),
+    ("aws_session_token", "take the key's lines out of that file"),
+    (
+        "role_arn",
+        "name a base profile and make it this profile's source_profile",
+    ),
+    ("credential_source", "take that line out"),
+    ("web_identity_token_file", "take that line out"),
+    ("sso_session", "take the sso lines out"),
+    ("sso_start_url", "take the sso lines out"),
+    ("login_session", "run aws logout for it"),
+];
+
+fn own_process(document: &Document, profile: &ProfileName) -> Option<Helper> {
+    let property = document.property(profile.as_str(), PROCESS)?;
+    command_line::parse_helper(&property.value)
+}
+
+fn replace(file: &mut AwsFile, edited: Edited, changes: &[Change]) -> Outcome<()> {
+    let kind = file.document.kind();
+    sdk_reader::differs_by_exactly(kind, file.document.text(), edited.document.text(), changes)
+        .map_err(|what| {
+            Failure::new(
+                Kind::Failed,
+                format!("{} is left as it is", file.path.display()),
+            )
+            .cause(what)
+            .hint("edit the profile by hand, then run it again")
+        })?;
+    file.replace(edited.document)
+}

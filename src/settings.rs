@@ -1,0 +1,608 @@
+//! The settings file, its `AWSKEEP_…` twins, and what applies to an entry. Edge
+//! (reads one small file).
+//!
+//! The file has the AWS files' own form: `[default]` and `[entry NAME]` sections.
+//! A variable outranks the entry's section, which outranks `[default]`. Commands
+//! refuse a file with mistakes in it; the helper only refuses mistakes in what it
+//! needs (`store`, `deadline`), so that a typo elsewhere stops nobody's work.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ini::{Ini, ParseOption};
+
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::lease::DEFAULT_LEASE;
+use crate::machine::Machine;
+use crate::time::Length;
+use crate::vault::StoreKind;
+
+/// Every setting there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Auto,
+    MaxAge,
+    Lease,
+    EnvLease,
+    Hold,
+    Settle,
+    Store,
+    Deadline,
+    MfaSerial,
+    MfaProcess,
+}
+
+impl Key {
+    pub const ALL: [Key; 10] = [
+        Key::Auto,
+        Key::MaxAge,
+        Key::Lease,
+        Key::EnvLease,
+        Key::Hold,
+        Key::Settle,
+        Key::Store,
+        Key::Deadline,
+        Key::MfaSerial,
+        Key::MfaProcess,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Key::Auto => "auto",
+            Key::MaxAge => "max_age",
+            Key::Lease => "lease",
+            Key::EnvLease => "env_lease",
+            Key::Hold => "hold",
+            Key::Settle => "settle",
+            Key::Store => "store",
+            Key::Deadline => "deadline",
+            Key::MfaSerial => "mfa_serial",
+            Key::MfaProcess => "mfa_process",
+        }
+    }
+
+    /// The environment's twin. A lease is fixed in the item, and a command to run
+    /// is not taken from the environment: those two have none.
+    pub fn variable(self) -> Option<String> {
+        match self {
+            Key::Lease | Key::MfaProcess => None,
+            _ => Some(format!("AWSKEEP_{}", self.name().to_ascii_uppercase())),
+        }
+    }
+
+    /// What applies if nobody says anything.
+    pub fn built_in(self) -> Option<String> {
+        match self {
+            Key::Auto => Some("off".into()),
+            Key::MaxAge => Some("90d".into()),
+            Key::Lease => Some(DEFAULT_LEASE.to_string()),
+            Key::EnvLease => Some("24h".into()),
+            Key::Hold => Some("14d".into()),
+            Key::Settle => Some("15s".into()),
+            Key::Store => Some(StoreKind::Keychain.word().into()),
+            Key::Deadline => Some("2.5s".into()),
+            Key::MfaSerial | Key::MfaProcess => None,
+        }
+    }
+
+    /// Checks a value's form.
+    ///
+    /// # Errors
+    /// `Kind::Usage` with what is expected.
+    pub fn check(self, value: &str) -> Outcome<()> {
+        let expects = |form: &str, ok: bool| {
+            if ok {
+                return Ok(());
+            }
+            Err(Failure::new(
+                Kind::Usage,
+                format!("{} = {value:?} cannot be", self.name()),
+            )
+            .hint(format!("{} takes {form}", self.name())))
+        };
+        match self {
+            Key::Auto => expects("on or off", matches!(value, "on" | "off")),
+            Key::MaxAge => expects(
+                "a length such as 90d, or never",
+                value == "never" || Length::parse(value).is_some_and(|l| l > Length::ZERO),
+            ),
+            Key::Lease => expects(
+                "a length from 20m to 12h",
+                Length::parse(value)
+                    .is_some_and(|l| (Length::minutes(20)..=Length::hours(12)).contains(&l)),
+            ),
+            Key::EnvLease | Key::Hold | Key::Settle => expects(
+                "a length such as 14d, 24h or 15s",
+                Length::parse(value).is_some(),
+            ),
+            Key::Store => value.parse::<StoreKind>().map(|_| ()),
+            Key::Deadline => expects("seconds from 0.1s to 30s", parse_deadline(value).is_some()),
+            Key::MfaSerial => expects("a device's serial or ARN", !value.trim().is_empty()),
+            Key::MfaProcess => expects("a command", !value.trim().is_empty()),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Key {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        Key::ALL
+            .into_iter()
+            .find(|key| key.name() == text)
+            .ok_or_else(|| {
+                let nearest = Key::ALL
+                    .into_iter()
+                    .max_by(|a, b| {
+                        strsim::jaro_winkler(a.name(), text)
+                            .total_cmp(&strsim::jaro_winkler(b.name(), text))
+                    })
+                    .map_or("auto", Key::name);
+                Failure::new(Kind::Usage, format!("there is no setting {text:?}")).hint(format!(
+                    "did you mean {nearest}? all of them: awskeep config"
+                ))
+            })
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Variable(String),
+    Entry,
+    Default,
+    BuiltIn,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Variable(name) => write!(f, "{name}"),
+            Origin::Entry => write!(f, "entry"),
+            Origin::Default => write!(f, "default"),
+            Origin::BuiltIn => write!(f, "built-in"),
+        }
+    }
+}
+
+/// What the file and the environment say.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub path: PathBuf,
+    default: BTreeMap<Key, String>,
+    entries: BTreeMap<EntryName, BTreeMap<Key, String>>,
+    variables: BTreeMap<Key, String>,
+    mistakes: Vec<Failure>,
+}
+
+impl Settings {
+    /// Reads the file, which may be missing.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if the file is there but cannot be read. Mistakes inside are
+    /// kept for `refuse_mistakes`.
+    pub fn load(machine: &Machine) -> Outcome<Settings> {
+        // Without a home there is no settings file; what is built in still works.
+        let path = machine.settings_file().unwrap_or_default();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(Failure::new(
+                    Kind::Failed,
+                    format!("{} cannot be read", path.display()),
+                )
+                .cause(error));
+            }
+        };
+        let mut settings = Settings::parse(path, &text);
+        for key in Key::ALL {
+            let value = key
+                .variable()
+                .and_then(|name| machine.var(&name).map(str::to_owned));
+            if let Some(value) = value {
+                settings.variables.insert(key, value);
+            }
+        }
+        Ok(settings)
+    }
+
+    fn parse(path: PathBuf, text: &str) -> Settings {
+        let mut settings = Settings {
+            path,
+            default: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            mistakes: Vec::new(),
+        };
+        let options = ParseOption {
+            enabled_quote: false,
+            enabled_escape: false,
+            ..ParseOption::default()
+        };
+        // rust-ini would take a byte order mark for part of the first header.
+        match Ini::load_from_str_opt(text.trim_start_matches('\u{feff}'), options) {
+            Ok(file) => settings.take_sections(&file),
+            Err(error) => settings.mistake(Failure::new(
+                Kind::Usage,
+                format!("line {}: {}", error.line + 1, error.msg),
+            )),
+        }
+        settings
+    }
+
+    /// # Errors
+    /// The first mistake in the file or in a variable, naming the place.
+    pub fn refuse_mistakes(&self) -> Outcome<()> {
+        if let Some(first) = self.mistakes.first() {
+            return Err(first.clone());
+        }
+        for (key, value) in &self.variables {
+            key.check(value).map_err(|failure| Failure {
+                message: format!(
+                    "{}: {}",
+                    key.variable().unwrap_or_default(),
+                    failure.message
+                ),
+                ..failure
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The value that applies, and where it came from; none only for a setting
+    /// without a built-in value.
+    pub fn value(&self, key: Key, entry: Option<&EntryName>) -> Option<(String, Origin)> {
+        if let Some(value) = self.variables.get(&key) {
+            return Some((value.clone(), Origin::Variable(key.variable()?)));
+        }
+        let of_entry = entry.and_then(|entry| self.entries.get(entry)?.get(&key));
+        of_entry
+            .map(|value| (value.clone(), Origin::Entry))
+            .or_else(|| Some((self.default.get(&key)?.clone(), Origin::Default)))
+            .or_else(|| Some((key.built_in()?, Origin::BuiltIn)))
+    }
+
+    /// The store that an entry is kept in, or that a new one goes to.
+    pub fn store(&self, entry: Option<&EntryName>) -> Outcome<StoreKind> {
+        self.text(Key::Store, entry)?.parse()
+    }
+
+    /// Whether somebody chose a store, rather than leaving it to us.
+    pub fn store_is_chosen(&self, entry: Option<&EntryName>) -> bool {
+        !matches!(
+            self.value(Key::Store, entry),
+            Some((_, Origin::BuiltIn)) | None
+        )
+    }
+
+    /// The bound on the helper's whole run, and on each call to a store elsewhere.
+    pub fn deadline(&self) -> Outcome<Duration> {
+        let text = self.text(Key::Deadline, None)?;
+        Key::Deadline.check(&text)?;
+        Ok(parse_deadline(&text).unwrap_or(Duration::from_millis(2_500)))
+    }
+
+    /// A length that applies to an entry.
+    ///
+    /// # Errors
+    /// `Kind::Usage` if the value has another form.
+    pub fn length(&self, key: Key, entry: Option<&EntryName>) -> Outcome<Length> {
+        let text = self.text(key, entry)?;
+        key.check(&text)?;
+        Ok(Length::parse(&text).unwrap_or(Length(u64::MAX / 8)))
+    }
+
+    /// The entries that have a section of their own.
+    pub fn sections(&self) -> impl Iterator<Item = &EntryName> {
+        self.entries.keys()
+    }
+
+    fn text(&self, key: Key, entry: Option<&EntryName>) -> Outcome<String> {
+        self.value(key, entry)
+            .map(|(text, _)| text)
+            .ok_or_else(|| Failure::new(Kind::Bug, format!("{key} has no value")))
+    }
+
+    fn take_sections(&mut self, file: &Ini) {
+        for (header, properties) in file.iter() {
+            let entry = match header {
+                None if properties.is_empty() => continue,
+                None => {
+                    self.mistake(
+                        Failure::new(Kind::Usage, "a setting stands before the first section")
+                            .hint("put [default] above it"),
+                    );
+                    continue;
+                }
+                Some("default") => None,
+                Some(header) => match header
+                    .strip_prefix("entry ")
+                    .map(|name| name.trim().parse::<EntryName>())
+                {
+                    Some(Ok(name)) => Some(name),
+                    Some(Err(failure)) => {
+                        self.mistake(failure);
+                        continue;
+                    }
+                    None => {
+                        self.mistake(
+                            Failure::new(
+                                Kind::Usage,
+                                format!("[{header}] is no section awskeep knows"),
+                            )
+                            .hint("sections are [default] and [entry NAME]"),
+                        );
+                        continue;
+                    }
+                },
+            };
+            for (name, value) in properties.iter() {
+                self.take(entry.as_ref(), name, value);
+            }
+        }
+    }
+
+    fn take(&mut self, entry: Option<&EntryName>, name: &str, value: &str) {
+        let checked = name
+            .parse::<Key>()
+            .and_then(|key| key.check(value).map(|()| key));
+        match checked {
+            Ok(key) => {
+                let section = match entry {
+                    Some(entry) => self.entries.entry(entry.clone()).or_default(),
+                    None => &mut self.default,
+                };
+                section.insert(key, value.to_owned());
+            }
+            Err(failure) => {
+                // What the helper needs is kept even if wrong, so that it is refused there too.
+                if let (Ok(key @ (Key::Store | Key::Deadline)), None) = (name.parse::<Key>(), entry)
+                {
+                    self.default.insert(key, value.to_owned());
+                }
+                let place =
+                    entry.map_or("[default]".to_owned(), |entry| format!("[entry {entry}]"));
+                self.mistake(Failure {
+                    message: format!("{place}: {}", failure.message),
+                    ..failure
+                });
+            }
+        }
+    }
+
+    fn mistake(&mut self, failure: Failure) {
+        self.mistakes.push(Failure {
+            message: format!("{}: {}", self.path.display(), failure.message),
+            ..failure
+        });
+    }
+}
+
+/// Changes one setting in the file's text, or takes it out; the rest stays, but
+/// rust-ini keeps no comments: they are carried over line by line.
+pub fn with_setting(
+    text: &str,
+    entry: Option<&EntryName>,
+    key: Key,
+    value: Option<&str>,
+) -> String {
+    let header = entry.map_or("[default]".to_owned(), |entry| format!("[entry {entry}]"));
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let start = lines.iter().position(|line| line.trim() == header);
+    let Some(start) = start else {
+        let Some(value) = value else {
+            return text.to_owned();
+        };
+        if lines.last().is_some_and(|line| !line.trim().is_empty()) {
+            lines.push(String::new());
+        }
+        lines.push(header);
+        lines.push(format!("{key} = {value}"));
+        return joined(&lines);
+    };
+    let end = (start + 1..lines.len())
+        .find(|n| lines[*n].trim_start().starts_with('['))
+        .unwrap_or(lines.len());
+    let is_it = |line: &String| {
+        line.split_once('=')
+            .is_some_and(|(name, _)| name.trim() == key.name())
+    };
+    let there = (start + 1..end).find(|n| is_it(&lines[*n]));
+    match (there, value) {
+        (Some(n), Some(value)) => lines[n] = format!("{key} = {value}"),
+        (Some(n), None) => drop(lines.remove(n)),
+        (None, Some(value)) => {
+            let after = (start..end)
+                .rev()
+                .find(|n| !lines[*n].trim().is_empty())
+                .unwrap_or(start);
+            lines.insert(after + 1, format!("{key} = {value}"));
+        }
+        (None, None) => {}
+    }
+    joined(&lines)
+}
+
+/// Gives an entry's section its new name.
+pub fn with_section_renamed(text: &str, old: &EntryName, new: &EntryName) -> String {
+    let header = format!("[entry {old}]");
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| {
+            if line.trim() == header {
+                format!("[entry {new}]")
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    joined(&lines)
+}
+
+/// Changes the settings file's text; the caller holds the names lock.
+///
+/// # Errors
+/// `Kind::Failed` if somebody else can write it, or if it cannot be written.
+pub fn edit(path: &Path, change: impl FnOnce(&str) -> String) -> Outcome<()> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(
+                Failure::new(Kind::Failed, format!("{} cannot be read", path.display()))
+                    .cause(error),
+            );
+        }
+    };
+    let text = change(&text);
+    if let Some(open) = crate::disk::others_can_write(path)? {
+        return Err(Failure::new(
+            Kind::Failed,
+            format!("{} can be written by others", open.display()),
+        )
+        .hint(format!("chmod go-w {}", open.display())));
+    }
+    if let Some(folder) = path.parent() {
+        crate::disk::private_dir(folder)?;
+    }
+    crate::disk::write_atomic(path, text.as_bytes(), 0o600)
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn parse_deadline(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().strip_suffix('s')?.parse().ok()?;
+    (0.1..=30.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Settings {
+        Settings::parse("/c/awskeep/config".into(), text)
+    }
+
+    fn work() -> EntryName {
+        "work".parse().unwrap()
+    }
+
+    #[test]
+    fn an_entry_outranks_the_default() {
+        let settings = parsed(
+            "# mine\n[default]\nmax_age = 30d\nstore=file\n\n[entry work]\nmax_age = never\n",
+        );
+        settings.refuse_mistakes().unwrap();
+        let value = |key, entry: Option<&EntryName>| settings.value(key, entry).unwrap();
+        assert_eq!(value(Key::MaxAge, None), ("30d".into(), Origin::Default));
+        assert_eq!(
+            value(Key::MaxAge, Some(&work())),
+            ("never".into(), Origin::Entry)
+        );
+        assert_eq!(
+            value(Key::Hold, Some(&work())),
+            ("14d".into(), Origin::BuiltIn)
+        );
+        assert_eq!(settings.store(Some(&work())).unwrap(), StoreKind::File);
+    }
+
+    #[test]
+    fn mistakes_name_the_place_and_the_mend() {
+        for (text, message, hint) in [
+            (
+                "[default]\nmax_agee = 1d\n",
+                "/c/awskeep/config: [default]: there is no setting \"max_agee\"",
+                "did you mean max_age? all of them: awskeep config",
+            ),
+            (
+                "[entry work]\nauto = yes\n",
+                "/c/awskeep/config: [entry work]: auto = \"yes\" cannot be",
+                "auto takes on or off",
+            ),
+            (
+                "[profile work]\n",
+                "/c/awskeep/config: [profile work] is no section awskeep knows",
+                "sections are [default] and [entry NAME]",
+            ),
+            (
+                "auto = on\n",
+                "/c/awskeep/config: a setting stands before the first section",
+                "put [default] above it",
+            ),
+        ] {
+            let failure = parsed(text).refuse_mistakes().unwrap_err();
+            assert_eq!(
+                (failure.message.as_str(), failure.hints[0].as_str()),
+                (message, hint),
+                "{text}"
+            );
+            assert_eq!(failure.kind, Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn the_helper_refuses_only_what_it_needs() {
+        let settings = parsed("[default]\nauto = maybe\ndeadline = 1s\n");
+        assert_eq!(settings.deadline().unwrap(), Duration::from_secs(1));
+        assert_eq!(
+            parsed("[default]\nstore = vault\n")
+                .store(None)
+                .unwrap_err()
+                .kind,
+            Kind::Usage
+        );
+    }
+
+    #[test]
+    fn a_change_touches_one_line() {
+        let text = "# top\n[default]\n# why\nauto = off\n\n[entry work]\nhold = 1d\n";
+        for (entry, key, value, expected) in [
+            (
+                None,
+                Key::Auto,
+                Some("on"),
+                "# top\n[default]\n# why\nauto = on\n\n[entry work]\nhold = 1d\n",
+            ),
+            (
+                None,
+                Key::Hold,
+                Some("2d"),
+                "# top\n[default]\n# why\nauto = off\nhold = 2d\n\n[entry work]\nhold = 1d\n",
+            ),
+            (
+                Some(work()),
+                Key::Hold,
+                None,
+                "# top\n[default]\n# why\nauto = off\n\n[entry work]\n",
+            ),
+            (Some(work()), Key::Auto, None, text),
+            (
+                Some("new".parse().unwrap()),
+                Key::Store,
+                Some("file"),
+                "# top\n[default]\n# why\nauto = off\n\n[entry work]\nhold = 1d\n\n[entry new]\nstore = file\n",
+            ),
+        ] {
+            assert_eq!(with_setting(text, entry.as_ref(), key, value), expected);
+        }
+        assert_eq!(
+            with_setting("", None, Key::Auto, Some("on")),
+            "[default]\nauto = on\n"
+        );
+    }
+}

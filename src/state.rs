@@ -1,0 +1,177 @@
+//! Non-secret state: the receipts of what was done to which key. Edge.
+//!
+//! It may be deleted at any time: that loses receipts, nothing else. A receipt is
+//! one JSON line, synced to disk before the next step; a torn last line (power
+//! cut) is skipped by the reader and kept apart by the writer.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKeyId, EntryName};
+use crate::machine::Machine;
+use crate::time::Time;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub at: Time,
+    pub entry: EntryName,
+    pub step: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<AccessKeyId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    pub result: String,
+}
+
+impl Receipt {
+    pub fn new(at: Time, entry: &EntryName, step: &str) -> Receipt {
+        Receipt {
+            at,
+            entry: entry.clone(),
+            step: step.to_owned(),
+            key_id: None,
+            request_id: None,
+            result: "done".into(),
+        }
+    }
+
+    #[must_use]
+    pub fn key(mut self, id: &AccessKeyId) -> Receipt {
+        self.key_id = Some(id.clone());
+        self
+    }
+
+    #[must_use]
+    pub fn request(mut self, id: Option<&str>) -> Receipt {
+        self.request_id = id.map(str::to_owned);
+        self
+    }
+
+    #[must_use]
+    pub fn result(mut self, result: impl Into<String>) -> Receipt {
+        self.result = result.into();
+        self
+    }
+}
+
+/// The receipts of this user on this machine.
+pub struct Receipts {
+    path: PathBuf,
+}
+
+impl Receipts {
+    pub fn of(machine: &Machine) -> Outcome<Receipts> {
+        Ok(Receipts {
+            path: machine.state_folder()?.join("log").join("receipts.jsonl"),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one receipt and syncs it to disk.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if it cannot be written and synced.
+    pub fn append(&self, receipt: &Receipt) -> Outcome<()> {
+        let failed = |error: std::io::Error| {
+            Failure::new(
+                Kind::Failed,
+                format!("{} cannot be written", self.path.display()),
+            )
+            .cause(error)
+        };
+        if let Some(folder) = self.path.parent() {
+            disk::private_dir(folder)?;
+        }
+        let mut line = serde_json::to_string(receipt).map_err(|error| {
+            Failure::new(Kind::Bug, "a receipt cannot be written as JSON").cause(error)
+        })?;
+        line.push('\n');
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).read(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&self.path).map_err(failed)?;
+        if ends_torn(&mut file).map_err(failed)? {
+            line.insert(0, '\n');
+        }
+        file.write_all(line.as_bytes()).map_err(failed)?;
+        file.sync_all().map_err(failed)
+    }
+
+    /// All receipts, oldest first; lines that cannot be read are skipped.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if the file is there but cannot be read.
+    pub fn read(&self) -> Outcome<Vec<Receipt>> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => Ok(bytes
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| serde_json::from_slice(line).ok())
+                .collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Failure::new(
+                Kind::Failed,
+                format!("{} cannot be read", self.path.display()),
+            )
+            .cause(error)),
+        }
+    }
+}
+
+/// Notes what was done; a state folder that cannot be written is worth a warning,
+/// not the loss of what was just done.
+pub fn note(machine: &Machine, receipt: &Receipt) {
+    let noted = Receipts::of(machine).and_then(|receipts| receipts.append(receipt));
+    if let Err(failure) = noted {
+        machine.ui.warn(&format!(
+            "this is done, but leaves no receipt: {}",
+            failure.message
+        ));
+    }
+}
+
+fn ends_torn(file: &mut std::fs::File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_survive_a_torn_last_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let receipts = Receipts {
+            path: folder.path().join("log").join("receipts.jsonl"),
+        };
+        assert_eq!(receipts.read().unwrap(), []);
+        let first = Receipt::new(Time(1), &"work".parse().unwrap(), "add")
+            .key(&"AKIAIOSFODNN7EXAMPLE".parse().unwrap());
+        let second = Receipt::new(Time(2), &"work".parse().unwrap(), "remove").result("failed: no");
+        receipts.append(&first).unwrap();
+        let torn = b"{\"at\":\"2026-11-23T";
+        OpenOptions::new()
+            .append(true)
+            .open(&receipts.path)
+            .unwrap()
+            .write_all(torn)
+            .unwrap();
+        receipts.append(&second).unwrap();
+        assert_eq!(receipts.read().unwrap(), [first, second]);
+    }
+}

@@ -1,0 +1,306 @@
+//! The only writer to stdout, stderr and the terminal. Edge.
+//!
+//! Rules: data goes to stdout, everything else to stderr. Messages are lower case
+//! without a final stop and name the entry or path. A question defaults to No; a
+//! destructive one says first what is lost. Without a person every question is a
+//! failure of kind `PersonNeeded` that says what would have been asked. A secret
+//! goes to stdout only through `secret_data`, and to a terminal only by force.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::SecretKey;
+
+/// Where output goes.
+#[derive(Debug, Clone)]
+enum Sink {
+    Process,
+    Buffer(Arc<Mutex<Vec<u8>>>),
+}
+
+/// Who answers questions.
+#[derive(Debug, Clone)]
+pub enum Person {
+    /// Somebody at the terminal.
+    AtTerminal,
+    /// Nobody: there is no terminal, or `--no-input` was given (the reason).
+    Absent(&'static str),
+    /// A test's answers, in order.
+    Scripted(Arc<Mutex<VecDeque<String>>>),
+}
+
+/// Whether `--yes` answers the questions that a person may wave through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    Ask,
+    Yes,
+}
+
+/// Whether a secret may go to a terminal (`--force`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToTerminal {
+    Refuse,
+    Force,
+}
+
+/// Output and questions.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    out: Sink,
+    err: Sink,
+    pub person: Person,
+    pub confirmation: Confirmation,
+}
+
+/// What a test captured.
+#[derive(Debug, Clone, Default)]
+pub struct Captured {
+    pub out: Arc<Mutex<Vec<u8>>>,
+    pub err: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Captured {
+    pub fn out_text(&self) -> String {
+        text(&self.out)
+    }
+    pub fn err_text(&self) -> String {
+        text(&self.err)
+    }
+}
+
+fn text(buffer: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&buffer.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
+
+impl Ui {
+    /// The process's own streams. Whether a person is there is found out at the first question.
+    pub fn of_process() -> Ui {
+        Ui {
+            out: Sink::Process,
+            err: Sink::Process,
+            person: Person::AtTerminal,
+            confirmation: Confirmation::Ask,
+        }
+    }
+
+    /// Buffers, and the answers that will be given.
+    pub fn scripted(answers: &[&str]) -> (Ui, Captured) {
+        let captured = Captured::default();
+        let ui = Ui {
+            out: Sink::Buffer(captured.out.clone()),
+            err: Sink::Buffer(captured.err.clone()),
+            person: Person::Scripted(Arc::new(Mutex::new(
+                answers.iter().map(ToString::to_string).collect(),
+            ))),
+            confirmation: Confirmation::Ask,
+        };
+        (ui, captured)
+    }
+
+    /// Data for programs and people: text as it is, to stdout.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if stdout cannot be written.
+    pub fn data(&self, text: &str) -> Outcome<()> {
+        self.write_out(text.as_bytes())
+    }
+
+    /// One JSON value and a newline, to stdout.
+    pub fn json(&self, value: &impl serde::Serialize) -> Outcome<()> {
+        let mut text = serde_json::to_string_pretty(value).map_err(|error| {
+            Failure::new(Kind::Bug, "the result cannot be written as JSON").cause(error)
+        })?;
+        text.push('\n');
+        self.data(&text)
+    }
+
+    /// Bytes that hold a secret, to stdout in one write.
+    ///
+    /// # Errors
+    /// `Kind::PersonNeeded` if stdout is a terminal and it is not forced.
+    pub fn secret_data(&self, bytes: &[u8], to_terminal: ToTerminal) -> Outcome<()> {
+        let is_terminal = matches!(self.out, Sink::Process) && io::stdout().is_terminal();
+        if is_terminal && to_terminal == ToTerminal::Refuse {
+            return Err(Failure::new(
+                Kind::PersonNeeded,
+                "this would print a secret to the terminal",
+            )
+            .hint("add --force if that is what you want, or pipe it to where it belongs"));
+        }
+        self.write_out(bytes)
+    }
+
+    /// One line about what happened or will happen, to stderr.
+    pub fn tell(&self, line: &str) {
+        self.write_err(&format!("{line}\n"));
+    }
+
+    pub fn warn(&self, line: &str) {
+        self.write_err(&format!("warning: {line}\n"));
+    }
+
+    /// A failure, its cause and hints, to stderr.
+    pub fn report(&self, failure: &Failure) {
+        self.write_err(&format!("awskeep: {failure}\n"));
+    }
+
+    /// Whether somebody can be asked.
+    pub fn attended(&self) -> bool {
+        self.absence().is_none()
+    }
+
+    /// A yes-or-no question, default No; `--yes` answers it.
+    ///
+    /// # Errors
+    /// `Kind::PersonNeeded` if declined or nobody can be asked.
+    pub fn confirm(&self, question: &str) -> Outcome<()> {
+        if self.confirmation == Confirmation::Yes {
+            return Ok(());
+        }
+        if let Some(reason) = self.absence() {
+            return Err(Failure::new(
+                Kind::PersonNeeded,
+                format!("would ask: {question}; {reason}"),
+            )
+            .hint("add --yes to answer yes, or run it at a terminal"));
+        }
+        let answer = self.read_line(&format!("{question} [y/N] "))?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new(
+                Kind::PersonNeeded,
+                "declined; nothing was changed",
+            )),
+        }
+    }
+
+    /// A line of text from a person.
+    pub fn ask(&self, what: &str) -> Outcome<String> {
+        self.need_person(what)?;
+        self.read_line(&format!("{what}: "))
+    }
+
+    /// A secret from a person, not echoed.
+    pub fn ask_secret(&self, what: &str) -> Outcome<SecretKey> {
+        self.need_person(what)?;
+        match &self.person {
+            Person::AtTerminal => rpassword::prompt_password(format!("{what}: "))
+                .map(SecretKey::new)
+                .map_err(|error| {
+                    Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
+                }),
+            Person::Scripted(_) => self.read_line(&format!("{what}: ")).map(SecretKey::new),
+            Person::Absent(_) => Err(Failure::new(Kind::Bug, "asked although nobody is there")),
+        }
+    }
+
+    fn need_person(&self, what: &str) -> Outcome<()> {
+        match self.absence() {
+            None => Ok(()),
+            Some(reason) => Err(Failure::new(
+                Kind::PersonNeeded,
+                format!("would ask for: {what}; {reason}"),
+            )
+            .hint("run it at a terminal, or see --help for other ways to give it")),
+        }
+    }
+
+    fn absence(&self) -> Option<&'static str> {
+        match &self.person {
+            Person::Absent(reason) => Some(reason),
+            Person::Scripted(_) => None,
+            Person::AtTerminal => open_terminal().is_err().then_some("there is no terminal"),
+        }
+    }
+
+    fn read_line(&self, prompt: &str) -> Outcome<String> {
+        match &self.person {
+            Person::Scripted(answers) => {
+                self.write_err(&format!("{prompt}\n"));
+                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                answers.pop_front().ok_or_else(|| {
+                    Failure::new(Kind::PersonNeeded, format!("nobody answered: {prompt}"))
+                })
+            }
+            Person::AtTerminal => read_line_at_terminal(prompt).map_err(|error| {
+                Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
+            }),
+            Person::Absent(_) => Err(Failure::new(Kind::Bug, "asked although nobody is there")),
+        }
+    }
+
+    fn write_out(&self, bytes: &[u8]) -> Outcome<()> {
+        match &self.out {
+            Sink::Process => {
+                // Not through std's buffered stdout: its buffer would keep a copy of a secret.
+                let written = raw_stdout(|stdout| stdout.write_all(bytes));
+                written.map_err(|error| {
+                    Failure::new(Kind::Failed, "stdout cannot be written").cause(error)
+                })
+            }
+            Sink::Buffer(buffer) => {
+                buffer
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn write_err(&self, text: &str) {
+        match &self.err {
+            // A closed stderr must not turn success into failure.
+            Sink::Process => drop(io::stderr().write_all(text.as_bytes())),
+            Sink::Buffer(buffer) => buffer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn raw_stdout(write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
+    use std::os::fd::AsFd;
+    let mut stdout = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    write(&mut stdout)
+}
+
+#[cfg(windows)]
+fn raw_stdout(write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
+    use std::os::windows::io::AsHandle;
+    let mut stdout = std::fs::File::from(io::stdout().as_handle().try_clone_to_owned()?);
+    write(&mut stdout)
+}
+
+/// The controlling terminal: works while stdin and stderr are pipes, as under an SDK.
+#[cfg(unix)]
+fn open_terminal() -> io::Result<(std::fs::File, std::fs::File)> {
+    let terminal = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")?;
+    Ok((terminal.try_clone()?, terminal))
+}
+
+#[cfg(windows)]
+fn open_terminal() -> io::Result<(std::fs::File, std::fs::File)> {
+    let open = |name| {
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name)
+    };
+    Ok((open("CONIN$")?, open("CONOUT$")?))
+}
+
+fn read_line_at_terminal(prompt: &str) -> io::Result<String> {
+    let (input, mut output) = open_terminal()?;
+    output.write_all(prompt.as_bytes())?;
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(input), &mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

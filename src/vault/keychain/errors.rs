@@ -1,0 +1,235 @@
+//! What the bus, its sockets, zbus and the secret-service crate say when they
+//! fail, as a `Fault`. Pure.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use secret_service::Error as ServiceError;
+
+use super::unmarshal::Malformed;
+use crate::vault::fault::Fault;
+
+/// Longer texts of strangers are cut, in characters.
+const MAX_WORDS: usize = 200;
+
+/// The fault that a D-Bus error reply stands for.
+pub fn of_reply(name: &str, text: &str) -> Fault {
+    let said = words(name, text);
+    let (family, last) = name.rsplit_once('.').unwrap_or(("", name));
+    if family == "org.freedesktop.DBus.Error.Spawn" {
+        return Fault::Absent(format!(
+            "the keychain's service could not be started: {said}"
+        ));
+    }
+    match last {
+        "ServiceUnknown" | "NameHasNoOwner" | "NoServer" => Fault::Absent(format!(
+            "no keychain service runs on the session bus: {said}"
+        )),
+        "AccessDenied" | "AuthFailed" | "InteractiveAuthorizationRequired" | "Denied" => {
+            Fault::Denied(said)
+        }
+        "IsLocked" => Fault::Locked(said),
+        // Sessions and paths of a provider that was replaced in the middle of a call.
+        "NoReply" | "Disconnected" | "NoSession" | "NoSuchObject" | "UnknownObject" => {
+            Fault::Died(said)
+        }
+        "Timeout" | "TimedOut" => Fault::Other(format!("the keychain's service is slow: {said}")),
+        _ => Fault::Other(said),
+    }
+}
+
+/// Whether an error reply means that the object asked for does not exist.
+pub fn is_no_object(name: &str) -> bool {
+    matches!(
+        name.rsplit('.').next(),
+        Some("NoSuchObject" | "UnknownObject" | "UnknownMethod" | "UnknownInterface")
+    )
+}
+
+/// The fault behind a failed connect to a socket.
+pub fn of_connect(error: &io::Error, socket: &str, timeout: Duration) -> Fault {
+    let said = format!("the session bus at {socket} cannot be reached: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Fault::Denied(said),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => frozen(timeout),
+        _ => Fault::Absent(said),
+    }
+}
+
+/// The fault behind a failed read or write on a connection that once worked.
+pub fn of_io(error: &io::Error, timeout: Duration) -> Fault {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => frozen(timeout),
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected => {
+            Fault::Died(format!("the session bus closed the connection: {error}"))
+        }
+        _ => Fault::Other(format!("the session bus cannot be used: {error}")),
+    }
+}
+
+/// The fault behind bytes that make no sense.
+pub fn of_malformed(what: Malformed) -> Fault {
+    Fault::Other(format!("the session bus sent {}", what.0))
+}
+
+/// No answer within this time.
+pub fn frozen(timeout: Duration) -> Fault {
+    Fault::Frozen(timeout.as_secs_f64().to_string())
+}
+
+/// No collection has the alias `default`, so there is no place for items.
+pub fn no_default_collection() -> Fault {
+    Fault::Absent("the keychain's service has no default collection".into())
+}
+
+/// The default collection is locked.
+pub fn locked() -> Fault {
+    Fault::Locked("the default collection is locked".into())
+}
+
+/// The fault behind an error of the secret-service crate or of zbus beneath it.
+pub fn of_service(error: &ServiceError, timeout: Duration) -> Fault {
+    match error {
+        ServiceError::Locked => locked(),
+        ServiceError::NoResult => no_default_collection(),
+        ServiceError::Prompt => Fault::Denied("the keychain's prompt was closed".into()),
+        ServiceError::PromptDisconnected => {
+            Fault::Died("the keychain's service went away during its prompt".into())
+        }
+        ServiceError::Unavailable => {
+            Fault::Absent("no keychain service runs on the session bus".into())
+        }
+        ServiceError::Zbus(error) => of_zbus(error, timeout),
+        ServiceError::ZbusFdo(error) => of_zbus(&zbus::Error::from(error.clone()), timeout),
+        _ => Fault::Other(chain(error)),
+    }
+}
+
+/// The fault behind an error of zbus.
+pub fn of_zbus(error: &zbus::Error, timeout: Duration) -> Fault {
+    match error {
+        zbus::Error::MethodError(name, text, _) => {
+            of_reply(name.as_str(), text.as_deref().unwrap_or(""))
+        }
+        zbus::Error::FDO(error) => of_fdo(error, timeout),
+        zbus::Error::InputOutput(error) => of_io(error, timeout),
+        zbus::Error::Connection(error, address) => of_connect(error, &address.to_string(), timeout),
+        zbus::Error::Handshake(text) => Fault::Denied(words("the bus refused us", text)),
+        zbus::Error::Address(text) => Fault::Absent(words("no usable bus address", text)),
+        _ => Fault::Other(chain(error)),
+    }
+}
+
+/// zbus turns the bus's own error replies into variants that lose their full name.
+fn of_fdo(error: &zbus::fdo::Error, timeout: Duration) -> Fault {
+    match error {
+        zbus::fdo::Error::ZBus(error) => of_zbus(error, timeout),
+        other => {
+            use zbus::DBusError;
+            of_reply(
+                other.name().as_str(),
+                DBusError::description(other).unwrap_or_default(),
+            )
+        }
+    }
+}
+
+/// Texts of a provider, made fit for one line of ours.
+fn words(name: &str, text: &str) -> String {
+    let mut out: String = [name, text]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ");
+    out = out
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_WORDS)
+        .collect();
+    out.trim().to_owned()
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    // Few errors are nested deeper, and a loop needs a bound.
+    for _ in 0..4 {
+        let Some(next) = source else { break };
+        text = format!("{text}: {next}");
+        source = next.source();
+    }
+    words(&text, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, expected: &str) {
+        let fault = of_reply(name, "text");
+        let kind = format!("{fault:?}");
+        assert_eq!(kind.split('(').next(), Some(expected), "{name}");
+    }
+
+    #[test]
+    fn error_names() {
+        check("org.freedesktop.DBus.Error.ServiceUnknown", "Absent");
+        check("org.freedesktop.DBus.Error.NameHasNoOwner", "Absent");
+        check("org.freedesktop.DBus.Error.Spawn.ChildExited", "Absent");
+        check("org.freedesktop.DBus.Error.Spawn.ServiceNotFound", "Absent");
+        check("org.freedesktop.DBus.Error.AccessDenied", "Denied");
+        check("org.gnome.keyring.Error.Denied", "Denied");
+        check("org.freedesktop.Secret.Error.IsLocked", "Locked");
+        check("org.freedesktop.Secret.Error.NoSession", "Died");
+        check("org.freedesktop.Secret.Error.NoSuchObject", "Died");
+        check("org.freedesktop.DBus.Error.NoReply", "Died");
+        check("org.freedesktop.DBus.Error.Disconnected", "Died");
+        check("org.freedesktop.DBus.Error.LimitsExceeded", "Other");
+        check("nonsense", "Other");
+        check("", "Other");
+    }
+
+    #[test]
+    fn errors_of_the_crates() {
+        let wait = Duration::from_millis(2500);
+        let timed_out = io::Error::from(io::ErrorKind::TimedOut);
+        for (error, expected) in [
+            (ServiceError::Locked, "Locked"),
+            (ServiceError::NoResult, "Absent"),
+            (ServiceError::Prompt, "Denied"),
+            (ServiceError::PromptDisconnected, "Died"),
+            (ServiceError::Unavailable, "Absent"),
+            (ServiceError::Crypto("x"), "Other"),
+            (
+                ServiceError::ZbusFdo(zbus::fdo::Error::ServiceUnknown("x".into())),
+                "Absent",
+            ),
+            (
+                ServiceError::Zbus(zbus::fdo::Error::NoReply("x".into()).into()),
+                "Died",
+            ),
+            (
+                ServiceError::Zbus(zbus::Error::InputOutput(timed_out.into())),
+                "Frozen",
+            ),
+        ] {
+            let fault = format!("{:?}", of_service(&error, wait));
+            assert_eq!(fault.split('(').next(), Some(expected), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn words_of_strangers_are_cut_and_kept_on_one_line() {
+        let fault = of_reply("a.B", &format!("x\n\u{1b}[2J{}", "y".repeat(1000)));
+        let Fault::Other(text) = fault else {
+            panic!("{fault:?}")
+        };
+        assert_eq!(text.chars().count(), MAX_WORDS);
+        assert!(!text.contains(char::is_control));
+    }
+}

@@ -1,0 +1,49 @@
+//! The operating system's keychain as a keyring-core store: Secret Service on
+//! Linux, the login keychain on macOS, Credential Manager on Windows. Edge.
+//!
+//! It picks by platform and nothing else: no fallback, no environment.
+
+#[cfg(target_os = "linux")]
+mod address;
+#[cfg(target_os = "linux")]
+mod errors;
+#[cfg(target_os = "linux")]
+mod marshal;
+#[cfg(target_os = "linux")]
+mod secret_service;
+#[cfg(target_os = "linux")]
+mod unmarshal;
+#[cfg(target_os = "linux")]
+mod wire;
+
+#[cfg(target_os = "linux")]
+pub use self::address::BusAddress;
+#[cfg(target_os = "linux")]
+pub use self::secret_service::SecretServiceStore;
+
+pub mod opening;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyring_core::CredentialStore;
+
+use super::fault::Fault;
+
+/// The keychain of this platform. `bus_address` is what `DBUS_SESSION_BUS_ADDRESS`
+/// holds; it and `timeout` (for one read, and for one call of a write) are Linux's only.
+/// Opening does not talk to it.
+///
+/// # Errors
+/// `Fault::Absent` if there is none.
+#[cfg(target_os = "linux")]
+pub fn open(bus_address: Option<&str>, timeout: Duration) -> Result<Arc<CredentialStore>, Fault> {
+    let uid = rustix::process::geteuid().as_raw();
+    let address = BusAddress::find(bus_address, uid)?;
+    Ok(Arc::new(SecretServiceStore::new(address, timeout)))
+}
+
+/// Keeps the system from showing a dialog of its own for as long as this process
+/// lives: a helper that waits for a click freezes whatever called it.
+#[cfg(not(target_os = "macos"))]
+pub fn forbid_prompts() {}

@@ -1,0 +1,414 @@
+//! Reads one secret from the Secret Service as fast as the bus allows: this is
+//! the hot path, so it speaks D-Bus itself. Edge.
+//!
+//! Two writes: who we are, a plain session and the search in one, then the
+//! secret. It never writes an item, never unlocks and never prompts; a locked
+//! item is a fault. The session is plain since whoever could listen on this bus
+//! could ask for the secret just as well. Buffers that a secret passes through
+//! are wiped, and never grow in place.
+//! Source: Secret Service API, <https://specifications.freedesktop.org/secret-service/>.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::address::BusAddress;
+use super::errors;
+use super::marshal::{Call, Writer};
+use super::unmarshal::{Malformed, Message, MessageKind, PREFIX, message_length};
+use crate::vault::fault::Fault;
+
+const BUS: &str = "org.freedesktop.DBus";
+const PROVIDER: &str = "org.freedesktop.secrets";
+const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+const DEFAULT_PATH: &str = "/org/freedesktop/secrets/aliases/default";
+const SERVICE: &str = "org.freedesktop.Secret.Service";
+const COLLECTION: &str = "org.freedesktop.Secret.Collection";
+const ITEM: &str = "org.freedesktop.Secret.Item";
+
+/// Holds all that a healthy provider sends for one item, in bytes.
+const BUFFER: usize = 8 * 1024;
+/// The longest line of the handshake that is read, in bytes.
+const MAX_LINE: usize = 512;
+/// Messages that are not ours, between two that are: signals of the bus.
+const MAX_STRAY: usize = 64;
+
+const HELLO: u32 = 1;
+const OPEN_SESSION: u32 = 2;
+const SEARCH: u32 = 3;
+const GET_SECRET: u32 = 4;
+const GET_LOCKED: u32 = 5;
+
+/// The secret of the one item with these attributes. If the provider goes away
+/// in the middle, it is asked once more on a new connection; `timeout` is for all.
+///
+/// # Errors
+/// `NoEntry` only if the default collection is open and no collection has the item;
+/// otherwise `Absent`, `Locked`, `Denied`, `Died`, `Frozen`, `Corrupt` (two items) or `Other`.
+pub fn read(
+    address: &BusAddress,
+    attributes: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    twice(address, timeout, |bus| read_once(bus, attributes))
+}
+
+/// Whether a secret could be stored and read here: bus, provider, an open default collection.
+///
+/// # Errors
+/// As `read`, without `NoEntry` and `Corrupt`.
+pub fn probe(address: &BusAddress, timeout: Duration) -> Result<(), Fault> {
+    twice(address, timeout, |bus| {
+        let mut first = hello(bus.uid);
+        first.extend(open_session());
+        first.extend(get_locked());
+        bus.send(&first)?;
+        bus.reply(HELLO)?.check()?;
+        bus.reply(OPEN_SESSION)?.check()?;
+        bus.default_is_open()
+    })
+}
+
+fn twice<T>(
+    address: &BusAddress,
+    timeout: Duration,
+    ask: impl Fn(&mut Bus) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let end = Instant::now() + timeout;
+    let once = || ask(&mut Bus::connect(address, timeout, end)?);
+    match once() {
+        Err(Fault::Died(_)) => once(),
+        other => other,
+    }
+}
+
+fn read_once(bus: &mut Bus, attributes: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut first = hello(bus.uid);
+    first.extend(open_session());
+    first.extend(search(attributes));
+    bus.send(&first)?;
+    bus.reply(HELLO)?.check()?;
+    let session = bus.reply(OPEN_SESSION)?.session()?;
+    let found = bus.reply(SEARCH)?.found()?;
+    match (found.open.as_slice(), found.locked.as_slice()) {
+        ([item], []) => {
+            bus.send(&get_secret(item, &session))?;
+            bus.reply(GET_SECRET)?.secret()
+        }
+        ([], [item]) => Err(Fault::Locked(format!("the item {item} is locked"))),
+        // Some providers hide what is locked, so not found is not yet absent.
+        ([], []) => {
+            bus.send(&get_locked())?;
+            bus.default_is_open()?;
+            Err(Fault::NoEntry)
+        }
+        (open, locked) => Err(two_items(open.iter().chain(locked))),
+    }
+}
+
+/// Several items answer to one name and none is better than another.
+pub fn two_items(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Fault {
+    let paths: Vec<String> = paths
+        .into_iter()
+        .take(4)
+        .map(|path| path.as_ref().to_owned())
+        .collect();
+    Fault::Corrupt(format!(
+        "the keychain has more than one item of this name ({}); remove all but one",
+        paths.join(", ")
+    ))
+}
+
+fn hello(uid: u32) -> Vec<u8> {
+    let uid: String = uid
+        .to_string()
+        .bytes()
+        .map(|digit| format!("{digit:02x}"))
+        .collect();
+    let mut out = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
+    out.extend(
+        Call {
+            serial: HELLO,
+            destination: BUS,
+            path: "/org/freedesktop/DBus",
+            interface: BUS,
+            member: "Hello",
+            signature: "",
+            body: &[],
+        }
+        .bytes(),
+    );
+    out
+}
+
+fn open_session() -> Vec<u8> {
+    to_provider(
+        OPEN_SESSION,
+        SERVICE_PATH,
+        (SERVICE, "OpenSession"),
+        "sv",
+        &Writer::default()
+            .string("plain")
+            .string_variant("")
+            .finish(),
+    )
+}
+
+fn search(attributes: &[(&str, &str)]) -> Vec<u8> {
+    let body = Writer::default().dictionary(attributes).finish();
+    to_provider(
+        SEARCH,
+        SERVICE_PATH,
+        (SERVICE, "SearchItems"),
+        "a{ss}",
+        &body,
+    )
+}
+
+fn get_secret(item: &str, session: &str) -> Vec<u8> {
+    let body = Writer::default().string(session).finish();
+    to_provider(GET_SECRET, item, (ITEM, "GetSecret"), "o", &body)
+}
+
+fn get_locked() -> Vec<u8> {
+    to_provider(
+        GET_LOCKED,
+        DEFAULT_PATH,
+        ("org.freedesktop.DBus.Properties", "Get"),
+        "ss",
+        &Writer::default()
+            .string(COLLECTION)
+            .string("Locked")
+            .finish(),
+    )
+}
+
+fn to_provider(
+    serial: u32,
+    path: &str,
+    (interface, member): (&str, &str),
+    signature: &str,
+    body: &[u8],
+) -> Vec<u8> {
+    Call {
+        serial,
+        destination: PROVIDER,
+        path,
+        interface,
+        member,
+        signature,
+        body,
+    }
+    .bytes()
+}
+
+struct Found {
+    open: Vec<String>,
+    locked: Vec<String>,
+}
+
+/// A reply that answers one of our calls, still in the connection's buffer.
+struct Reply<'a>(Message<'a>);
+
+impl Reply<'_> {
+    /// The message, or the fault that it reports.
+    fn check(&self) -> Result<&Message<'_>, Fault> {
+        match self.0.kind {
+            MessageKind::Error { name, .. } => Err(errors::of_reply(name, self.0.error_text())),
+            MessageKind::Return { .. } | MessageKind::Other => Ok(&self.0),
+        }
+    }
+
+    fn session(&self) -> Result<String, Fault> {
+        let message = self.check()?;
+        let path = message.body("vo").and_then(|mut body| {
+            body.skip_variant()?;
+            body.string().map(str::to_owned)
+        });
+        path.map_err(errors::of_malformed)
+    }
+
+    fn found(&self) -> Result<Found, Fault> {
+        let owned = |paths: Vec<&str>| paths.into_iter().map(str::to_owned).collect();
+        let message = self.check()?;
+        let found = message.body("aoao").and_then(|mut body| {
+            Ok(Found {
+                open: owned(body.paths()?),
+                locked: owned(body.paths()?),
+            })
+        });
+        found.map_err(errors::of_malformed)
+    }
+
+    fn secret(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let message = self.check()?;
+        let value = message.body("(oayays)").and_then(|mut body| {
+            body.structure()?;
+            body.string()?;
+            if !body.byte_array()?.is_empty() {
+                return Err(Malformed("an encrypted secret, though none was asked for"));
+            }
+            body.byte_array()
+        });
+        let value = value.map_err(errors::of_malformed)?;
+        // Allocated at its full size: nothing is left behind by growth.
+        Ok(Zeroizing::new(value.to_vec()))
+    }
+}
+
+/// One connection; all that is read passes through its buffer, which is wiped.
+struct Bus {
+    stream: UnixStream,
+    uid: u32,
+    timeout: Duration,
+    end: Instant,
+    buffer: Zeroizing<Vec<u8>>,
+    /// What of the buffer is read but not yet used: `from..to`.
+    from: usize,
+    to: usize,
+    greeted: bool,
+}
+
+impl Bus {
+    fn connect(address: &BusAddress, timeout: Duration, end: Instant) -> Result<Bus, Fault> {
+        let left = left(end).ok_or_else(|| errors::frozen(timeout))?;
+        Ok(Bus {
+            stream: address.connect(left)?,
+            uid: address.uid(),
+            timeout,
+            end,
+            buffer: Zeroizing::new(vec![0; BUFFER]),
+            from: 0,
+            to: 0,
+            greeted: false,
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let sent = self.stream.write_all(bytes);
+        sent.map_err(|error| errors::of_io(&error, self.timeout))
+    }
+
+    /// The reply to a call; what else arrives before it is passed over.
+    fn reply(&mut self, serial: u32) -> Result<Reply<'_>, Fault> {
+        if !self.greeted {
+            self.greeting()?;
+            self.greeted = true;
+        }
+        for _ in 0..MAX_STRAY {
+            self.fill(PREFIX)?;
+            let prefix = self.buffer[self.from..self.to]
+                .first_chunk()
+                .expect("fill gave at least this much");
+            let length = message_length(prefix).map_err(errors::of_malformed)?;
+            self.fill(length)?;
+            let at = self.from..self.from + length;
+            self.from = at.end;
+            let message = Message::parse(&self.buffer[at.clone()]).map_err(errors::of_malformed)?;
+            match message.kind {
+                MessageKind::Return { to } | MessageKind::Error { to, .. } if to == serial => {
+                    // Parsed anew because the borrow checker does not see that the loop ends here.
+                    let message = Message::parse(&self.buffer[at]);
+                    return message.map(Reply).map_err(errors::of_malformed);
+                }
+                MessageKind::Return { .. } | MessageKind::Error { .. } | MessageKind::Other => {}
+            }
+        }
+        Err(errors::of_malformed(Malformed(
+            "too many messages that are no answer",
+        )))
+    }
+
+    /// The reply to `get_locked`: fails unless the default collection is open.
+    fn default_is_open(&mut self) -> Result<(), Fault> {
+        let reply = self.reply(GET_LOCKED)?;
+        if let MessageKind::Error { name, .. } = reply.0.kind
+            && errors::is_no_object(name)
+        {
+            return Err(errors::no_default_collection());
+        }
+        let message = reply.check()?;
+        let locked = message
+            .body("v")
+            .and_then(|mut body| body.boolean_variant());
+        match locked.map_err(errors::of_malformed)? {
+            true => Err(errors::locked()),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads the server's side of the handshake, up to the line that lets us in.
+    fn greeting(&mut self) -> Result<(), Fault> {
+        let mut searched = 0;
+        let line_end = loop {
+            let unread = &self.buffer[self.from..self.to];
+            if let Some(at) = unread.iter().position(|&byte| byte == b'\n') {
+                break self.from + at;
+            }
+            searched = unread.len().max(searched);
+            if searched > MAX_LINE {
+                return Err(errors::of_malformed(Malformed(
+                    "a handshake without an end",
+                )));
+            }
+            self.fill(searched + 1)?;
+        };
+        let line = &self.buffer[self.from..line_end];
+        let answer = if line.starts_with(b"OK ") {
+            Ok(())
+        } else if line.starts_with(b"REJECTED") {
+            Err(Fault::Denied("the session bus does not let us in".into()))
+        } else {
+            Err(errors::of_malformed(Malformed("an unknown handshake")))
+        };
+        self.from = line_end + 1;
+        answer
+    }
+
+    /// Reads until at least this many bytes are unused.
+    fn fill(&mut self, wanted: usize) -> Result<(), Fault> {
+        if self.from + wanted > self.buffer.len() {
+            let unread = self.from..self.to;
+            let kept = unread.len();
+            if wanted > self.buffer.len() {
+                // The old buffer is wiped as it goes; `wanted` is bounded by MAX_MESSAGE.
+                let mut larger = Zeroizing::new(vec![0; wanted]);
+                larger[..kept].copy_from_slice(&self.buffer[unread]);
+                self.buffer = larger;
+            } else {
+                self.buffer.copy_within(unread, 0);
+            }
+            (self.from, self.to) = (0, kept);
+        }
+        while self.to - self.from < wanted {
+            let read = self.read_some();
+            self.to += read.map_err(|error| errors::of_io(&error, self.timeout))?;
+        }
+        Ok(())
+    }
+
+    fn read_some(&mut self) -> io::Result<usize> {
+        // Each round ends at a byte or at a signal; the time that is left bounds them.
+        loop {
+            let rest = left(self.end).ok_or(io::ErrorKind::TimedOut)?;
+            self.stream.set_read_timeout(Some(rest))?;
+            match self.stream.read(&mut self.buffer[self.to..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// The time that is left; none if there is none.
+fn left(end: Instant) -> Option<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then_some(left)
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
