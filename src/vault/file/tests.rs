@@ -120,7 +120,7 @@ fn entries_are_listed_and_deleted() {
     let vault = Vault::new(
         StoreKind::File,
         Arc::new(store.clone()),
-        Duration::from_secs(20),
+        crate::vault::Deadline::PerCall(Duration::from_secs(20)),
     );
     let names = |vault: &Vault| -> Vec<String> {
         vault
