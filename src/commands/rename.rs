@@ -10,8 +10,10 @@ use super::Context;
 use crate::cli::Rename;
 use crate::entries::{ALIAS_LENGTH, Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::machine::Machine;
 use crate::profiles::Profiles;
-use crate::settings::{self};
+use crate::settings::{self, Key, Settings};
 use crate::state::{self, Receipt};
 use crate::vault::item::{Item, Stored};
 
@@ -92,8 +94,31 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
     )
 }
 
+/// Moves the entry's settings to its new name; both names must lead to the same store.
+fn rename_settings(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    held: &Held,
+    new: &EntryName,
+) -> Outcome<()> {
+    let old = held.name();
+    let path = &entries.settings.path;
+    if entries.settings.sections().any(|entry| entry == old) {
+        settings::edit(path, |text| settings::with_section_renamed(text, old, new))?;
+    }
+    let kind = held.vault.kind;
+    for name in [old, new] {
+        if Settings::load(machine)?.store(Some(name))? != kind {
+            settings::edit(path, |text| {
+                settings::with_setting(text, Some(name), Key::Store, Some(kind.word()))
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the new name may be taken; true if an earlier run took it already.
-fn check_free(held: &Held, new: &crate::keys::EntryName) -> Outcome<bool> {
+fn check_free(held: &Held, new: &EntryName) -> Outcome<bool> {
     match held.vault.find(new)? {
         None => Ok(false),
         // An old name may become a name again.

@@ -1,0 +1,180 @@
+//! What a user does, scene by scene; each checks what was promised.
+
+use std::fs;
+use std::time::Instant;
+
+use awskeep::iam_account::live::LiveAccount;
+use awskeep::iam_account::network::Network;
+use awskeep::iam_account::{Account, Place, Signer};
+use awskeep::keys::AccessKey;
+use awskeep::vault::item::Endpoint;
+
+use crate::home::{Home, Ran, Scene, text};
+
+type Play = fn(&Home) -> Scene<()>;
+
+/// Plays all scenes; the number of them, or what was not as promised.
+pub fn all() -> Scene<usize> {
+    let home = Home::new()?;
+    println!("a home of its own: {}", home.path("").display());
+    println!("a simulated IAM and STS: {}", home.aws.url());
+    let scenes: [(&str, Play); 5] = [
+        (
+            "a key goes into the encrypted file, a profile points at it",
+            add,
+        ),
+        (
+            "SDKs get it through credential_process, and AWS accepts it",
+            serve,
+        ),
+        ("no secret is left in any file", no_plaintext),
+        ("a locked store says so, and opens again", lock),
+        (
+            "an entry gets another name; the old one still answers",
+            rename,
+        ),
+    ];
+    for (number, (title, play)) in (1..).zip(&scenes) {
+        println!("\n{number}. {title}");
+        play(&home)?;
+    }
+    Ok(scenes.len())
+}
+
+fn add(home: &Home) -> Scene<()> {
+    let config = "# my profiles\n[profile other]\nregion = eu-central-1\ns3 =\n  max_concurrent_requests = 20\n";
+    fs::write(home.path(".aws/config"), config).map_err(text)?;
+    let made = home.awskeep(&["store", "use", "file"], "")?;
+    if made.code != 0 {
+        println!("    {}", made.err.trim_end().replace('\n', "\n    "));
+        println!(
+            "    (the kernel keyring is closed to this process: going on without a passphrase)"
+        );
+        home.must(
+            &["store", "use", "file", "--without-passphrase", "--yes"],
+            "",
+        )?;
+    }
+    let pair = format!(
+        "{{\"AccessKeyId\":\"{}\",\"SecretAccessKey\":\"{}\"}}",
+        home.key_id, home.secret
+    );
+    let url = home.aws.url();
+    let program = home.program();
+    let arguments = [
+        "add",
+        "work",
+        "--stdin",
+        "--endpoint-url",
+        &url,
+        "--helper-path",
+    ];
+    home.must(
+        &[&arguments[..], &[&program.to_string_lossy()]].concat(),
+        &pair,
+    )?;
+    let now = fs::read_to_string(home.path(".aws/config")).map_err(text)?;
+    let expected = format!(
+        "{config}\n[profile work]\ncredential_process = {} credential-process work\n",
+        program.display()
+    );
+    expect(
+        now == expected,
+        &format!("only the profile was added to the config, but it is:\n{now}"),
+    )?;
+    let calls = home.aws.take_journal();
+    println!(
+        "    AWS was asked {} times: three times each at STS and IAM",
+        calls.len()
+    );
+    expect(calls.len() == 6, "a proof is six calls")
+}
+
+fn serve(home: &Home) -> Scene<()> {
+    let started = Instant::now();
+    let served = home.as_an_sdk("work")?;
+    println!(
+        "    the profile's command answered in {:.1} ms, shell included",
+        started.elapsed().as_secs_f64() * 1e3
+    );
+    check_answer(home, &served)
+}
+
+fn check_answer(home: &Home, served: &Ran) -> Scene<()> {
+    expect(
+        served.code == 0 && served.err.is_empty(),
+        &format!("the helper was silent and succeeded: {}", served.err),
+    )?;
+    let answer: serde_json::Value = serde_json::from_str(&served.out).map_err(text)?;
+    let field = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    println!(
+        "    AccessKeyId {}, Expiration {}",
+        field("AccessKeyId"),
+        field("Expiration")
+    );
+    let key =
+        AccessKey::from_pasted(&field("AccessKeyId"), &field("SecretAccessKey")).map_err(text)?;
+    let url = home.aws.url();
+    let place = Place {
+        region: "us-east-1".into(),
+        partition: "aws".into(),
+        endpoint: Some(Endpoint {
+            sts: url.clone(),
+            iam: url,
+        }),
+    };
+    let account = LiveAccount::new(place, Network::default()).map_err(text)?;
+    let caller = account
+        .caller(Signer::Key(&key))
+        .map_err(|failure| format!("STS refused the served key: {}", failure.message))?;
+    println!("    STS says: {}", caller.value.arn);
+    expect(
+        caller.value.arn.ends_with(":user/dev"),
+        "the served key is the user's",
+    )
+}
+
+fn no_plaintext(home: &Home) -> Scene<()> {
+    let found = home.files_with(&home.secret)?;
+    expect(found.is_empty(), &format!("the secret stands in {found:?}"))?;
+    println!("    searched every file below the home: none holds the secret");
+    Ok(())
+}
+
+fn lock(home: &Home) -> Scene<()> {
+    let listed = home.must(&["store", "list", "--json"], "")?;
+    if listed.out.contains("without a passphrase") {
+        println!("    (this file has no passphrase: nothing to lock)");
+        return Ok(());
+    }
+    home.must(&["store", "lock"], "")?;
+    let refused = home.as_an_sdk("work")?;
+    println!("    {}", refused.err.trim_end().replace('\n', "\n    "));
+    expect(
+        refused.code == 4 && refused.out.is_empty(),
+        "a locked store is exit 4 with nothing on stdout",
+    )?;
+    expect(
+        refused.err.contains("hint: awskeep store unlock"),
+        "the hint is the command that opens it",
+    )?;
+    home.must(&["store", "unlock", "--for", "1h"], "")?;
+    check_answer(home, &home.as_an_sdk("work")?)
+}
+
+fn rename(home: &Home) -> Scene<()> {
+    home.must(&["rename", "work", "day-job"], "")?;
+    check_answer(home, &home.as_an_sdk("work")?)?;
+    let old = home.awskeep(&["credential-process", "work"], "")?;
+    check_answer(home, &old)?;
+    let listed = home.must(&["list"], "")?;
+    println!("    {}", listed.out.trim_end().replace('\n', "\n    "));
+    expect(
+        listed.out.contains("day-job"),
+        "the entry is listed under its new name",
+    )
+}
+
+fn expect(holds: bool, what: &str) -> Scene<()> {
+    if holds { Ok(()) } else { Err(what.to_owned()) }
+}
