@@ -5,20 +5,24 @@
 //! renamed into place: it must differ by exactly what was meant.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::disk;
+use crate::disk::{self, Lock};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, EntryName, ProfileName};
 use crate::machine::Machine;
 use crate::profile_files::command_line::{self, Helper, Platform, PointsAt};
 use crate::profile_files::document::{Document, FileKind};
 use crate::profile_files::edits;
-use crate::profile_files::files::{self, AwsFile};
+use crate::profile_files::files::AwsFile;
 use crate::profile_files::sdk_reader::{self, Change};
 use crate::profile_files::undo::Edited;
 
 /// The property that makes SDKs run us.
 const PROCESS: &str = "credential_process";
+
+/// How long to wait for another awskeep that changes the AWS files.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// Both files as read at one moment.
 pub struct Profiles {
@@ -76,7 +80,7 @@ impl Profiles {
 
     /// Points the profile at the entry.
     pub fn point(mut self, pointing: &Pointing, entry: &EntryName) -> Outcome<()> {
-        let _lock = files::lock(&disk::locks_dir()?)?;
+        let _lock = lock()?;
         self.check_pointing(pointing, entry)?;
         let (edited, changes) = self.pointed(pointing, entry)?;
         replace(&mut self.config, edited, &changes)
@@ -84,7 +88,7 @@ impl Profiles {
 
     /// Points a profile that uses awskeep at another entry; the helper's path stays.
     pub fn repoint(mut self, profile: &ProfileName, entry: &EntryName) -> Outcome<()> {
-        let _lock = files::lock(&disk::locks_dir()?)?;
+        let _lock = lock()?;
         for file in [&mut self.config, &mut self.credentials] {
             let Some(helper) = own_process(&file.document, profile) else {
                 continue;
@@ -98,7 +102,7 @@ impl Profiles {
 
     /// Takes our `credential_process` out of a profile, and its section if nothing is left.
     pub fn unpoint(mut self, profile: &ProfileName) -> Outcome<()> {
-        let _lock = files::lock(&disk::locks_dir()?)?;
+        let _lock = lock()?;
         for file in [&mut self.config, &mut self.credentials] {
             if own_process(&file.document, profile).is_none() {
                 continue;
@@ -114,7 +118,7 @@ impl Profiles {
     /// Writes the pair into the credentials file and takes our own
     /// `credential_process` out: the keys first, so that the profile always answers.
     pub fn put_keys(mut self, profile: &ProfileName, key: &AccessKey) -> Outcome<()> {
-        let _lock = files::lock(&disk::locks_dir()?)?;
+        let _lock = lock()?;
         let (config, credentials) = edits::put_keys(
             &self.config.document,
             &self.credentials.document,
@@ -228,6 +232,11 @@ const OTHERS: [(&str, &str); 9] = [
     ("sso_start_url", "take the sso lines out"),
     ("login_session", "run aws logout for it"),
 ];
+
+/// Holds off other runs of awskeep that would change the AWS files.
+fn lock() -> Outcome<Lock> {
+    Lock::wait(&disk::locks_dir()?.join("profile-files.lock"), LOCK_WAIT)
+}
 
 fn own_process(document: &Document, profile: &ProfileName) -> Option<Helper> {
     let property = document.property(profile.as_str(), PROCESS)?;

@@ -71,11 +71,7 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
     for profile in &users {
         Profiles::read(machine)?.repoint(profile, new)?;
     }
-    if entries.settings.sections().any(|entry| entry == old) {
-        settings::edit(&entries.settings.path, |text| {
-            settings::with_section_renamed(text, old, new)
-        })?;
-    }
+    rename_settings(machine, &entries, &held, new)?;
     let until = machine.now() + ALIAS_LENGTH;
     held.vault.save_alias(old, new, until)?;
     let receipt = Receipt::new(machine.now(), new, "rename").key(&held.item.current.id);

@@ -6,14 +6,11 @@
 use super::CallFailureClass as Class;
 
 /// The class of a reply with an error status and, maybe, a code. Without a code it
-/// does not come from AWS (a proxy, a captive portal), and nothing is certain.
+/// does not come from AWS (a proxy, a captive portal), which may have passed the
+/// request on: nothing is certain.
 pub fn class_of(status: u16, code: Option<&str>, message: &str) -> Class {
     let Some(code) = code.map(str::trim).filter(|code| !code.is_empty()) else {
-        return if status >= 500 {
-            Class::Busy
-        } else {
-            Class::Unknown
-        };
+        return Class::Unknown;
     };
     match code {
         "InvalidClientTokenId"
@@ -97,7 +94,7 @@ mod tests {
             (400, Some("ThrottlingException"), "", Class::Busy),
             (503, Some("RequestLimitExceeded"), "", Class::Busy),
             (500, Some("ServiceFailure"), "", Class::Busy),
-            (503, None, "", Class::Busy),
+            (503, None, "", Class::Unknown),
             (403, None, "", Class::Unknown),
             (302, None, "", Class::Unknown),
             (400, Some("ValidationError"), "", Class::Refused),

@@ -18,6 +18,7 @@ mod http;
 pub mod in_process;
 pub mod people;
 mod query;
+mod signers;
 mod sigv4;
 
 use std::collections::BTreeMap;
@@ -218,20 +219,8 @@ impl Shared {
         let action = action.map_or("-", |(_, value)| value);
         let signature = Signature::of(request);
         let now = self.clock.now();
-        let (fault, request_id, at) = {
-            let mut state = self.state();
-            let at = state.journal.len();
-            let request_id = request_id(connection, at);
-            state.journal.push(Entry {
-                action: action.to_owned(),
-                key_id: signature.as_ref().map_or("-", |s| s.key_id).to_owned(),
-                time: now,
-                request_id: request_id.clone(),
-                connection,
-                outcome: "-".into(),
-            });
-            (state.script.next(action), request_id, at)
-        };
+        let key_id = signature.as_ref().map_or("-", |s| s.key_id);
+        let (fault, request_id, at) = self.receive(action, key_id, now, connection);
         let send = |status: u16, body: &str| {
             let date = clock::http_date(self.clock.now());
             http::response(status, &date, &request_id, body)
@@ -282,6 +271,28 @@ impl Shared {
             }
             Some(_) | None => Then::Send(reply),
         }
+    }
+
+    /// Writes a request into the journal; gives what strikes it, its id and its place.
+    fn receive(
+        &self,
+        action: &str,
+        key_id: &str,
+        time: i64,
+        connection: u32,
+    ) -> (Option<Fault>, String, usize) {
+        let mut state = self.state();
+        let at = state.journal.len();
+        let request_id = request_id(connection, at);
+        state.journal.push(Entry {
+            action: action.to_owned(),
+            key_id: key_id.to_owned(),
+            time,
+            request_id: request_id.clone(),
+            connection,
+            outcome: "-".into(),
+        });
+        (state.script.next(action), request_id, at)
     }
 
     fn answer(

@@ -61,6 +61,67 @@ pub fn ask_of(form: &[(String, String)]) -> Result<Ask, Refusal> {
 /// The XML of an answer of success.
 pub fn success(action: &str, reply: &Reply, request_id: &str) -> String {
     let result = match reply {
+        Reply::Done => String::new(),
+        _ => raw(&format!("{action}Result"), &result_of(reply)),
+    };
+    let metadata = raw("ResponseMetadata", &tag("RequestId", request_id));
+    raw(&format!("{action}Response"), &(result + &metadata))
+}
+
+/// The XML of a refusal.
+pub fn refusal(refusal: &Refusal, request_id: &str) -> String {
+    let kind = if refusal.status >= 500 {
+        "Receiver"
+    } else {
+        "Sender"
+    };
+    let error = [
+        tag("Type", kind),
+        tag("Code", &refusal.code),
+        tag("Message", &refusal.message),
+    ];
+    let error = raw("Error", &error.concat());
+    raw("ErrorResponse", &(error + &tag("RequestId", request_id)))
+}
+
+fn key_row(user: &str, row: &Row) -> String {
+    let row = [
+        tag("UserName", user),
+        tag("AccessKeyId", &row.id),
+        tag("Status", row.status),
+        tag("CreateDate", &iso(row.created_at)),
+    ];
+    raw("member", &row.concat())
+}
+
+fn credentials(given: &Temporary) -> String {
+    let fields = [
+        tag("AccessKeyId", &given.id),
+        tag("SecretAccessKey", &given.secret),
+        tag("SessionToken", &given.token),
+        tag("Expiration", &iso(given.expires_at)),
+    ];
+    raw("Credentials", &fields.concat())
+}
+
+fn paging(next: Option<usize>) -> String {
+    match next {
+        Some(at) => tag("IsTruncated", "true") + &tag("Marker", &format!("page+{at}")),
+        None => tag("IsTruncated", "false"),
+    }
+}
+
+fn tag(name: &str, text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    raw(name, &text)
+}
+
+fn raw(name: &str, content: &str) -> String {
+    format!("<{name}>{content}</{name}>")
+}
+
+fn result_of(reply: &Reply) -> String {
+    match reply {
         Reply::Identity {
             arn,
             account,
@@ -81,6 +142,17 @@ pub fn success(action: &str, reply: &Reply, request_id: &str) -> String {
             format!("{}{}", credentials(given), raw("AssumedRoleUser", &role))
         }
         Reply::Account(id) => tag("Account", id),
+        Reply::User { .. }
+        | Reply::Keys { .. }
+        | Reply::Created { .. }
+        | Reply::LastUsed { .. }
+        | Reply::Devices { .. }
+        | Reply::Done => iam_result(reply),
+    }
+}
+
+fn iam_result(reply: &Reply) -> String {
+    match reply {
         Reply::User {
             name,
             path,
@@ -148,64 +220,10 @@ pub fn success(action: &str, reply: &Reply, request_id: &str) -> String {
             let devices: String = serials.iter().map(device).collect();
             format!("{}{}", raw("MFADevices", &devices), paging(*next))
         }
-        Reply::Done => String::new(),
-    };
-    let result = match reply {
-        Reply::Done => String::new(),
-        _ => raw(&format!("{action}Result"), &result),
-    };
-    let metadata = raw("ResponseMetadata", &tag("RequestId", request_id));
-    raw(&format!("{action}Response"), &(result + &metadata))
-}
-
-/// The XML of a refusal.
-pub fn refusal(refusal: &Refusal, request_id: &str) -> String {
-    let kind = if refusal.status >= 500 {
-        "Receiver"
-    } else {
-        "Sender"
-    };
-    let error = [
-        tag("Type", kind),
-        tag("Code", &refusal.code),
-        tag("Message", &refusal.message),
-    ];
-    let error = raw("Error", &error.concat());
-    raw("ErrorResponse", &(error + &tag("RequestId", request_id)))
-}
-
-fn key_row(user: &str, row: &Row) -> String {
-    let row = [
-        tag("UserName", user),
-        tag("AccessKeyId", &row.id),
-        tag("Status", row.status),
-        tag("CreateDate", &iso(row.created_at)),
-    ];
-    raw("member", &row.concat())
-}
-
-fn credentials(given: &Temporary) -> String {
-    let fields = [
-        tag("AccessKeyId", &given.id),
-        tag("SecretAccessKey", &given.secret),
-        tag("SessionToken", &given.token),
-        tag("Expiration", &iso(given.expires_at)),
-    ];
-    raw("Credentials", &fields.concat())
-}
-
-fn paging(next: Option<usize>) -> String {
-    match next {
-        Some(at) => tag("IsTruncated", "true") + &tag("Marker", &format!("page+{at}")),
-        None => tag("IsTruncated", "false"),
+        Reply::Identity { .. }
+        | Reply::Session(_)
+        | Reply::Role { .. }
+        | Reply::Account(_)
+        | Reply::Done => String::new(),
     }
-}
-
-fn tag(name: &str, text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    raw(name, &text)
-}
-
-fn raw(name: &str, content: &str) -> String {
-    format!("<{name}>{content}</{name}>")
 }

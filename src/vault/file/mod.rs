@@ -14,7 +14,7 @@ pub mod opened;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::disk::{self, Lock};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::SecretKey;
+use crate::machine::Clock;
 use crate::time::{Length, Time};
 use crate::vault::StoreKind;
 use crate::vault::fault::Fault;
@@ -130,7 +131,7 @@ impl FileStore {
         if self.recipient().ok().as_deref() != Some(recipient.as_str()) {
             self.write_recipient(&recipient)?;
         }
-        let until = now() + how_long;
+        let until = Clock::System.now() + how_long;
         opened::keep(
             &recipient,
             identity.to_string().expose_secret(),
@@ -300,13 +301,6 @@ fn refuse_empty(passphrase: &SecretKey) -> Outcome<()> {
         );
     }
     Ok(())
-}
-
-fn now() -> Time {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Time(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn io_fault(doing: &str, path: &Path, error: &io::Error) -> Fault {

@@ -79,7 +79,7 @@ fn a_sealed_file_is_made_opened_and_closed() {
         .unlock(&words("open sesame"), Length::hours(1))
         .unwrap();
     assert_eq!(store.state(), Ok(FileState::Open { until: Some(until) }));
-    assert!(until.since(now()) <= Length::hours(1));
+    assert!(until.since(Clock::System.now()) <= Length::hours(1));
     assert_eq!(get(store, "work"), Err(Fault::NoEntry));
     set(store, "work", b"secret").unwrap();
     assert_eq!(get(store, "work").unwrap(), b"secret");

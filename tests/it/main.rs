@@ -1,0 +1,9 @@
+//! In-process tests: the whole program against a simulated AWS account, in a
+//! sandbox of folders, with a clock and a person that the test moves.
+
+#[path = "../sim/mod.rs"]
+mod sim;
+
+mod commands;
+mod sandbox;
+mod tidy;

@@ -1,0 +1,204 @@
+//! A user of the tests: folders of its own, a set clock, scripted answers, an AWS
+//! account, and a scan that no secret got out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+use awskeep::machine::{Clock, Folders, Machine};
+use awskeep::ui::Ui;
+
+use crate::sim::account::Account;
+use crate::sim::clock::SimClock;
+use crate::sim::{SimConfig, SimServer};
+
+/// Makes every sandbox's account another one: locks are per account and user.
+static SANDBOXES: AtomicU64 = AtomicU64::new(0);
+
+pub struct Sandbox {
+    home: tempfile::TempDir,
+    pub clock: Arc<AtomicI64>,
+    pub vars: Vec<(String, String)>,
+    pub aws: SimServer,
+    pub key_id: String,
+    pub secret: String,
+}
+
+/// What a run gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
+}
+
+impl Sandbox {
+    /// A user `bob` with one key, and an encrypted file without a passphrase.
+    pub fn new() -> Sandbox {
+        let home = tempfile::tempdir().unwrap();
+        for below in [".aws", ".config", ".state", ".data", "bin"] {
+            fs::create_dir(home.path().join(below)).unwrap();
+        }
+        fs::write(home.path().join("bin/awskeep"), "").unwrap();
+        let mut account = Account::new();
+        let number = SANDBOXES.fetch_add(1, Ordering::SeqCst);
+        account.id = format!(
+            "{:09}{:03}",
+            std::process::id() % 1_000_000_000,
+            number % 1_000
+        );
+        account.add_user("/division/", "bob");
+        let clock = SimClock::default();
+        let (key_id, secret) = account.add_key("bob", clock.now() - 86_400);
+        let now = clock.now();
+        let aws = SimServer::start(SimConfig {
+            account,
+            clock,
+            ..SimConfig::default()
+        });
+        let sandbox = Sandbox {
+            home,
+            clock: Arc::new(AtomicI64::new(now)),
+            vars: Vec::new(),
+            aws,
+            key_id,
+            secret,
+        };
+        let made = sandbox.run(
+            &["store", "use", "file", "--without-passphrase", "--yes"],
+            &[],
+        );
+        assert_eq!(made.code, 0, "{made:?}");
+        sandbox
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.home.path().join(below)
+    }
+
+    pub fn read(&self, below: &str) -> String {
+        fs::read_to_string(self.path(below)).unwrap_or_default()
+    }
+
+    pub fn write(&self, below: &str, text: &str) {
+        fs::write(self.path(below), text).unwrap();
+    }
+
+    /// Runs awskeep with these answers to its questions.
+    pub fn run(&self, arguments: &[&str], answers: &[&str]) -> Ran {
+        let (ui, captured) = Ui::scripted(answers);
+        let folder = |below: &str| Some(self.path(below));
+        let machine = Machine {
+            vars: self.vars.iter().cloned().collect(),
+            folders: Folders {
+                home: Some(self.home.path().to_owned()),
+                config: folder(".config"),
+                state: folder(".state"),
+                data: folder(".data"),
+            },
+            here: self.home.path().to_owned(),
+            clock: Clock::Set(self.clock.clone()),
+            started: Instant::now(),
+            program: self.path("bin/awskeep"),
+            ui,
+        };
+        let arguments = std::iter::once("awskeep").chain(arguments.iter().copied());
+        let code = match awskeep::run(machine, arguments.map(Into::into).collect()) {
+            Ok(()) => 0,
+            Err(code) => code,
+        };
+        let ran = Ran {
+            code,
+            out: self.without_home(&captured.out_text()),
+            err: self.without_home(&captured.err_text()),
+        };
+        assert!(
+            !ran.err.contains(&self.secret),
+            "a secret on stderr: {ran:?}"
+        );
+        ran
+    }
+
+    /// `add NAME` with the sandbox's key, from a CSV file that is gone afterwards.
+    pub fn add(&self, name: &str, more: &[&str]) -> Ran {
+        self.add_pair(name, &self.key_id, &self.secret, more)
+    }
+
+    pub fn add_pair(&self, name: &str, id: &str, secret: &str, more: &[&str]) -> Ran {
+        self.write(
+            "key.csv",
+            &format!("Access key ID,Secret access key\r\n{id},{secret}\r\n"),
+        );
+        let url = self.aws.url();
+        let mut arguments = vec![
+            "add",
+            name,
+            "--csv",
+            "key.csv",
+            "--helper-path",
+            "bin/awskeep",
+            "--no-input",
+        ];
+        if !more.contains(&"--no-endpoint") {
+            arguments.extend(["--endpoint-url", &url]);
+        }
+        arguments.extend(more.iter().filter(|flag| **flag != "--no-endpoint"));
+        let ran = self.run(&arguments, &[]);
+        fs::remove_file(self.path("key.csv")).unwrap();
+        ran
+    }
+
+    /// Fails if the secret stands in any file but the store's and those named.
+    pub fn scan(&self, allowed: &[&str]) {
+        let found = files_with(self.home.path(), self.secret.as_bytes());
+        let allowed: Vec<PathBuf> = allowed.iter().map(|below| self.path(below)).collect();
+        let leaked: Vec<&PathBuf> = found
+            .iter()
+            .filter(|path| !allowed.contains(path))
+            .collect();
+        assert!(leaked.is_empty(), "the secret stands in {leaked:?}");
+        for path in &allowed {
+            assert!(
+                found.contains(path),
+                "the scan does not see the secret in {path:?}"
+            );
+        }
+    }
+
+    /// Every file below the home with its content, to see that nothing changed.
+    pub fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        files_with(self.home.path(), b"")
+            .into_iter()
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect()
+    }
+
+    fn without_home(&self, text: &str) -> String {
+        text.replace(&self.home.path().display().to_string(), "~")
+            .replace(&self.aws.url(), "URL")
+            .replace(&self.key_id, "KEY")
+            .replace(&self.aws.account(|account| account.id.clone()), "ACCOUNT")
+    }
+}
+
+fn files_with(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            found.extend(files_with(&path, needle));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            if needle.is_empty() || bytes.windows(needle.len()).any(|window| window == needle) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}

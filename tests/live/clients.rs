@@ -1,0 +1,110 @@
+//! Programs that use AWS as a user's do: each with its SDK's own default chain. Edge.
+
+use std::process::Command;
+
+use crate::aws_server::AwsServer;
+use crate::programs::{in_env_sources, in_test_env, run, run_with_input};
+use crate::sandbox::Sandbox;
+
+/// An AWS client that asks STS who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    AwsCli,
+    Boto3,
+    NodeSdk,
+    GoSdk,
+    RustSdk,
+}
+
+impl Client {
+    pub const ALL: [Client; 5] = [
+        Client::AwsCli,
+        Client::Boto3,
+        Client::NodeSdk,
+        Client::GoSdk,
+        Client::RustSdk,
+    ];
+
+    /// The ARN that STS answers to this client, which finds its credentials through the
+    /// profile in the sandbox' AWS files; else what it says on stderr.
+    #[track_caller]
+    pub fn caller_identity(
+        self,
+        sandbox: &Sandbox,
+        server: &AwsServer,
+        profile: &str,
+    ) -> Result<String, String> {
+        let ran = match self {
+            Client::AwsCli => run(ready(sandbox, server, profile, in_test_env("venv/bin/aws"))
+                .args(["sts", "get-caller-identity"])
+                .args(["--query", "Arn", "--output", "text"])),
+            Client::Boto3 => run(
+                ready(sandbox, server, profile, in_test_env("venv/bin/python"))
+                    .arg(in_env_sources("caller.py")),
+            ),
+            Client::NodeSdk => {
+                let program = std::fs::read_to_string(in_env_sources("caller.mjs")).unwrap();
+                run_with_input(
+                    ready(sandbox, server, profile, "node")
+                        .args(["--input-type=module", "-"])
+                        // Packages are looked up from here.
+                        .current_dir(in_test_env("node")),
+                    &program,
+                )
+            }
+            Client::GoSdk => run(&mut ready(
+                sandbox,
+                server,
+                profile,
+                in_test_env("go/caller"),
+            )),
+            // This binary again, because the SDK reads the environment of its process.
+            Client::RustSdk => {
+                run(
+                    ready(sandbox, server, profile, std::env::current_exe().unwrap())
+                        .args(["--exact", "clients::rust_sdk_program"])
+                        .args(["--ignored", "--nocapture"]),
+                )
+            }
+        };
+        let ran = sandbox.note(ran);
+        let arn = ran.stdout.lines().find(|line| line.starts_with("arn:"));
+        match (ran.code, arn) {
+            (Some(0), Some(arn)) => Ok(arn.to_owned()),
+            _ => Err(ran.to_string()),
+        }
+    }
+}
+
+fn ready(
+    sandbox: &Sandbox,
+    server: &AwsServer,
+    profile: &str,
+    program: impl AsRef<std::ffi::OsStr>,
+) -> Command {
+    let mut command = sandbox.command(program);
+    command.envs(server.env()).env("AWS_PROFILE", profile);
+    command
+}
+
+/// The Rust SDK's client: prints the ARN on a line of its own.
+#[test]
+#[ignore = "a program for `Client::RustSdk`, which starts it with an environment of its own"]
+fn rust_sdk_program() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let who = runtime.block_on(async {
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let settings = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .http_client(http)
+            .load()
+            .await;
+        aws_sdk_sts::Client::new(&settings)
+            .get_caller_identity()
+            .send()
+            .await
+    });
+    println!("\n{}", who.unwrap().arn().unwrap());
+}
