@@ -196,7 +196,14 @@ impl Settings {
         let path = machine.settings_file().unwrap_or_default();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                String::new()
+            }
             Err(error) => {
                 return Err(Failure::new(
                     Kind::Failed,
@@ -457,7 +464,14 @@ pub fn with_section_renamed(text: &str, old: &EntryName, new: &EntryName) -> Str
 pub fn edit(path: &Path, change: impl FnOnce(&str) -> String) -> Outcome<()> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            String::new()
+        }
         Err(error) => {
             return Err(
                 Failure::new(Kind::Failed, format!("{} cannot be read", path.display()))

@@ -7,27 +7,42 @@
 mod address;
 #[cfg(target_os = "linux")]
 mod errors;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(target_os = "linux")]
 mod marshal;
 #[cfg(target_os = "linux")]
 mod secret_service;
 #[cfg(target_os = "linux")]
 mod unmarshal;
+#[cfg(windows)]
+mod windows;
 #[cfg(target_os = "linux")]
 mod wire;
+#[cfg(all(test, target_os = "linux"))]
+mod wire_tests;
 
 #[cfg(target_os = "linux")]
 pub use self::address::BusAddress;
 #[cfg(target_os = "linux")]
 pub use self::secret_service::SecretServiceStore;
 
+#[cfg(target_os = "macos")]
+pub use self::macos::{forbid_prompts, open};
+#[cfg(windows)]
+pub use self::windows::open;
+
+#[cfg(target_os = "linux")]
 pub mod opening;
 
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use keyring_core::CredentialStore;
 
+#[cfg(target_os = "linux")]
 use super::fault::Fault;
 
 /// The keychain of this platform. `bus_address` is what `DBUS_SESSION_BUS_ADDRESS`

@@ -109,6 +109,7 @@ impl SecretServiceStore {
         call: impl for<'a> FnOnce(&'a SecretService<'a>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let connection = self.connect()?;
+        introduce(&connection);
         let service = SecretService::connect_with_existing(EncryptionType::Plain, connection)
             .map_err(|error| self.fault(&error))?;
         call(&service)
@@ -308,4 +309,14 @@ impl CredentialApi for ServiceCredential {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+/// A first call whose answer does not matter, before a session is opened: see `wire`.
+fn introduce(connection: &zbus::blocking::Connection) {
+    let _ = connection.call_method(
+        Some(wire::PROVIDER),
+        wire::SERVICE_PATH,
+        Some(wire::PROPERTIES),
+        "Get",
+        &(wire::SERVICE, "Collections"),
+    );
 }

@@ -1,0 +1,29 @@
+//! The login keychain of macOS, through the keyring crate. Edge.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use keyring_core::CredentialStore;
+use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
+
+use crate::vault::fault::Fault;
+
+/// The login keychain; it has no bus and no timeout of its own.
+///
+/// # Errors
+/// `Fault::Absent` if it could not be opened.
+pub fn open(_bus_address: Option<&str>, _timeout: Duration) -> Result<Arc<CredentialStore>, Fault> {
+    if let Err(error) = keyring::Entry::store_status() {
+        return Err(Fault::Absent(error.to_string()));
+    }
+    keyring_core::get_default_store()
+        .ok_or_else(|| Fault::Absent("the login keychain could not be opened".into()))
+}
+
+/// Keeps the system from showing a dialog of its own for as long as this process
+/// lives: a helper that waits for a click freezes whatever called it.
+pub fn forbid_prompts() {
+    static GUARD: OnceLock<Option<KeychainUserInteractionLock>> = OnceLock::new();
+    // If the system refuses, its dialog is still bounded by the vault's deadline.
+    GUARD.get_or_init(|| SecKeychain::disable_user_interaction().ok());
+}
