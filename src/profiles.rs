@@ -15,6 +15,7 @@ use crate::profile_files::command_line::{self, Helper, Platform, PointsAt};
 use crate::profile_files::document::{Document, FileKind};
 use crate::profile_files::edits;
 use crate::profile_files::files::AwsFile;
+use crate::profile_files::put_keys;
 use crate::profile_files::sdk_reader::{self, Change};
 use crate::profile_files::undo::Edited;
 
@@ -119,7 +120,7 @@ impl Profiles {
     /// `credential_process` out: the keys first, so that the profile always answers.
     pub fn put_keys(mut self, profile: &ProfileName, key: &AccessKey) -> Outcome<()> {
         let _lock = lock()?;
-        let (config, credentials) = edits::put_keys(
+        let (config, credentials) = put_keys::put_keys(
             &self.config.document,
             &self.credentials.document,
             profile,

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::command_line::parse_helper;
 use super::document::{BLANKS, Document, Property, Role, Section, is_identifier};
 use super::trouble::{KEY_LINES, plain_header};
 use super::undo::{Edited, Splice, line_end_of, splice};
@@ -228,82 +227,6 @@ pub fn add_base_profile_for_self_reference(
     Ok((edited, base))
 }
 
-/// For `export`: writes the pair into the credentials file and takes our own
-/// `credential_process` out of both files. Gives the edits of config and credentials.
-pub fn put_keys(
-    config: &Document,
-    credentials: &Document,
-    profile: &ProfileName,
-    key: &AccessKey,
-) -> Outcome<(Edited, Edited)> {
-    let config = remove_own_process(config, profile)?;
-    refuse_keys_beside(&config.document, profile)?;
-    let credentials = remove_own_process(credentials, profile)?;
-    let [id_key, secret_key, token_key] = KEY_LINES;
-    let document = &credentials.document;
-    if let Some(token) = keys_in(document, profile)?.token {
-        return Err(Failure::new(
-            Kind::Failed,
-            format!(
-                "profile {profile} is left alone: {}:{}: a session token stands there",
-                document.name(),
-                token.line
-            ),
-        )
-        .hint(format!("remove the {token_key} line")));
-    }
-    let pair = [(id_key, key.id.as_str()), (secret_key, key.secret.expose())];
-    for (key, value) in pair {
-        check_writable(key, value)?;
-    }
-    let credentials = credentials.then(|document| match document.section_of(profile) {
-        None => Ok(new_section(document, profile, &pair)),
-        Some(_) => set_property(document, profile, pair[0].0, pair[0].1)?
-            .then(|document| set_property(document, profile, pair[1].0, pair[1].1)),
-    })?;
-    Ok((config, credentials))
-}
-
-/// Static keys left in the config file would be half-shadowed by what is written.
-fn refuse_keys_beside(config: &Document, profile: &ProfileName) -> Outcome<()> {
-    let found = keys_in(config, profile)?;
-    let lines = [&found.id, &found.secret, &found.token];
-    match lines.into_iter().flatten().next() {
-        None => Ok(()),
-        Some(found) => Err(Failure::new(
-            Kind::Failed,
-            format!(
-                "profile {profile} is left alone: {}:{}: it has a key of its own there",
-                config.name(),
-                found.line
-            ),
-        )
-        .hint("remove the profile's aws_access_key_id, aws_secret_access_key and aws_session_token lines")),
-    }
-}
-
-fn remove_own_process(document: &Document, profile: &ProfileName) -> Outcome<Edited> {
-    document.refuse_trouble(profile)?;
-    let process = document
-        .section_of(profile)
-        .and_then(|s| s.get("credential_process"));
-    match process {
-        None => Ok(Edited::nothing(document)),
-        Some(process) if parse_helper(&process.value).is_some() => {
-            remove_property(document, profile, "credential_process")
-        }
-        Some(process) => Err(Failure::new(
-            Kind::Failed,
-            format!(
-                "profile {profile} is left alone: {}:{}: its credential_process is not awskeep's",
-                document.name(),
-                process.line
-            ),
-        )
-        .hint("remove the line, or choose another profile")),
-    }
-}
-
 fn free_name(config: &Document, credentials: &Document, profile: &ProfileName) -> ProfileName {
     let taken = |name: &str| {
         [config, credentials]
@@ -325,7 +248,7 @@ fn free_name(config: &Document, credentials: &Document, profile: &ProfileName) -
         .expect("a profile's name with letters added is one")
 }
 
-fn check_writable(key: &str, value: &str) -> Outcome<()> {
+pub(super) fn check_writable(key: &str, value: &str) -> Outcome<()> {
     let odd = |c: char| c.is_control() || c == '\u{feff}';
     let cut = |c: char| c.is_whitespace();
     let comment = value.starts_with(['#', ';'])
@@ -346,7 +269,11 @@ fn check_writable(key: &str, value: &str) -> Outcome<()> {
     Ok(())
 }
 
-fn new_section(document: &Document, profile: &ProfileName, pairs: &[(&str, &str)]) -> Edited {
+pub(super) fn new_section(
+    document: &Document,
+    profile: &ProfileName,
+    pairs: &[(&str, &str)],
+) -> Edited {
     let end = line_end_of(document);
     let last = document.lines.last();
     let mut put = Vec::new();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::document::{Document, FileKind};
+use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 
 /// Where the two files are.
@@ -104,6 +105,14 @@ impl AwsFile {
         let path = self.path.display();
         if !metadata.is_file() {
             return Err(Failure::new(Kind::Failed, format!("{path} is not a file")));
+        }
+        if let Some(open) = disk::others_can_write(&self.target)? {
+            let open = open.display();
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("{path} names programs that you then run, but others can write {open}"),
+            )
+            .hint(format!("chmod go-w '{open}'")));
         }
         refuse_unsafe_mode(&metadata, &self.path)
     }
@@ -312,13 +321,6 @@ fn flush_folder(_folder: &Path) -> io::Result<()> {
 fn refuse_unsafe_mode(metadata: &fs::Metadata, path: &Path) -> Outcome<()> {
     use std::os::unix::fs::MetadataExt;
     let path = path.display();
-    if metadata.mode() & 0o022 != 0 {
-        return Err(Failure::new(
-            Kind::Failed,
-            format!("{path} can be written by others, who could name a program that you then run"),
-        )
-        .hint(format!("chmod go-w '{path}'")));
-    }
     if metadata.mode() & 0o200 == 0 {
         return Err(Failure::new(Kind::Failed, format!("{path} is read-only"))
             .hint(format!("chmod u+w '{path}'")));

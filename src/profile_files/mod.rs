@@ -6,12 +6,21 @@ pub mod command_line;
 pub mod document;
 pub mod edits;
 pub mod files;
+pub mod put_keys;
+mod reader;
+pub mod resolve;
 pub mod sdk_reader;
 pub mod trouble;
 pub mod undo;
 
 #[cfg(test)]
+mod edit_tests;
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod trouble_tests;
 
 pub use command_line::{Helper, PointsAt, parse_helper, points_at};
 pub use document::{Document, FileKind, Header, Property, Section};

@@ -92,38 +92,45 @@ pub fn put_back(
     undo: &[Hunk],
     secret_of: impl Fn(KeyField, Option<&AccessKeyId>) -> Option<SecretKey>,
 ) -> Outcome<Document> {
-    let mut document = now.clone();
+    let whole = |index| Zeroizing::new(now.whole_line(index).to_owned());
+    let mut lines: Vec<Zeroizing<String>> = (0..now.lines.len()).map(whole).collect();
     for hunk in undo.iter().rev() {
-        let end = hunk.line + hunk.put;
-        if end > document.lines.len() {
+        let replaced = hunk.line..hunk.line + hunk.put;
+        if replaced.end > lines.len() {
             return Err(Failure::new(
                 Kind::Failed,
-                format!("{} is shorter than it was after the edit", document.name()),
+                format!("{} is shorter than it was after the edit", now.name()),
             ));
         }
-        let mut text = Zeroizing::new(String::with_capacity(document.text().len() + 512));
-        (0..hunk.line).for_each(|i| text.push_str(document.whole_line(i)));
+        let mut back = Vec::with_capacity(hunk.taken.len());
         for taken in &hunk.taken {
-            push_taken(&mut text, &document, hunk.line, taken, &secret_of)?;
+            let present = lines.get(hunk.line).map_or("", |line| line);
+            let place = || format!("{}:{}", now.name(), hunk.line + 1);
+            back.push(whole_again(taken, present, place, &secret_of)?);
         }
-        (end..document.lines.len()).for_each(|i| text.push_str(document.whole_line(i)));
-        document = Document::parse(document.kind(), &text).named(document.name());
+        lines.splice(replaced, back);
     }
-    Ok(document)
+    let length = lines.iter().map(|line| line.len()).sum();
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    lines.iter().for_each(|line| text.push_str(line));
+    Ok(Document::parse(now.kind(), &text).named(now.name()))
 }
 
-fn push_taken(
-    text: &mut String,
-    document: &Document,
-    line: usize,
+/// The line as it was; `present` is what stands in its place now.
+fn whole_again(
     taken: &TakenLine,
+    present: &str,
+    place: impl Fn() -> String,
     secret_of: impl Fn(KeyField, Option<&AccessKeyId>) -> Option<SecretKey>,
-) -> Outcome<()> {
-    match taken {
-        TakenLine::Text(whole) => text.push_str(whole),
+) -> Outcome<Zeroizing<String>> {
+    Ok(Zeroizing::new(match taken {
+        TakenLine::Text(whole) => whole.clone(),
         TakenLine::LineEnd(end) => {
-            text.push_str(document.line_text(line));
-            text.push_str(end);
+            let bare = match present.strip_suffix('\n') {
+                Some(bare) => bare.strip_suffix('\r').unwrap_or(bare),
+                None => present,
+            };
+            format!("{bare}{end}")
         }
         TakenLine::Key {
             before,
@@ -135,21 +142,14 @@ fn push_taken(
                 let of = id
                     .as_ref()
                     .map_or_else(String::new, |id| format!(" of {id}"));
-                let name = document.name();
                 Failure::new(
                     Kind::NotFound,
-                    format!(
-                        "{name}:{}: the secret{of} that stood here is not known",
-                        line + 1
-                    ),
+                    format!("{}: the secret{of} that stood here is not known", place()),
                 )
             })?;
-            text.push_str(before);
-            text.push_str(secret.expose());
-            text.push_str(after);
+            format!("{before}{}{after}", secret.expose())
         }
-    }
-    Ok(())
+    }))
 }
 
 /// Lines to replace; an empty range inserts before `lines.start`.

@@ -15,3 +15,4 @@ mod sandbox;
 mod clients_test;
 mod contract;
 mod fixtures_test;
+mod resolve_test;

@@ -1,0 +1,143 @@
+//! Finds properties and variables as one consumer sees them: which section counts,
+//! which file wins, which keys are not seen. Pure.
+
+use std::collections::HashSet;
+
+use super::consumers::{BlankValue, Rules, Where};
+use super::{Inputs, Place};
+use crate::profile_files::document::{Document, Header, Property, Role, Section};
+
+/// A property with the file that it is in.
+pub(super) struct Hit<'a> {
+    pub property: &'a Property,
+    pub place: Place,
+}
+
+impl Hit<'_> {
+    pub fn value(&self) -> &str {
+        &self.property.value
+    }
+}
+
+/// Inputs and rules of one consumer. How it chooses among what is found is `walk`'s.
+#[derive(Clone, Copy)]
+pub(super) struct Lookup<'a> {
+    pub inputs: Inputs<'a>,
+    pub rules: &'static Rules,
+}
+
+impl<'a> Lookup<'a> {
+    pub fn variable(&self, name: &str) -> Option<&'a str> {
+        let value = self.inputs.env.get(name)?;
+        Some(value.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// Why this consumer cannot read one of the files at all.
+    pub fn refused_file(&self) -> Option<String> {
+        [self.inputs.config, self.inputs.credentials]
+            .into_iter()
+            .find_map(|document| self.refused(document))
+    }
+
+    fn refused(&self, document: &Document) -> Option<String> {
+        let name = document.name();
+        if document.text().starts_with('\u{feff}') && self.rules.refuses_byte_order_mark {
+            return Some(format!("{name}:1: a byte order mark"));
+        }
+        let stray = document
+            .lines
+            .iter()
+            .enumerate()
+            .find(|(_, line)| match line.role {
+                Role::Stray(stray) => (self.rules.refuses)(stray),
+                Role::Blank
+                | Role::Comment
+                | Role::Header
+                | Role::Property
+                | Role::Continuation => false,
+            });
+        if let Some((index, _)) = stray {
+            return Some(format!("{name}:{}: the line cannot be read", index + 1));
+        }
+        if !self.rules.refuses_duplicates {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        let twice = document.sections().iter().find(|s| !seen.insert(&s.inner));
+        let line = twice.map(|s| s.line).or_else(|| {
+            document.sections().iter().find_map(|section| {
+                let mut seen = HashSet::new();
+                let twice = |p: &&Property| !seen.insert(p.key.clone());
+                section.properties.iter().find(twice).map(|p| p.line)
+            })
+        })?;
+        Some(format!(
+            "{name}:{line}: the section or key stands there twice"
+        ))
+    }
+
+    pub fn whole_pair(&self, name: &str) -> Option<Hit<'a>> {
+        match self.pair(name, Where::Either) {
+            [Some(id), Some(_)] => Some(id),
+            _ => None,
+        }
+    }
+
+    pub fn pair(&self, name: &str, place: Where) -> [Option<Hit<'a>>; 2] {
+        ["aws_access_key_id", "aws_secret_access_key"].map(|key| {
+            let hit = self.find(name, key, place);
+            hit.filter(|h| match self.rules.blank_value {
+                BlankValue::Counts => true,
+                BlankValue::Dropped => !h.value().is_empty(),
+            })
+        })
+    }
+
+    pub fn exists(&self, name: &str) -> bool {
+        let there = |document| !self.sections(document, name).is_empty();
+        there(self.inputs.config) || there(self.inputs.credentials)
+    }
+
+    fn sections(&self, document: &'a Document, name: &str) -> Vec<&'a Section> {
+        if name != "default" || !self.rules.last_default_wins {
+            return document.sections_of(name);
+        }
+        let default = |s: &&Section| matches!(s.header, Header::Default | Header::PrefixedDefault);
+        document
+            .sections()
+            .iter()
+            .rfind(default)
+            .into_iter()
+            .collect()
+    }
+
+    /// The credentials file's property wins over the config file's.
+    pub fn find(&self, name: &str, key: &str, place: Where) -> Option<Hit<'a>> {
+        let files: &[&'a Document] = match place {
+            Where::Config => &[self.inputs.config],
+            Where::Credentials => &[self.inputs.credentials],
+            Where::Either => &[self.inputs.credentials, self.inputs.config],
+        };
+        files.iter().find_map(|file| self.find_in(file, name, key))
+    }
+
+    pub fn find_in(&self, file: &'a Document, name: &str, key: &str) -> Option<Hit<'a>> {
+        let mut sections = self.sections(file, name);
+        if sections.is_empty() {
+            return None;
+        }
+        if self.rules.leaks_default_section {
+            let leaking = file.sections().iter().filter(|s| s.inner == "DEFAULT");
+            sections.splice(0..0, leaking);
+        }
+        let seen = |p: &&Property| p.written_key == p.key || !self.rules.keys_are_case_sensitive;
+        let own = sections
+            .into_iter()
+            .rev()
+            .find_map(|s| s.get(key).filter(seen));
+        own.map(|property| Hit {
+            property,
+            place: Place::Line(file.name().to_owned(), property.line),
+        })
+    }
+}
