@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use awskeep::vault::Deadline;
 use awskeep::vault::fault::Fault;
 use awskeep::vault::keychain::{BusAddress, SecretServiceStore};
 use awskeep::vault::{SERVICE, StoreKind, Vault};
@@ -17,7 +18,7 @@ use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi;
 use tempfile::TempDir;
 
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Deadline = Deadline::PerCall(Duration::from_secs(2));
 const READY: Duration = Duration::from_secs(20);
 
 /// A bus of its own, and by choice a provider; both end with it.
@@ -210,7 +211,7 @@ fn a_frozen_daemon_costs_the_deadline() {
     let vault = Vault::new(
         StoreKind::Keychain,
         Arc::new(desktop.store()),
-        awskeep::vault::Deadline::PerCall(deadline),
+        Deadline::PerCall(deadline),
     );
     let stop = rustix::process::Signal::STOP;
     rustix::process::kill_process(desktop.keyring_pid(), stop).unwrap();

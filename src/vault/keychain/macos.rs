@@ -1,18 +1,21 @@
 //! The login keychain of macOS, through the keyring crate. Edge.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use keyring_core::CredentialStore;
 use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
 
+use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
-/// The login keychain; it has no bus and no timeout of its own.
+/// The login keychain; it has no bus and no deadline of its own.
 ///
 /// # Errors
 /// `Fault::Absent` if it could not be opened.
-pub fn open(_bus_address: Option<&str>, _timeout: Duration) -> Result<Arc<CredentialStore>, Fault> {
+pub fn open(
+    _bus_address: Option<&str>,
+    _deadline: Deadline,
+) -> Result<Arc<CredentialStore>, Fault> {
     if let Err(error) = keyring::Entry::store_status() {
         return Err(Fault::Absent(error.to_string()));
     }

@@ -36,26 +36,24 @@ pub use self::windows::open;
 pub mod opening;
 
 use std::sync::Arc;
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use keyring_core::CredentialStore;
 
 #[cfg(target_os = "linux")]
-use super::fault::Fault;
+use super::{Deadline, fault::Fault};
 
 /// The keychain of this platform. `bus_address` is what `DBUS_SESSION_BUS_ADDRESS`
-/// holds; it and `timeout` (for one read, and for one call of a write) are Linux's only.
+/// holds; it and `deadline` are Linux's only: elsewhere the caller bounds each call.
 /// Opening does not talk to it.
 ///
 /// # Errors
 /// `Fault::Absent` if there is none.
 #[cfg(target_os = "linux")]
-pub fn open(bus_address: Option<&str>, timeout: Duration) -> Result<Arc<CredentialStore>, Fault> {
+pub fn open(bus_address: Option<&str>, deadline: Deadline) -> Result<Arc<CredentialStore>, Fault> {
     let uid = rustix::process::geteuid().as_raw();
     let address = BusAddress::find(bus_address, uid)?;
-    Ok(Arc::new(SecretServiceStore::new(address, timeout)))
+    Ok(Arc::new(SecretServiceStore::new(address, deadline)))
 }
 
 /// Keeps the system from showing a dialog of its own for as long as this process

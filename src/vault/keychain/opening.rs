@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
 /// What this platform's keychain is called.
@@ -34,7 +36,7 @@ fn store(bus_address: Option<&str>, wait: Duration) -> Result<super::SecretServi
     let uid = rustix::process::geteuid().as_raw();
     Ok(super::SecretServiceStore::new(
         super::BusAddress::find(bus_address, uid)?,
-        wait,
+        Deadline::PerCall(wait),
     ))
 }
 

@@ -21,6 +21,7 @@ use secret_service::blocking::{Collection, Item, SecretService};
 
 use super::address::BusAddress;
 use super::{errors, wire};
+use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
 const CONTENT_TYPE: &str = "application/json";
@@ -35,12 +36,17 @@ const APPLICATION: &str = "application";
 pub struct SecretServiceStore {
     address: BusAddress,
     /// For each call on the bus, and for a whole read.
-    timeout: Duration,
+    deadline: Deadline,
 }
 
 impl SecretServiceStore {
-    pub fn new(address: BusAddress, timeout: Duration) -> SecretServiceStore {
-        SecretServiceStore { address, timeout }
+    pub fn new(address: BusAddress, deadline: Deadline) -> SecretServiceStore {
+        SecretServiceStore { address, deadline }
+    }
+
+    /// How long the next call may take.
+    fn timeout(&self) -> Duration {
+        self.deadline.left()
     }
 
     /// Whether this store works here and now: bus, provider, an open default collection.
@@ -48,7 +54,7 @@ impl SecretServiceStore {
     /// # Errors
     /// `Absent`, `Locked`, `Denied`, `Died`, `Frozen` or `Other`.
     pub fn probe(&self) -> Result<(), Fault> {
-        wire::probe(&self.address, self.timeout)
+        wire::probe(&self.address, self.timeout())
     }
 
     /// Has the default collection unlocked by the person who sits here: the only
@@ -72,7 +78,7 @@ impl SecretServiceStore {
     /// # Errors
     /// As `probe`, without `Locked`.
     pub fn lock(&self) -> Result<(), Fault> {
-        self.within(self.timeout, |store| {
+        self.within(self.timeout(), |store| {
             store.with_service(|service| {
                 let collection = store.default_collection(service)?;
                 collection.lock().map_err(|error| store.fault(&error))
@@ -119,10 +125,10 @@ impl SecretServiceStore {
         let mut last = Fault::Absent("there is no session bus".into());
         for address in self.address.each() {
             let connection = zbus::blocking::connection::Builder::address(address.as_str())
-                .and_then(|builder| builder.method_timeout(self.timeout).build());
+                .and_then(|builder| builder.method_timeout(self.timeout()).build());
             match connection {
                 Ok(connection) => return Ok(connection),
-                Err(error) => last = errors::of_zbus(&error, self.timeout),
+                Err(error) => last = errors::of_zbus(&error, self.timeout()),
             }
         }
         Err(last)
@@ -166,7 +172,7 @@ impl SecretServiceStore {
     }
 
     fn fault(&self, error: &ServiceError) -> Fault {
-        errors::of_service(error, self.timeout)
+        errors::of_service(error, self.timeout())
     }
 }
 
@@ -283,7 +289,11 @@ impl CredentialApi for ServiceCredential {
     }
 
     fn get_secret(&self) -> keyring_core::Result<Vec<u8>> {
-        let mut secret = wire::read(&self.store.address, &self.attributes(), self.store.timeout)?;
+        let mut secret = wire::read(
+            &self.store.address,
+            &self.attributes(),
+            self.store.timeout(),
+        )?;
         // Moved out, not copied.
         Ok(std::mem::take(&mut *secret))
     }

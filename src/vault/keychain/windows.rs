@@ -7,20 +7,20 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use keyring_core::api::{CredentialApi, CredentialStoreApi};
 use keyring_core::{Credential, CredentialStore, Entry, Error, Result};
 
+use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
-/// Credential Manager; it has no bus and no timeout of its own.
+/// Credential Manager; it has no bus and no deadline of its own.
 ///
 /// # Errors
 /// `Fault::Absent` if it could not be opened.
 pub fn open(
     _bus_address: Option<&str>,
-    _timeout: Duration,
+    _deadline: Deadline,
 ) -> std::result::Result<Arc<CredentialStore>, Fault> {
     if let Err(error) = keyring::Entry::store_status() {
         return Err(Fault::Absent(error.to_string()));
