@@ -92,12 +92,14 @@ impl<'m> Entries<'m> {
     /// Everything that is stored, as far as it can be read.
     pub fn inventory(&self) -> Outcome<Inventory> {
         let mut inventory = Inventory::default();
-        for kind in self.stores_in_use()? {
+        let kinds = self.stores_in_use()?;
+        let nobody_chose = !self.settings.store_is_chosen(None) && kinds.len() > 1;
+        for kind in kinds {
             let vault = self.vault(kind)?;
             let names = match vault.names() {
                 Ok(names) => names,
                 // Nothing was ever put there: that is no trouble.
-                Err(Fault::Absent(_)) if kind == StoreKind::File => continue,
+                Err(Fault::Absent(_)) if kind == StoreKind::File || nobody_chose => continue,
                 Err(fault) => {
                     inventory.troubles.push(fault.failure(kind, None));
                     continue;

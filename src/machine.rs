@@ -172,3 +172,14 @@ pub fn forbid_dumps() {
         let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn the_process_leaves_no_core_dump() {
+        super::forbid_dumps();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
+}

@@ -186,7 +186,7 @@ impl Ui {
     pub fn ask_secret(&self, what: &str) -> Outcome<SecretKey> {
         self.need_person(what)?;
         match &self.person {
-            Person::AtTerminal => rpassword::prompt_password(format!("{what}: "))
+            Person::AtTerminal => read_secret_at_terminal(&format!("{what}: "))
                 .map(SecretKey::new)
                 .map_err(|error| {
                     Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
@@ -303,4 +303,24 @@ fn read_line_at_terminal(prompt: &str) -> io::Result<String> {
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(input), &mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// rpassword stops the echo only after its prompt; who types before that would see
+/// the secret. So the echo is stopped first, and what was typed earlier is dropped.
+#[cfg(unix)]
+fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let (terminal, _) = open_terminal()?;
+    let before = tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    let secret = rpassword::prompt_password(prompt);
+    tcsetattr(&terminal, OptionalActions::Now, &before)?;
+    secret
+}
+
+#[cfg(windows)]
+fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
+    rpassword::prompt_password(prompt)
 }

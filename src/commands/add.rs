@@ -132,6 +132,10 @@ fn choose_store(
     ui.report(&failure);
     ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
     passphrase::make_file_if_missing(context.machine, None)?;
+    // That was a choice: the next entry goes there too.
+    settings::edit(&entries.settings.path, |text| {
+        settings::with_setting(text, None, Key::Store, Some(StoreKind::File.word()))
+    })?;
     Ok(StoreKind::File)
 }
 

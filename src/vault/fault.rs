@@ -91,7 +91,9 @@ impl Fault {
 
     /// The failure that a person and a script see.
     pub fn failure(&self, store: StoreKind, entry: Option<&EntryName>) -> Failure {
-        let of = entry.map_or(String::new(), |entry| format!(", needed for entry {entry}"));
+        let of = entry.map_or(String::new(), |entry| {
+            format!(", needed for entry {entry},")
+        });
         let it = format!("the {store}{of}");
         let choose = "awskeep store list";
         match self {
@@ -100,33 +102,31 @@ impl Fault {
                 Failure::new(Kind::NotFound, format!("no entry {named} in the {store}"))
                     .hint("awskeep list")
             }
-            Fault::Absent(_) => Failure::new(Kind::Store, format!("{it}, is not there"))
+            Fault::Absent(_) => Failure::new(Kind::Store, format!("{it} is not there"))
                 .cause(self)
                 .hint(choose),
-            Fault::Locked(_) => Failure::new(Kind::Store, format!("{it}, is locked"))
+            Fault::Locked(_) => Failure::new(Kind::Store, format!("{it} is locked"))
                 .cause(self)
                 .hint("awskeep store unlock"),
-            Fault::Denied(_) => Failure::new(Kind::Store, format!("{it}, denied access"))
+            Fault::Denied(_) => Failure::new(Kind::Store, format!("{it} denied access"))
                 .cause(self)
                 .hint(choose),
-            Fault::Frozen(_) => Failure::new(Kind::Store, format!("{it}, does not answer"))
+            Fault::Frozen(_) => Failure::new(Kind::Store, format!("{it} does not answer"))
                 .cause(self)
                 .hint("restart the keychain's daemon, then: awskeep store list"),
             Fault::Died(_) => Failure::new(
                 Kind::Store,
-                format!("{it}, went away in the middle of a call"),
+                format!("{it} went away in the middle of a call"),
             )
             .cause(self)
             .hint("awskeep store unlock"),
-            Fault::Corrupt(_) => {
-                Failure::new(Kind::Store, format!("{it}, holds something damaged"))
-                    .cause(self)
-                    .hint(match entry {
-                        Some(entry) => format!("awskeep add {entry} --replace"),
-                        None => choose.into(),
-                    })
-            }
-            Fault::Unfit(_) | Fault::Other(_) => Failure::new(Kind::Store, format!("{it}, failed"))
+            Fault::Corrupt(_) => Failure::new(Kind::Store, format!("{it} holds something damaged"))
+                .cause(self)
+                .hint(match entry {
+                    Some(entry) => format!("awskeep add {entry} --replace"),
+                    None => choose.into(),
+                }),
+            Fault::Unfit(_) | Fault::Other(_) => Failure::new(Kind::Store, format!("{it} failed"))
                 .cause(self)
                 .hint(choose),
         }

@@ -16,3 +16,4 @@ mod clients_test;
 mod contract;
 mod fixtures_test;
 mod resolve_test;
+mod stores;
