@@ -41,7 +41,10 @@ pub struct Inventory {
     pub held: Vec<Held>,
     /// Old names: the name, and what it leads to.
     pub aliases: Vec<(EntryName, Vault, crate::vault::item::Alias)>,
+    /// Stores that could not be read.
     pub troubles: Vec<Failure>,
+    /// Items that could not be read: damaged, or of a newer awskeep.
+    pub unreadable: Vec<Failure>,
 }
 
 /// The entries of this machine.
@@ -115,7 +118,7 @@ impl<'m> Entries<'m> {
                         inventory.aliases.push((name, vault.clone(), alias))
                     }
                     Ok(None) => {}
-                    Err(failure) => inventory.troubles.push(failure),
+                    Err(failure) => inventory.unreadable.push(failure),
                 }
             }
         }
@@ -126,10 +129,15 @@ impl<'m> Entries<'m> {
     /// Everything that is stored.
     ///
     /// # Errors
-    /// The first trouble, if a store in use cannot be read.
+    /// The first trouble, if a store in use or an item in it cannot be read.
     pub fn all(&self) -> Outcome<Inventory> {
         let inventory = self.inventory()?;
-        match inventory.troubles.first() {
+        match inventory
+            .troubles
+            .iter()
+            .chain(&inventory.unreadable)
+            .next()
+        {
             Some(trouble) => Err(trouble.clone()),
             None => Ok(inventory),
         }
@@ -191,10 +199,17 @@ impl<'m> Entries<'m> {
         }
     }
 
-    /// The entry that holds a key id in any slot.
+    /// The entry that holds a key id in any slot; an item that cannot be read holds none.
+    ///
+    /// # Errors
+    /// `Kind::Store` if a store in use cannot be read.
     pub fn holding(&self, id: &AccessKeyId) -> Outcome<Option<Held>> {
-        let held = self.all()?.held;
-        Ok(held
+        let inventory = self.inventory()?;
+        if let Some(trouble) = inventory.troubles.into_iter().next() {
+            return Err(trouble);
+        }
+        Ok(inventory
+            .held
             .into_iter()
             .find(|held| held.item.slots().any(|(_, slot)| slot.id == *id)))
     }

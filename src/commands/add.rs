@@ -312,7 +312,7 @@ fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item) -> Outcome<()> {
     let _user = entries.lock_user(item.identity.as_ref(), &item.entry)?;
     let _names = entries.lock_names()?;
     item.current.saved_at = machine_now;
-    if let Some(Stored::Item(there)) = vault.find(&item.entry).or_else(damaged_is_nothing)? {
+    if let Some(there) = vault.replaceable(&item.entry)? {
         if let Some(lost) = there.would_lose() {
             return Err(Failure::new(
                 Kind::Unfinished,
@@ -335,15 +335,6 @@ fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item) -> Outcome<()> {
         })?;
     }
     Ok(())
-}
-
-/// A damaged item may be replaced: that is the mend that its failure names.
-fn damaged_is_nothing(failure: Failure) -> Outcome<Option<Stored>> {
-    if failure.message.contains("is damaged") {
-        Ok(None)
-    } else {
-        Err(failure)
-    }
 }
 
 fn tell(

@@ -61,11 +61,17 @@ pub fn run(context: &Context<'_>) -> Outcome<()> {
         troubles: inventory
             .troubles
             .iter()
+            .chain(&inventory.unreadable)
             .map(|trouble| trouble.message.clone())
             .collect(),
     };
     // A store that cannot be read is a failure, after everything else was shown.
-    let result = match inventory.troubles.into_iter().next() {
+    let result = match inventory
+        .troubles
+        .into_iter()
+        .chain(inventory.unreadable)
+        .next()
+    {
         Some(trouble) => Err(trouble),
         None => Ok(()),
     };

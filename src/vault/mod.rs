@@ -164,6 +164,26 @@ impl Vault {
         }
     }
 
+    /// The item that a new one would take the place of; none if there is none, or
+    /// only an old name or something damaged.
+    ///
+    /// # Errors
+    /// `Kind::Store` if the store does not answer, or a newer program's item is there.
+    pub fn replaceable(&self, entry: &EntryName) -> Outcome<Option<Item>> {
+        let bytes = match self.bytes(entry) {
+            Ok(bytes) => bytes,
+            Err(Fault::NoEntry | Fault::Corrupt(_)) => return Ok(None),
+            Err(fault) => return Err(fault.failure(self.kind, Some(entry))),
+        };
+        if item::is_newer(&bytes) {
+            return Err(item::newer(entry));
+        }
+        match item::decode(entry, &bytes) {
+            Ok(Stored::Item(item)) => Ok(Some(*item)),
+            Ok(Stored::Alias(_)) | Err(_) => Ok(None),
+        }
+    }
+
     /// Writes an item, in place if there is one, and reads it back.
     ///
     /// # Errors
@@ -216,7 +236,7 @@ impl Vault {
     }
 
     fn write(&self, entry: &EntryName, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
-        self.refuse_newer(entry)?;
+        self.replaceable(entry)?;
         let user = entry.as_str().to_owned();
         let written = bytes.clone();
         self.within_deadline(move |store| store.build(SERVICE, &user, None)?.set_secret(&written))
@@ -235,15 +255,6 @@ impl Vault {
             ),
         )
         .hint("awskeep store list"))
-    }
-
-    /// A damaged item may be replaced; one of a newer program may not.
-    fn refuse_newer(&self, entry: &EntryName) -> Outcome<()> {
-        match self.bytes(entry) {
-            Ok(there) if item::is_newer(&there) => Err(item::newer(entry)),
-            Ok(_) | Err(Fault::NoEntry | Fault::Corrupt(_)) => Ok(()),
-            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
-        }
     }
 
     fn store(&self) -> Result<&Arc<CredentialStore>, Fault> {

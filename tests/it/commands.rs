@@ -434,3 +434,63 @@ fn no_home_is_said() {
         "awskeep: no entry none in the encrypted file\nhint: awskeep list",
     );
 }
+
+#[test]
+fn a_damaged_item_is_said_and_can_be_replaced() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
+    let path = sandbox.path(".data/awskeep/entries/work.age");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = sandbox.run(&["credential-process", "work"], &[]);
+    assert_eq!((damaged.code, damaged.out.as_str()), (4, ""), "{damaged:?}");
+    assert!(
+        damaged.err.ends_with("hint: awskeep add work --replace\n"),
+        "{damaged:?}"
+    );
+    assert_eq!(sandbox.run(&["list"], &[]).code, 4);
+    assert_eq!(sandbox.add("work", &["--no-profile", "--replace"]).code, 0);
+    assert_eq!(sandbox.run(&["credential-process", "work"], &[]).code, 0);
+}
+
+#[test]
+fn an_item_of_a_newer_awskeep_is_served_and_never_harmed() {
+    use awskeep::vault::file::FileStore;
+    use awskeep::vault::{Deadline, SERVICE, StoreKind, Vault};
+    use keyring_core::api::CredentialStoreApi;
+
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    let store = FileStore::new(sandbox.path(".data/awskeep"));
+    let entry = store.build(SERVICE, "work", None).unwrap();
+    let text = String::from_utf8(entry.get_secret().unwrap()).unwrap();
+    let newer = text.replacen("\"v\":1", "\"v\":2,\"colour\":\"red\"", 1);
+    entry.set_secret(newer.as_bytes()).unwrap();
+
+    let served = sandbox.run(&["credential-process", "work"], &[]);
+    assert!(served.out.contains(&sandbox.secret), "{served:?}");
+    for arguments in [
+        &["rename", "work", "job"][..],
+        &["export", "work", "--yes"],
+        &["store", "move", "file"],
+    ] {
+        sandbox.run(arguments, &[]);
+        let deadline = Deadline::PerCall(std::time::Duration::from_secs(5));
+        let vault = Vault::new(
+            StoreKind::File,
+            std::sync::Arc::new(store.clone()),
+            deadline,
+        );
+        let kept = vault.bytes(&"work".parse().unwrap()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&kept), newer, "{arguments:?}");
+    }
+    let replaced = sandbox.add("work", &["--replace"]);
+    check(
+        &replaced,
+        4,
+        "key.csv still holds the secret: remove it when the key is in use\n\
+         awskeep: entry work was written by a newer awskeep\nhint: update awskeep on this machine",
+    );
+}
