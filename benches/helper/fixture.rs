@@ -20,6 +20,25 @@ pub const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 const PASSPHRASE: &str = "for this bench only";
+/// The limits of a usual session bus, but it starts no services: a keyring started by
+/// the bus would be locked, and hide that ours had ended.
+const BUS_CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>ADDRESS</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+  <limit name="max_incomplete_connections">10000</limit>
+  <limit name="max_completed_connections">100000</limit>
+  <limit name="max_connections_per_user">100000</limit>
+</busconfig>
+"#;
+
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -49,7 +68,8 @@ impl Home {
 pub struct Fixture {
     folder: PathBuf,
     awskeep: PathBuf,
-    daemons: Vec<Child>,
+    bus: Option<Child>,
+    keyring: Option<Child>,
 }
 
 impl Fixture {
@@ -62,7 +82,8 @@ impl Fixture {
         let mut fixture = Fixture {
             folder,
             awskeep,
-            daemons: Vec::new(),
+            bus: None,
+            keyring: None,
         };
         for home in Home::ALL {
             private_folder(&fixture.home(home))?;
@@ -71,6 +92,19 @@ impl Fixture {
         fixture.start_keyring()?;
         fixture.store_entries()?;
         Ok(fixture)
+    }
+
+    /// Starts the keyring again if it has ended by itself, and says whether it had.
+    ///
+    /// # Errors
+    /// If it does not start again.
+    pub fn revive_keyring(&mut self) -> Result<bool, String> {
+        if self.keyring.as_mut().is_some_and(is_running) {
+            return Ok(false);
+        }
+        // What it keeps is on the disk, and its passphrase is the same.
+        self.start_keyring()?;
+        Ok(true)
     }
 
     /// A command with nothing of the caller's environment but PATH.
@@ -109,11 +143,14 @@ impl Fixture {
     }
 
     fn start_bus(&mut self) -> Result<(), String> {
+        let config = self.folder.join("bus.conf");
+        let text = BUS_CONFIG.replace("ADDRESS", &self.address());
+        fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
         let mut command = self.command(Home::Keychain, "dbus-daemon");
         command
-            .args(["--session", "--nofork", "--nopidfile", "--address"])
-            .arg(self.address());
-        self.start_daemon(&mut command, "dbus-daemon (package dbus)", "")?;
+            .args(["--nofork", "--nopidfile", "--config-file"])
+            .arg(config);
+        self.bus = Some(daemon(&mut command, "dbus-daemon (package dbus)", "")?);
         let socket = self.socket();
         until("the bus takes connections", || {
             UnixStream::connect(&socket).is_ok()
@@ -124,8 +161,7 @@ impl Fixture {
         let mut command = self.command(Home::Keychain, "gnome-keyring-daemon");
         command.args(["--foreground", "--unlock", "--components=secrets"]);
         let what = "gnome-keyring-daemon (package gnome-keyring)";
-        self.start_daemon(&mut command, what, PASSPHRASE)?;
-        // Asking the name itself would make the bus start a second, locked one.
+        self.keyring = Some(daemon(&mut command, what, PASSPHRASE)?);
         until("gnome-keyring is on the bus", || {
             let bus = "org.freedesktop.DBus";
             self.ask(
@@ -142,25 +178,6 @@ impl Fixture {
             self.ask(service, "/org/freedesktop/secrets", method, "default")
                 .contains("/collection/")
         })
-    }
-
-    fn start_daemon(
-        &mut self,
-        command: &mut Command,
-        what: &str,
-        input: &str,
-    ) -> Result<(), String> {
-        let mut daemon = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{what} does not start: {error}"))?;
-        let stdin = daemon.stdin.take();
-        self.daemons.push(daemon);
-        // Dropping it says that this is all.
-        let written = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
-        written.map_err(|error| format!("{what} reads no input: {error}"))
     }
 
     fn ask(&self, destination: &str, path: &str, method: &str, text: &str) -> String {
@@ -230,12 +247,34 @@ impl Drop for Fixture {
         if let Err(why) = self.must(Home::OpenedFile, &["store", "lock", "--store", "file"], "") {
             eprintln!("a key was left in the kernel's keyring: {why}");
         }
-        for daemon in self.daemons.iter_mut().rev() {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
+        for daemon in [&mut self.keyring, &mut self.bus].into_iter().flatten() {
+            // The id of one that has ended may be another's by now.
+            if is_running(daemon) {
+                let _ = daemon.kill();
+                let _ = daemon.wait();
+            }
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn daemon(command: &mut Command, what: &str, input: &str) -> Result<Child, String> {
+    let mut daemon = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{what} does not start: {error}"))?;
+    if let Some(mut stdin) = daemon.stdin.take() {
+        // One that does not even read this never gets ready, which says more.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    Ok(daemon)
+}
+
+/// Not if somebody else has waited for it, as a burst does.
+fn is_running(daemon: &mut Child) -> bool {
+    matches!(daemon.try_wait(), Ok(None))
 }
 
 fn private_folder(folder: &Path) -> Result<(), String> {

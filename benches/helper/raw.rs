@@ -8,6 +8,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use crate::fixture;
+
 pub const VERB: &str = "raw-read";
 
 const PROVIDER: &str = "org.freedesktop.secrets";
@@ -27,104 +29,61 @@ pub fn main() -> ExitCode {
 fn read() -> Option<Vec<u8>> {
     let address = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok()?;
     let mut bus = UnixStream::connect(address.strip_prefix("unix:path=")?).ok()?;
-    let uid: String = geteuid()
-        .to_string()
-        .bytes()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    let mut out = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
-    let dbus = "org.freedesktop.DBus";
-    call(
-        &mut out,
-        1,
-        dbus,
-        "/org/freedesktop/DBus",
-        dbus,
-        "Hello",
-        "",
-        &[],
-    );
-    let service = "org.freedesktop.Secret.Service";
-    let path = "/org/freedesktop/secrets";
-    let mut body = Vec::new();
-    string(&mut body, "plain");
-    body.extend(b"\x01s\0");
-    string(&mut body, "");
-    call(
-        &mut out,
-        2,
-        PROVIDER,
-        path,
-        service,
-        "OpenSession",
-        "sv",
-        &body,
-    );
-    let mut body = vec![0; 8];
-    for word in [
-        "service",
-        super::fixture::SERVICE,
-        "username",
-        super::fixture::ENTRY,
-    ] {
-        // Each pair is a structure and so starts at a multiple of eight.
-        if word == "service" || word == "username" {
-            pad(&mut body, 8);
-        }
-        string(&mut body, word);
-    }
-    let length = u32::try_from(body.len() - 8).ok()?;
-    body[..4].copy_from_slice(&length.to_le_bytes());
-    call(
-        &mut out,
-        3,
-        PROVIDER,
-        path,
-        service,
-        "SearchItems",
-        "a{ss}",
-        &body,
-    );
-    bus.write_all(&out).ok()?;
-
+    bus.write_all(&first_calls()).ok()?;
     let mut input = Vec::with_capacity(4096);
     let mut at = 0;
-    while input
-        .iter()
-        .position(|&b| b == b'\n')
-        .map(|end| at = end + 1)
-        .is_none()
-    {
+    while at == 0 {
         more(&mut bus, &mut input)?;
+        let line_end = input.iter().position(|&byte| byte == b'\n');
+        at = line_end.map_or(0, |end| end + 1);
     }
     answer(&mut bus, &mut input, &mut at)?;
     let body = answer(&mut bus, &mut input, &mut at)?;
     let session = text(&input, body + 12)?;
     let body = answer(&mut bus, &mut input, &mut at)?;
     let item = text(&input, body + 4)?;
-    let mut body = Vec::new();
-    string(&mut body, &session);
-    let mut out = Vec::new();
-    call(
-        &mut out,
-        4,
-        PROVIDER,
-        &item,
-        "org.freedesktop.Secret.Item",
-        "GetSecret",
-        "o",
-        &body,
-    );
+    let (mut argument, mut out) = (Vec::new(), Vec::new());
+    string(&mut argument, &session);
+    let method = ["org.freedesktop.Secret.Item", "GetSecret", "o"];
+    call(&mut out, 4, [PROVIDER, &item], method, &argument);
     bus.write_all(&out).ok()?;
     let body = answer(&mut bus, &mut input, &mut at)?;
     let parameters = (body + 4 + number(&input, body)? + 1).next_multiple_of(4);
     let secret = (parameters + 4 + number(&input, parameters)?).next_multiple_of(4);
-    Some(
-        input
-            .get(secret + 4..)?
-            .get(..number(&input, secret)?)?
-            .to_vec(),
-    )
+    let bytes = input.get(secret + 4..)?.get(..number(&input, secret)?)?;
+    Some(bytes.to_vec())
+}
+
+/// Who we are, Hello, OpenSession and SearchItems.
+fn first_calls() -> Vec<u8> {
+    let digits = geteuid().to_string();
+    let uid: String = digits.bytes().map(|b| format!("{b:02x}")).collect();
+    let mut out = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
+    let bus = "org.freedesktop.DBus";
+    call(
+        &mut out,
+        1,
+        [bus, "/org/freedesktop/DBus"],
+        [bus, "Hello", ""],
+        &[],
+    );
+    let service = "org.freedesktop.Secret.Service";
+    let place = [PROVIDER, "/org/freedesktop/secrets"];
+    let mut body = Vec::new();
+    string(&mut body, "plain");
+    body.extend(b"\x01s\0");
+    string(&mut body, "");
+    call(&mut out, 2, place, [service, "OpenSession", "sv"], &body);
+    let mut body = vec![0; 8];
+    for [name, value] in [["service", fixture::SERVICE], ["username", fixture::ENTRY]] {
+        pad(&mut body, 8);
+        string(&mut body, name);
+        string(&mut body, value);
+    }
+    let length = (body.len() - 8) as u32;
+    body[..4].copy_from_slice(&length.to_le_bytes());
+    call(&mut out, 3, place, [service, "SearchItems", "a{ss}"], &body);
+    out
 }
 
 /// Where the body of the next method return starts, a multiple of eight from the
@@ -179,18 +138,11 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.push(0);
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a message, once each"
-)]
 fn call(
     stream: &mut Vec<u8>,
     serial: u32,
-    destination: &str,
-    path: &str,
-    interface: &str,
-    member: &str,
-    signature: &str,
+    [destination, path]: [&str; 2],
+    [interface, member, signature]: [&str; 3],
     body: &[u8],
 ) {
     let mut out = b"l\x01\0\x01".to_vec();

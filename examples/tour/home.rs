@@ -11,9 +11,18 @@ use crate::sim::{SimConfig, SimServer};
 /// What went otherwise than promised.
 pub type Scene<T> = Result<T, String>;
 
+/// Whether the commands that are run are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    Shown,
+    #[allow(dead_code, reason = "the tour shows all")]
+    Quiet,
+}
+
 /// A home, a program, an account.
 pub struct Home {
     folder: tempfile::TempDir,
+    talk: Talk,
     pub aws: SimServer,
     pub key_id: String,
     pub secret: String,
@@ -27,7 +36,7 @@ pub struct Ran {
 }
 
 impl Home {
-    pub fn new() -> Scene<Home> {
+    pub fn new(talk: Talk) -> Scene<Home> {
         let folder = tempfile::Builder::new()
             .prefix("awskeep-tour-")
             .tempdir()
@@ -57,6 +66,7 @@ impl Home {
         });
         Ok(Home {
             folder,
+            talk,
             aws,
             key_id,
             secret,
@@ -73,7 +83,17 @@ impl Home {
 
     /// Runs awskeep in this home, and nothing of the real one.
     pub fn awskeep(&self, arguments: &[&str], stdin: &str) -> Scene<Ran> {
-        println!("  $ awskeep {}", arguments.join(" "));
+        self.awskeep_noting(arguments, stdin, |_| {})
+    }
+
+    /// The same; `note` is told the process's id as soon as it runs.
+    pub fn awskeep_noting(
+        &self,
+        arguments: &[&str],
+        stdin: &str,
+        note: impl FnOnce(u32),
+    ) -> Scene<Ran> {
+        self.show(&format!("  $ awskeep {}", arguments.join(" ")));
         let mut command = Command::new(self.program());
         command
             .args(arguments)
@@ -82,17 +102,25 @@ impl Home {
             .stderr(Stdio::piped());
         self.dress(&mut command);
         let mut child = command.spawn().map_err(text)?;
+        note(child.id());
         if let Some(mut input) = child.stdin.take() {
-            input.write_all(stdin.as_bytes()).map_err(text)?;
+            // A program that ends without reading is no error of ours.
+            let _ = input.write_all(stdin.as_bytes());
         }
         Ok(ran(child.wait_with_output().map_err(text)?))
+    }
+
+    fn show(&self, line: &str) {
+        if self.talk == Talk::Shown {
+            println!("{line}");
+        }
     }
 
     /// The same, and it must succeed.
     pub fn must(&self, arguments: &[&str], stdin: &str) -> Scene<Ran> {
         let ran = self.awskeep(arguments, stdin)?;
         for line in ran.err.lines() {
-            println!("    {line}");
+            self.show(&format!("    {line}"));
         }
         match ran.code {
             0 => Ok(ran),
@@ -105,6 +133,7 @@ impl Home {
     }
 
     /// Runs a profile's credential_process the way SDKs do: through a shell, from the file.
+    #[allow(dead_code, reason = "the tour's")]
     pub fn as_an_sdk(&self, profile: &str) -> Scene<Ran> {
         let config = fs::read_to_string(self.path(".aws/config")).map_err(text)?;
         let header = format!("[profile {profile}]");
@@ -127,6 +156,7 @@ impl Home {
     }
 
     /// Every file below the home that holds this text.
+    #[allow(dead_code, reason = "the tour's")]
     pub fn files_with(&self, needle: &str) -> Scene<Vec<PathBuf>> {
         let mut found = Vec::new();
         search(self.folder.path(), needle.as_bytes(), &mut found).map_err(text)?;
@@ -139,6 +169,8 @@ impl Home {
             .env("HOME", self.folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("AWSKEEP_PASSPHRASE_FILE", self.path("passphrase"))
+            // The simulated AWS knows a new key at once; the real one takes seconds.
+            .env("AWSKEEP_SETTLE", "0s")
             .current_dir(self.folder.path());
     }
 }
@@ -156,6 +188,7 @@ fn ran(output: Output) -> Ran {
     }
 }
 
+#[allow(dead_code, reason = "the tour's")]
 fn search(folder: &Path, needle: &[u8], found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -9,13 +9,13 @@ use awskeep::iam_account::{Account, Place, Signer};
 use awskeep::keys::AccessKey;
 use awskeep::vault::item::Endpoint;
 
-use crate::home::{Home, Ran, Scene, text};
+use crate::home::{Home, Ran, Scene, Talk, text};
 
 type Play = fn(&Home) -> Scene<()>;
 
 /// Plays all scenes; the number of them, or what was not as promised.
 pub fn all() -> Scene<usize> {
-    let home = Home::new()?;
+    let home = Home::new(Talk::Shown)?;
     println!("a home of its own: {}", home.path("").display());
     println!("a simulated IAM and STS: {}", home.aws.url());
     let scenes: [(&str, Play); 5] = [
@@ -34,11 +34,17 @@ pub fn all() -> Scene<usize> {
             rename,
         ),
     ];
+    let mut result = Ok(scenes.len());
     for (number, (title, play)) in (1..).zip(&scenes) {
         println!("\n{number}. {title}");
-        play(&home)?;
+        if let Err(what) = play(&home) {
+            result = Err(what);
+            break;
+        }
     }
-    Ok(scenes.len())
+    // Takes the opened identity out of the kernel's keyring again.
+    home.awskeep(&["store", "lock"], "")?;
+    result
 }
 
 fn add(home: &Home) -> Scene<()> {
