@@ -8,7 +8,7 @@ pub mod endpoint;
 pub mod live;
 pub mod network;
 pub mod prove;
-mod refusal;
+pub mod refusal;
 
 use crate::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
 use crate::time::Time;
