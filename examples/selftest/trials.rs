@@ -233,9 +233,9 @@ fn locked_between() -> Scene<Row> {
             .args(["store", "lock"])
             .env_clear()
             .env("HOME", &home)
-            .status();
+            .output();
         assert!(
-            locked.is_ok_and(|status| status.success()),
+            locked.is_ok_and(|output| output.status.success()),
             "the store could not be locked"
         );
     };

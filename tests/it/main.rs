@@ -5,5 +5,7 @@
 mod sim;
 
 mod commands;
+mod rotation;
+mod rotation_world;
 mod sandbox;
 mod tidy;

@@ -1,0 +1,689 @@
+//! Each row of the plan's table by name: what is known, and the next step.
+
+use std::collections::BTreeSet;
+
+use super::known::*;
+use super::plan::{Death, LateUse, Refusal, Step, Wait, next_step};
+use crate::iam_account::{KeyStatus, ListedKey};
+use crate::keys::{AccessKey, AccessKeyId};
+use crate::lease::Attended;
+use crate::time::{Length, Time};
+use crate::vault::item::{Intent, Item, Slot};
+
+const NOW: Time = Time(1_800_000_000);
+const A: &str = "AKIAAAAAAAAAAAAAAAAA";
+const B: &str = "AKIABBBBBBBBBBBBBBBB";
+const X: &str = "AKIAXXXXXXXXXXXXXXXX";
+
+fn id(text: &str) -> AccessKeyId {
+    text.parse().unwrap()
+}
+
+fn slot(text: &str, saved_at: Time) -> Slot {
+    let mut slot = Slot::new(AccessKey::from_pasted(text, "secret").unwrap(), saved_at);
+    slot.created_at = Some(saved_at);
+    slot
+}
+
+fn listed(text: &str, status: KeyStatus) -> ListedKey {
+    ListedKey {
+        id: id(text),
+        status,
+        created_at: None,
+    }
+}
+
+fn active(texts: &[&str]) -> Listing {
+    Listing::Keys(
+        texts
+            .iter()
+            .map(|text| listed(text, KeyStatus::Active))
+            .collect(),
+    )
+}
+
+/// `A` in service for a year and listed; a person wants a new key now.
+fn plain() -> Known {
+    let key = AccessKey::from_pasted(A, "secret").unwrap();
+    let mut item = Item::new("work".parse().unwrap(), key, NOW - Length::days(365));
+    item.current.created_at = Some(NOW - Length::days(365));
+    Known {
+        item,
+        listing: active(&[A]),
+        aws_time: AwsTime::At(NOW),
+        local_time: NOW,
+        policy: Policy {
+            demand: Demand::Now,
+            attended: Attended::Yes,
+            early: Early::No,
+            settle: Length::seconds(15),
+            hold: Length::days(14),
+            max_age: Some(Length::days(90)),
+            lease: Length::hours(1),
+            discard: None,
+            in_files: Vec::new(),
+        },
+        intent_is: IntentIs::Ours,
+        received: BTreeSet::new(),
+        create: CreateSaid::NotAsked,
+        proof: Proof::NotTried,
+        last_use: LastUseSaid::NotAsked,
+        activated: Activated::No,
+    }
+}
+
+fn intent() -> Known {
+    let mut known = plain();
+    known.item.intent = Some(Intent {
+        nonce: "n".into(),
+        at: NOW - Length::minutes(1),
+        host: "elsewhere".into(),
+        seen: vec![id(A)],
+        pad: String::new(),
+        unknown: serde_json::Map::new(),
+    });
+    known
+}
+
+/// `B` made a minute ago, not yet proven.
+fn pending() -> Known {
+    let mut known = intent();
+    known.item.pending = Some(slot(B, NOW - Length::minutes(1)));
+    known.listing = active(&[A, B]);
+    known
+}
+
+/// `A` in service since two days, `B` replaced; leases on it over since a day.
+fn replaced() -> Known {
+    let mut known = plain();
+    known.policy.demand = Demand::Finish;
+    known.item.current.promoted_at = Some(NOW - Length::days(2));
+    let mut previous = slot(B, NOW - Length::days(400));
+    previous.leased_until = Some(NOW - Length::days(1));
+    known.item.previous = Some(previous);
+    known.listing = active(&[A, B]);
+    known
+}
+
+/// `B` deactivated a day ago.
+fn held() -> Known {
+    let mut known = replaced();
+    previous(&mut known).inactive_seen_at = Some(NOW - Length::days(1));
+    known.listing = Listing::Keys(vec![
+        listed(A, KeyStatus::Active),
+        listed(B, KeyStatus::Inactive),
+    ]);
+    known
+}
+
+fn previous(known: &mut Known) -> &mut Slot {
+    known.item.previous.as_mut().unwrap()
+}
+
+fn check(mut known: Known, change: impl FnOnce(&mut Known), expected: Step) {
+    change(&mut known);
+    assert_eq!(next_step(&known), expected, "{known:#?}");
+}
+
+fn accepted(text: &str) -> Proof {
+    Proof::Accepted { id: id(text) }
+}
+
+fn not_accepted(text: &str, because: NotYet) -> Proof {
+    Proof::NotYet {
+        id: id(text),
+        said: "no".into(),
+        because,
+    }
+}
+
+#[test]
+fn row_current_dead_refuses() {
+    let dead = |death| Step::Refuse(Refusal::CurrentDead(death));
+    for base in [plain, intent, pending, replaced] {
+        for status in [KeyStatus::Inactive, KeyStatus::Expired] {
+            let list = Listing::Keys(vec![listed(A, status)]);
+            check(base(), |k| k.listing = list, dead(Death::Inactive));
+        }
+        let not_accepted = |k: &mut Known| k.listing = Listing::NotAccepted;
+        check(base(), not_accepted, dead(Death::NotAccepted));
+        let absent = |since: Length| {
+            move |k: &mut Known| {
+                k.listing = active(&[]);
+                k.item.current.absent_seen_at = Some(NOW - since);
+            }
+        };
+        check(base(), absent(Length::minutes(10)), dead(Death::Gone));
+        let unseen = Step::Wait(Wait::CurrentUnseen);
+        check(base(), absent(Length::seconds(599)), unseen);
+    }
+    let strange = Listing::Keys(vec![listed(A, KeyStatus::Other("Odd".into()))]);
+    let refused = Step::Refuse(Refusal::StrangeStatus(id(A)));
+    check(plain(), |k| k.listing = strange, refused);
+}
+
+#[test]
+fn a_current_key_brought_back_just_now_may_still_be_listed_inactive() {
+    let list = || Listing::Keys(vec![listed(A, KeyStatus::Inactive)]);
+    let change = |age: u64| {
+        move |k: &mut Known| {
+            k.listing = list();
+            k.item.current.promoted_at = Some(NOW - Length::seconds(age));
+        }
+    };
+    let until = NOW + Length::seconds(1);
+    check(
+        replaced(),
+        change(119),
+        Step::Wait(Wait::NotListedYet { until }),
+    );
+    let dead = Step::Refuse(Refusal::CurrentDead(Death::Inactive));
+    check(replaced(), change(120), dead);
+}
+
+#[test]
+fn row_undo_brings_the_previous_key_back() {
+    let wanted = |mut known: Known| {
+        known.item.undo_wanted_at = Some(NOW);
+        known
+    };
+    let pending_first = Step::DeletePending(id(B));
+    check(wanted(pending()), |_| {}, pending_first);
+    check(wanted(intent()), |_| {}, Step::ClearIntent);
+    check(wanted(plain()), |_| {}, Step::ClearIntent);
+    check(wanted(held()), |_| {}, Step::Activate(id(B)));
+    check(wanted(replaced()), |_| {}, Step::Prove(id(B)));
+    let activated = |k: &mut Known| k.activated = Activated::Yes;
+    check(wanted(held()), activated, Step::Prove(id(B)));
+    check(wanted(replaced()), |k| k.proof = accepted(B), Step::Swap);
+    check(
+        wanted(replaced()),
+        |k| k.proof = accepted(A),
+        Step::Prove(id(B)),
+    );
+    let tried = |age: u64| {
+        move |k: &mut Known| {
+            previous(k).retire_started_at = Some(NOW - Length::seconds(age));
+        }
+    };
+    let until = NOW + Length::seconds(1);
+    let on_its_way = Step::Wait(Wait::RetireOnItsWay { until });
+    check(wanted(replaced()), tried(59), on_its_way);
+    check(wanted(replaced()), tried(60), Step::Activate(id(B)));
+    let gone = |k: &mut Known| {
+        k.listing = active(&[A]);
+        previous(k).absent_seen_at = Some(NOW - Length::minutes(15));
+    };
+    let refused = Step::Refuse(Refusal::UndoGone(id(B)));
+    check(wanted(replaced()), gone, refused);
+    let (id, said) = (id(B), "no".to_owned());
+    let slow = Step::Wait(Wait::UndoNotProven { id, said });
+    for because in [NotYet::NotAccepted, NotYet::NoAnswer] {
+        let proof = not_accepted(B, because);
+        check(wanted(replaced()), |k| k.proof = proof, slow.clone());
+    }
+}
+
+#[test]
+fn row_nothing_in_flight_and_not_due_is_done() {
+    check(plain(), |k| k.policy.demand = Demand::Finish, Step::Done);
+    let age = |days: u64| {
+        move |k: &mut Known| {
+            k.policy.demand = Demand::IfDue;
+            k.item.current.created_at = Some(NOW - Length::days(days));
+        }
+    };
+    check(plain(), age(59), Step::Done);
+    check(plain(), age(60), Step::WriteIntent);
+    let never = |k: &mut Known| {
+        age(1_000)(k);
+        k.policy.max_age = None;
+    };
+    check(plain(), never, Step::Done);
+}
+
+#[test]
+fn row_due_but_the_id_stands_in_a_file_refuses() {
+    let place = InFile {
+        path: "/home/me/.aws/credentials".into(),
+        line: 2,
+    };
+    let step = Step::Refuse(Refusal::StandsInFile(place.clone()));
+    check(plain(), |k| k.policy.in_files = vec![place], step);
+}
+
+#[test]
+fn row_due_but_another_key_exists_refuses() {
+    let another = |k: &mut Known| k.listing = active(&[A, X]);
+    let step = Step::Refuse(Refusal::OtherKey(id(X)));
+    check(plain(), another, step);
+    let named = |k: &mut Known| {
+        another(k);
+        k.policy.discard = Some(id(X));
+    };
+    check(plain(), named, Step::Discard(id(X)));
+    let other_named = |k: &mut Known| {
+        another(k);
+        k.policy.discard = Some(id(B));
+    };
+    check(plain(), other_named, Step::Refuse(Refusal::OtherKey(id(X))));
+    // Having a receipt is not enough without an intent: it may be in use elsewhere.
+    let received = |k: &mut Known| {
+        another(k);
+        k.received.insert(id(X));
+    };
+    check(plain(), received, Step::Refuse(Refusal::OtherKey(id(X))));
+}
+
+#[test]
+fn row_due_and_one_key_writes_an_intent() {
+    check(plain(), |_| {}, Step::WriteIntent);
+}
+
+#[test]
+fn a_foreign_fresh_intent_is_somebody_elses_rotation() {
+    let foreign = |minutes: u64| {
+        move |k: &mut Known| {
+            k.intent_is = IntentIs::Foreign;
+            k.item.intent.as_mut().unwrap().at = NOW - Length::minutes(minutes);
+        }
+    };
+    for base in [intent, pending] {
+        let step = Step::Refuse(Refusal::SomebodyElseRotates {
+            host: "elsewhere".into(),
+            at: NOW - Length::minutes(9),
+        });
+        check(base(), foreign(9), step);
+    }
+    check(intent(), foreign(10), Step::WriteIntent);
+    check(pending(), foreign(10), Step::Prove(id(B)));
+}
+
+#[test]
+fn row_intent_and_a_key_with_a_receipt_deletes_it() {
+    let change = |k: &mut Known| {
+        k.listing = active(&[A, X]);
+        k.received.insert(id(X));
+    };
+    check(intent(), change, Step::DeleteLost(id(X)));
+}
+
+#[test]
+fn row_intent_and_an_unexplained_key_asks() {
+    for create in [
+        CreateSaid::NotAsked,
+        CreateSaid::NoAnswer,
+        CreateSaid::MadeButLost,
+    ] {
+        let said = create.clone();
+        let change = |k: &mut Known| {
+            k.listing = active(&[A, X]);
+            k.received.insert(id(B));
+            k.create = said;
+        };
+        let step = Step::Refuse(Refusal::Unexplained { id: id(X), create });
+        check(intent(), change, step);
+    }
+    let named = |k: &mut Known| {
+        k.listing = active(&[A, X]);
+        k.policy.discard = Some(id(X));
+    };
+    check(intent(), named, Step::Discard(id(X)));
+}
+
+#[test]
+fn row_intent_and_nothing_unexplained_mints() {
+    check(intent(), |_| {}, Step::Mint);
+    for said in [CreateSaid::NoAnswer, CreateSaid::MadeButLost] {
+        let step = Step::Wait(Wait::NoAnswerToCreate(said.clone()));
+        check(intent(), |k| k.create = said, step);
+    }
+}
+
+#[test]
+fn row_limit_exceeded_with_one_key_listed_is_unfinished() {
+    let change = |k: &mut Known| k.create = CreateSaid::LimitExceeded;
+    check(intent(), change, Step::Refuse(Refusal::EarlierRequest));
+}
+
+#[test]
+fn row_pending_of_another_user_refuses() {
+    let proof = Proof::Wrong {
+        id: id(B),
+        said: "eve".into(),
+    };
+    let step = Step::Refuse(Refusal::WrongPending {
+        id: id(B),
+        said: "eve".into(),
+    });
+    check(pending(), |k| k.proof = proof, step);
+}
+
+#[test]
+fn row_pending_inactive_refuses() {
+    for status in [KeyStatus::Inactive, KeyStatus::Expired] {
+        let list = Listing::Keys(vec![listed(A, KeyStatus::Active), listed(B, status)]);
+        let change = |k: &mut Known| {
+            k.listing = list;
+            k.proof = accepted(B);
+        };
+        check(
+            pending(),
+            change,
+            Step::Refuse(Refusal::PendingDeactivated(id(B))),
+        );
+    }
+    let odd = Listing::Keys(vec![
+        listed(A, KeyStatus::Active),
+        listed(B, KeyStatus::Other("Odd".into())),
+    ]);
+    check(
+        pending(),
+        |k| k.listing = odd,
+        Step::Refuse(Refusal::StrangeStatus(id(B))),
+    );
+}
+
+#[test]
+fn row_pending_is_proven_settled_and_promoted() {
+    check(pending(), |_| {}, Step::Prove(id(B)));
+    check(pending(), |k| k.proof = accepted(A), Step::Prove(id(B)));
+    check(pending(), |k| k.proof = accepted(B), Step::Promote);
+    let made = NOW - Length::seconds(14);
+    let young = |k: &mut Known| {
+        k.proof = accepted(B);
+        k.item.pending.as_mut().unwrap().created_at = Some(made);
+    };
+    let until = NOW + Length::seconds(1);
+    check(pending(), young, Step::Settle { until });
+    let slow = |because| {
+        let proof = not_accepted(B, because);
+        move |k: &mut Known| k.proof = proof
+    };
+    let (id, said) = (id(B), "no".to_owned());
+    let step = Step::Wait(Wait::PendingNotProven { id, said });
+    check(pending(), slow(NotYet::NotAccepted), step.clone());
+    check(pending(), slow(NotYet::NoAnswer), step);
+    check(pending(), slow(NotYet::Stopped), Step::Wait(Wait::Stopped));
+}
+
+#[test]
+fn row_pending_gone_is_dropped() {
+    let gone = |seconds: u64, because| {
+        move |k: &mut Known| {
+            k.listing = active(&[A]);
+            k.proof = not_accepted(B, because);
+            let pending = k.item.pending.as_mut().unwrap();
+            pending.absent_seen_at = Some(NOW - Length::seconds(seconds));
+        }
+    };
+    check(pending(), gone(900, NotYet::NotAccepted), Step::DropPending);
+    let (id, said) = (id(B), "no".to_owned());
+    let step = Step::Wait(Wait::PendingNotProven { id, said });
+    check(pending(), gone(899, NotYet::NotAccepted), step.clone());
+    check(pending(), gone(900, NotYet::NoAnswer), step.clone());
+    let back = |k: &mut Known| {
+        gone(900, NotYet::NotAccepted)(k);
+        k.listing = active(&[A, B]);
+    };
+    check(pending(), back, step);
+}
+
+#[test]
+fn row_previous_reactivated_refuses() {
+    let seen = |seconds: u64| {
+        move |k: &mut Known| {
+            k.last_use = LastUseSaid::Never;
+            previous(k).inactive_seen_at = Some(NOW - Length::seconds(seconds));
+        }
+    };
+    check(
+        replaced(),
+        seen(120),
+        Step::Refuse(Refusal::Reactivated(id(B))),
+    );
+    let until = NOW + Length::seconds(1);
+    check(
+        replaced(),
+        seen(119),
+        Step::Wait(Wait::NotListedYet { until }),
+    );
+    for (early, expected) in [
+        (Early::Retire, Step::Wait(Wait::NotListedYet { until })),
+        (Early::Delete, Step::Delete(id(B))),
+    ] {
+        let change = |k: &mut Known| {
+            seen(119)(k);
+            k.policy.early = early;
+        };
+        check(replaced(), change, expected);
+    }
+    for early in [Early::Retire, Early::Delete] {
+        let change = |k: &mut Known| {
+            seen(120)(k);
+            k.policy.early = early;
+        };
+        check(replaced(), change, Step::Deactivate(id(B)));
+    }
+}
+
+#[test]
+fn row_previous_leased_waits() {
+    let leased = |k: &mut Known| {
+        k.last_use = LastUseSaid::Never;
+        previous(k).leased_until = Some(NOW + Length::seconds(1));
+    };
+    let until = NOW + Length::seconds(1);
+    check(replaced(), leased, Step::Wait(Wait::Leased { until }));
+    for early in [Early::Retire, Early::Delete] {
+        let change = |k: &mut Known| {
+            leased(k);
+            k.policy.early = early;
+        };
+        check(replaced(), change, Step::Deactivate(id(B)));
+    }
+    let unknown = |k: &mut Known| {
+        k.last_use = LastUseSaid::Never;
+        previous(k).leased_until = None;
+    };
+    let until = NOW - Length::days(400) + Length::days(36_500);
+    check(replaced(), unknown, Step::Wait(Wait::Leased { until }));
+}
+
+#[test]
+fn row_previous_used_late_refuses() {
+    let used = |after: i64| {
+        move |k: &mut Known| {
+            k.last_use = LastUseSaid::At {
+                time: Time(previous(k).leased_until.unwrap().0 + after),
+                service: "s3".into(),
+                region: "eu-west-1".into(),
+            }
+        }
+    };
+    check(replaced(), used(0), Step::Deactivate(id(B)));
+    let use_of = LateUse {
+        time: NOW - Length::days(1) + Length::seconds(1),
+        service: "s3".into(),
+        region: "eu-west-1".into(),
+    };
+    let step = Step::Refuse(Refusal::UsedLate { id: id(B), use_of });
+    check(replaced(), used(1), step);
+    check(replaced(), |_| {}, Step::AskLastUse(id(B)));
+}
+
+#[test]
+fn unattended_the_last_use_is_asked_for_a_day_after_the_promote() {
+    let promoted = |hours: u64, attended| {
+        move |k: &mut Known| {
+            k.policy.attended = attended;
+            k.item.current.promoted_at = Some(NOW - Length::hours(hours));
+            previous(k).leased_until = Some(NOW - Length::minutes(1));
+        }
+    };
+    let until = NOW + Length::hours(1);
+    let wait = Step::Wait(Wait::LastUseNotKnownYet { until });
+    check(replaced(), promoted(23, Attended::No), wait);
+    check(
+        replaced(),
+        promoted(24, Attended::No),
+        Step::AskLastUse(id(B)),
+    );
+    check(
+        replaced(),
+        promoted(23, Attended::Yes),
+        Step::AskLastUse(id(B)),
+    );
+}
+
+#[test]
+fn where_the_last_use_may_not_be_looked_at_a_week_passes() {
+    let blind = |days: u64| {
+        move |k: &mut Known| {
+            k.last_use = LastUseSaid::MayNotLook;
+            previous(k).leased_until = Some(NOW - Length::days(days));
+        }
+    };
+    let until = NOW + Length::days(1);
+    check(replaced(), blind(6), Step::Wait(Wait::MayNotLook { until }));
+    check(replaced(), blind(7), Step::Deactivate(id(B)));
+}
+
+#[test]
+fn row_previous_active_is_deactivated() {
+    check(
+        replaced(),
+        |k| k.last_use = LastUseSaid::Never,
+        Step::Deactivate(id(B)),
+    );
+}
+
+#[test]
+fn row_previous_held_waits() {
+    let until = NOW + Length::days(13);
+    check(held(), |_| {}, Step::Wait(Wait::Held { until }));
+    let still_leased = |k: &mut Known| {
+        previous(k).inactive_seen_at = Some(NOW - Length::days(20));
+        previous(k).leased_until = Some(NOW + Length::days(1));
+    };
+    let until = NOW + Length::days(1);
+    check(held(), still_leased, Step::Wait(Wait::Held { until }));
+}
+
+#[test]
+fn unused_for_as_long_as_the_hold_counts_as_held() {
+    let long = |k: &mut Known, last_use| {
+        previous(k).leased_until = Some(NOW - Length::days(14));
+        k.last_use = last_use;
+    };
+    let at = |time| LastUseSaid::At {
+        time,
+        service: "s3".into(),
+        region: "eu-west-1".into(),
+    };
+    check(held(), |k| long(k, LastUseSaid::Never), Step::Delete(id(B)));
+    let before = at(NOW - Length::days(14));
+    check(held(), |k| long(k, before), Step::Delete(id(B)));
+    check(
+        held(),
+        |k| long(k, LastUseSaid::NotAsked),
+        Step::AskLastUse(id(B)),
+    );
+    let until = NOW + Length::days(13);
+    for last_use in [at(NOW - Length::days(13)), LastUseSaid::MayNotLook] {
+        check(
+            held(),
+            |k| long(k, last_use),
+            Step::Wait(Wait::Held { until }),
+        );
+    }
+    let not_yet = |k: &mut Known| {
+        long(k, LastUseSaid::Never);
+        previous(k).leased_until = Some(NOW - Length::days(14) + Length::seconds(1));
+    };
+    check(held(), not_yet, Step::Wait(Wait::Held { until }));
+}
+
+#[test]
+fn row_previous_held_long_enough_is_deleted() {
+    let over = |k: &mut Known| previous(k).inactive_seen_at = Some(NOW - Length::days(14));
+    check(held(), over, Step::Delete(id(B)));
+    check(
+        held(),
+        |k| k.policy.early = Early::Delete,
+        Step::Delete(id(B)),
+    );
+    let until = NOW + Length::days(13);
+    let retire = |k: &mut Known| k.policy.early = Early::Retire;
+    check(held(), retire, Step::Wait(Wait::Held { until }));
+}
+
+#[test]
+fn row_previous_gone_is_cleared() {
+    let gone = |seconds: u64| {
+        move |k: &mut Known| {
+            k.listing = active(&[A]);
+            previous(k).absent_seen_at = Some(NOW - Length::seconds(seconds));
+        }
+    };
+    check(held(), gone(900), Step::Clear);
+    let until = NOW + Length::seconds(1);
+    check(held(), gone(899), Step::Wait(Wait::GoneUnsure { until }));
+}
+
+#[test]
+fn nothing_irreversible_trusts_one_clock_alone() {
+    let never = |mut known: Known| {
+        known.last_use = LastUseSaid::Never;
+        known
+    };
+    let mut proven = pending();
+    proven.proof = accepted(B);
+    let mut over = held();
+    previous(&mut over).inactive_seen_at = Some(NOW - Length::days(14));
+    let mut undo = replaced();
+    undo.item.undo_wanted_at = Some(NOW);
+    undo.proof = accepted(B);
+    for known in [proven, never(replaced()), over, undo] {
+        check(
+            known.clone(),
+            |k| k.aws_time = AwsTime::NotSaid,
+            Step::Wait(Wait::NoAwsTime),
+        );
+        for local in [NOW + Length::seconds(301), NOW - Length::seconds(301)] {
+            let step = Step::Wait(Wait::ClocksApart { aws: NOW, local });
+            check(known.clone(), |k| k.local_time = local, step);
+        }
+        let step = next_step(&known);
+        check(known, |k| k.local_time = NOW + Length::seconds(300), step);
+    }
+}
+
+#[test]
+fn an_item_with_one_key_in_two_places_is_left_alone() {
+    let twice = |k: &mut Known| k.item.previous = Some(k.item.current.clone());
+    check(plain(), twice, Step::Refuse(Refusal::DamagedItem));
+    let twice = |k: &mut Known| k.item.pending = Some(k.item.current.clone());
+    check(plain(), twice, Step::Refuse(Refusal::DamagedItem));
+}
+
+#[test]
+fn what_lists_show_is_remembered() {
+    let mut known = pending();
+    known.item.previous = replaced().item.previous;
+    known.item.previous.as_mut().unwrap().id = id(X);
+    let item = &mut known.item;
+    let rows = [listed(A, KeyStatus::Active), listed(X, KeyStatus::Inactive)];
+    assert_eq!(remember(item, &rows, NOW), Remembered::Something);
+    assert_eq!(item.current.absent_seen_at, None);
+    assert_eq!(item.pending.as_ref().unwrap().absent_seen_at, Some(NOW));
+    assert_eq!(item.previous.as_ref().unwrap().inactive_seen_at, Some(NOW));
+    // The first sight counts, and a key that is back was never gone.
+    let later = NOW + Length::hours(1);
+    assert_eq!(remember(item, &rows, later), Remembered::Nothing);
+    let rows = [listed(A, KeyStatus::Active), listed(B, KeyStatus::Active)];
+    assert_eq!(remember(item, &rows, later), Remembered::Something);
+    assert_eq!(item.pending.as_ref().unwrap().absent_seen_at, None);
+    let previous = item.previous.as_ref().unwrap();
+    assert_eq!(previous.absent_seen_at, Some(later));
+}

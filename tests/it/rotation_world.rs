@@ -1,0 +1,593 @@
+//! A world for rotations: the simulated account, a store in memory, receipts, two
+//! clocks, and a script of what goes wrong at which effect. Every effect passes
+//! through `World::tick`, where the process may die, and every effect is checked
+//! against the promises. One thread, deterministic but for nonces and jitter.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use awskeep::failure::{Failure, Kind, Outcome};
+use awskeep::iam_account::{
+    Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
+    Signer,
+};
+use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
+use awskeep::lease::Attended;
+use awskeep::machine::Clock;
+use awskeep::rotation::known::{Demand, Early, Policy};
+use awskeep::rotation::run::{Ended, Tools, rotate};
+use awskeep::state::Receipt;
+use awskeep::time::{Length, Time};
+use awskeep::vault::fault::Fault as StoreFault;
+use awskeep::vault::item::{Identity, Item, Stored};
+use awskeep::vault::{Deadline, StoreKind, Vault};
+use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
+use keyring_core::{Entry, Result as KeyringResult};
+
+use crate::sim::account::Account as Aws;
+use crate::sim::faults::{Fault, Script, When};
+use crate::sim::in_process::InProcess;
+use crate::sim::people::{Lag, Lags, Pace, Status};
+
+pub const USER: &str = "bob";
+const START: i64 = 1_795_420_800;
+
+/// What goes wrong, or who interferes, at one effect. A call, a write of the store
+/// and a receipt are one effect each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    CrashBefore,
+    CrashAfter,
+    /// The reply is lost (or the store reports a failure): without effect, and with.
+    LostBefore,
+    LostAfter,
+    /// The reply says 200 and cannot be read.
+    Unreadable,
+    /// Nobody gets an answer, and the request arrives that many seconds later.
+    Late(i64),
+    /// The same, and the sender dies.
+    LateAndCrash(i64),
+    Throttled,
+    ServerError,
+    Denied,
+    LimitExceeded,
+    PersonCreates,
+    PersonDeactivates(Which),
+    PersonActivates(Which),
+    ClockJumps(i64),
+    /// Another awskeep, out of reach of the lock, runs from here to its end.
+    SecondRotator,
+}
+
+/// One of the item's keys, as it stands at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Current,
+    Pending,
+    Previous,
+}
+
+/// How late AWS's servers see changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pacing {
+    AtOnce,
+    /// Births and deaths late, lists late, and each takes a step back once.
+    Slow,
+}
+
+/// The process is gone.
+struct Crash;
+
+fn crash() -> ! {
+    resume_unwind(Box::new(Crash))
+}
+
+type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+/// A store in memory, behind keyring-core's traits.
+#[derive(Clone, Default)]
+struct Memory(Items);
+
+struct MemoryEntry(Memory, String);
+
+thread_local! {
+    /// Asked before each write of the store by the world that runs in this thread.
+    static ON_WRITE: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+impl CredentialStoreApi for Memory {
+    fn vendor(&self) -> String {
+        "memory".into()
+    }
+    fn id(&self) -> String {
+        "memory".into()
+    }
+    fn build(&self, _: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> KeyringResult<Entry> {
+        let credential: Arc<Credential> = Arc::new(MemoryEntry(self.clone(), user.to_owned()));
+        Ok(Entry::new_with_credential(credential))
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl CredentialApi for MemoryEntry {
+    fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
+        let world = ON_WRITE.with(|world| world.borrow().clone());
+        let event = world.and_then(|world| world.tick());
+        let write = || {
+            let mut items = self.0.0.lock().unwrap();
+            items.insert(self.1.clone(), secret.to_owned());
+        };
+        let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
+        match event {
+            None => write(),
+            Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
+            Some(Event::CrashAfter) => {
+                write();
+                crash();
+            }
+            Some(Event::LostAfter | Event::Unreadable) => {
+                write();
+                return locked();
+            }
+            Some(_) => return locked(),
+        }
+        Ok(())
+    }
+    fn get_secret(&self) -> KeyringResult<Vec<u8>> {
+        let items = self.0.0.lock().unwrap();
+        items
+            .get(&self.1)
+            .cloned()
+            .ok_or(keyring_core::Error::NoEntry)
+    }
+    fn delete_credential(&self) -> KeyringResult<()> {
+        self.0.0.lock().unwrap().remove(&self.1);
+        Ok(())
+    }
+    fn get_credential(&self) -> KeyringResult<Option<Arc<Credential>>> {
+        Ok(None)
+    }
+    fn get_specifiers(&self) -> Option<(String, String)> {
+        None
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Everything there is.
+pub struct World {
+    pub aws: InProcess,
+    /// The local clock; AWS's is `local - skew`.
+    local: Arc<AtomicI64>,
+    skew: Cell<i64>,
+    vault: Vault,
+    receipts: RefCell<Vec<Receipt>>,
+    pub entry: EntryName,
+    pub identity: Identity,
+    events: BTreeMap<usize, Event>,
+    pub effects: Cell<usize>,
+    /// Whether nothing strikes: the second rotator's turn, a look of the test's own.
+    calm: Cell<bool>,
+    /// Keys that a person made.
+    pub foreign: RefCell<BTreeSet<String>>,
+    /// Keys that a person named to awskeep, to be deleted.
+    pub named: RefCell<BTreeSet<String>>,
+    /// How often STS and IAM have accepted each key.
+    accepted: RefCell<BTreeMap<String, (u32, u32)>>,
+    /// Keys that a person activated after awskeep had seen them inactive.
+    pub reactivated: RefCell<BTreeSet<String>>,
+    disabled: RefCell<BTreeSet<String>>,
+    pub undoing: Cell<bool>,
+}
+
+pub fn policy(demand: Demand) -> Policy {
+    Policy {
+        demand,
+        attended: Attended::No,
+        early: Early::No,
+        settle: Length::seconds(15),
+        hold: Length::days(14),
+        max_age: Some(Length::days(90)),
+        lease: Length::hours(1),
+        discard: None,
+        in_files: Vec::new(),
+    }
+}
+
+fn slow() -> Lags {
+    let lag = |seconds, blips: &[u32]| Lag {
+        seconds,
+        calls: 0,
+        blips: blips.to_vec(),
+    };
+    let pace = |birth, death| Pace { birth, death };
+    Lags {
+        sts: pace(lag(6, &[1]), lag(4, &[])),
+        iam: pace(lag(9, &[1, 4]), lag(4, &[])),
+        lists: lag(5, &[1]),
+    }
+}
+
+impl World {
+    pub fn new(pacing: Pacing, events: &[(usize, Event)]) -> Rc<World> {
+        let mut aws = Aws::new();
+        aws.add_user("/", USER);
+        let (id, secret) = aws.add_key(USER, START - 100 * 86_400);
+        if pacing == Pacing::Slow {
+            aws.lags = slow();
+        }
+        let user = aws.user(USER);
+        let identity = Identity {
+            arn: UserArn::try_from(user.arn.clone()).unwrap(),
+            user_id: user.user_id.clone(),
+        };
+        let entry: EntryName = "work".parse().unwrap();
+        let key = AccessKey {
+            id: id.parse().unwrap(),
+            secret: SecretKey::new(secret),
+        };
+        let mut item = Item::new(entry.clone(), key, Time(START - 100 * 86_400));
+        item.identity = Some(identity.clone());
+        item.region = "eu-central-1".into();
+        let store = Arc::new(Memory::default());
+        let vault = Vault::new(StoreKind::Keychain, store, Deadline::Inline);
+        vault.save(&item).unwrap();
+        Rc::new(World {
+            aws: InProcess::new(aws, START),
+            local: Arc::new(AtomicI64::new(START)),
+            skew: Cell::new(0),
+            vault,
+            receipts: RefCell::default(),
+            entry,
+            identity,
+            events: events.iter().copied().collect(),
+            effects: Cell::new(0),
+            calm: Cell::new(false),
+            foreign: RefCell::default(),
+            named: RefCell::default(),
+            accepted: RefCell::new(BTreeMap::from([(id, (3, 3))])),
+            reactivated: RefCell::default(),
+            disabled: RefCell::default(),
+            undoing: Cell::new(false),
+        })
+    }
+
+    pub fn item(&self) -> Item {
+        match self.vault.find(&self.entry).unwrap() {
+            Some(Stored::Item(item)) => *item,
+            other => panic!("the entry is lost: {other:?}"),
+        }
+    }
+
+    pub fn aws_now(&self) -> i64 {
+        self.local.load(Ordering::SeqCst) - self.skew.get()
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.local.fetch_add(seconds, Ordering::SeqCst);
+        self.aws.now.set(self.aws_now());
+        self.aws.account.borrow_mut().deliver_late(self.aws_now());
+    }
+
+    /// Somebody sets the clock right.
+    pub fn mend_clock(&self) {
+        let right = self.aws_now();
+        self.skew.set(0);
+        self.local.store(right, Ordering::SeqCst);
+    }
+
+    /// One effect is about to happen: what strikes it, if anything does.
+    fn tick(self: &Rc<World>) -> Option<Event> {
+        self.aws.now.set(self.aws_now());
+        self.check_served();
+        if self.calm.get() {
+            return None;
+        }
+        let n = self.effects.get();
+        self.effects.set(n + 1);
+        let event = *self.events.get(&n)?;
+        match event {
+            Event::PersonCreates => self.person_creates(),
+            Event::PersonDeactivates(which) => self.person_sets(which, Status::Inactive),
+            Event::PersonActivates(which) => self.person_sets(which, Status::Active),
+            Event::ClockJumps(seconds) => {
+                self.local.fetch_add(seconds, Ordering::SeqCst);
+                self.skew.set(self.skew.get() + seconds);
+            }
+            Event::SecondRotator => {
+                self.calm.set(true);
+                // Its end, good or bad, is its own; what it did is checked.
+                drop(self.run_as("other/2.2", &RefCell::default(), policy(Demand::Now)));
+                self.calm.set(false);
+                self.aws.now.set(self.aws_now());
+            }
+            struck => return Some(struck),
+        }
+        None
+    }
+
+    /// Promise 1: what is served was proven, and awskeep has not killed it.
+    fn check_served(&self) {
+        let served = self.item().current.id;
+        let (sts, iam) = self
+            .accepted
+            .borrow()
+            .get(served.as_str())
+            .copied()
+            .unwrap_or_default();
+        assert!(
+            sts >= 3 && iam >= 3,
+            "{served} is served and was not proven"
+        );
+        let disabled = self.disabled.borrow().contains(served.as_str());
+        let status = self
+            .aws
+            .account
+            .borrow()
+            .key(served.as_str())
+            .and_then(|key| key.status);
+        assert!(
+            disabled || status == Some(Status::Active),
+            "{served} is served and {status:?}"
+        );
+    }
+
+    /// Promises 1, 2 and 6, before awskeep deactivates or deletes a key.
+    fn check_retire(&self, id: &AccessKeyId, deletes: bool) {
+        let item = self.item();
+        assert_ne!(item.current.id, *id, "the served key is to be retired");
+        let named = self.named.borrow().contains(id.as_str());
+        let foreign = self.foreign.borrow().contains(id.as_str());
+        assert!(named || !foreign, "{id} is somebody else's");
+        let back = self.reactivated.borrow().contains(id.as_str());
+        assert!(
+            !back,
+            "{id} was activated by a person, and is to be retired again"
+        );
+        if let Some(previous) = item.previous.filter(|slot| slot.id == *id) {
+            let leased_until = previous.leased_until.expect("fixed at the promote");
+            assert!(
+                leased_until.0 <= self.aws_now() + 300,
+                "{id} is retired while leased"
+            );
+            let promoted = item.current.promoted_at.unwrap();
+            assert!(leased_until.since(promoted) >= Length::hours(1));
+            assert!(
+                !deletes || previous.inactive_seen_at.is_some(),
+                "{id} was never held"
+            );
+        }
+    }
+
+    fn person_creates(&self) {
+        let now = self.aws_now();
+        let mut aws = self.aws.account.borrow_mut();
+        if aws.user(USER).living_keys().count() < 2 {
+            let (id, _) = aws.add_key(USER, now);
+            self.foreign.borrow_mut().insert(id);
+        }
+    }
+
+    fn person_sets(&self, which: Which, status: Status) {
+        let item = self.item();
+        let slot = match which {
+            Which::Current => Some(item.current),
+            Which::Pending => item.pending,
+            Which::Previous => item.previous,
+        };
+        let Some(slot) = slot else { return };
+        let id = slot.id.as_str();
+        let mut aws = self.aws.account.borrow_mut();
+        let now_is = aws.key(id).and_then(|key| key.status);
+        if now_is.is_none() || now_is == Some(status) {
+            return;
+        }
+        aws.set_by_hand(id, Some(status), self.aws_now());
+        let seen_inactive = slot.inactive_seen_at.is_some();
+        match status {
+            Status::Active if seen_inactive => {
+                self.reactivated.borrow_mut().insert(id.to_owned());
+            }
+            Status::Inactive if which != Which::Previous => {
+                self.disabled.borrow_mut().insert(id.to_owned());
+            }
+            Status::Active | Status::Inactive | Status::Expired => {}
+        }
+    }
+
+    /// The person enables again what they had disabled.
+    pub fn person_relents(&self) {
+        let disabled = std::mem::take(&mut *self.disabled.borrow_mut());
+        for id in disabled {
+            let mut aws = self.aws.account.borrow_mut();
+            if aws
+                .key(&id)
+                .is_some_and(|key| key.status == Some(Status::Inactive))
+            {
+                aws.set_by_hand(&id, Some(Status::Active), self.aws_now());
+            }
+        }
+    }
+
+    /// If the key is the person's own, they take it away; else they know nothing of it.
+    pub fn person_removes(&self, id: &str) -> bool {
+        let mine = self.foreign.borrow().contains(id);
+        if mine {
+            let mut aws = self.aws.account.borrow_mut();
+            aws.set_by_hand(id, None, self.aws_now());
+        }
+        mine
+    }
+
+    /// Runs once, as a process that may die; none if it died.
+    pub fn run(self: &Rc<World>, policy: Policy) -> Option<Outcome<Ended>> {
+        ON_WRITE.with(|world| *world.borrow_mut() = Some(Rc::clone(self)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            self.run_as("here/1.1", &self.receipts, policy)
+        }));
+        ON_WRITE.with(|world| *world.borrow_mut() = None);
+        self.aws.now.set(self.aws_now());
+        match ran {
+            Ok(outcome) => {
+                self.check_served();
+                Some(outcome)
+            }
+            Err(cause) if cause.is::<Crash>() => {
+                self.check_served();
+                None
+            }
+            Err(cause) => resume_unwind(cause),
+        }
+    }
+
+    fn run_as(
+        self: &Rc<World>,
+        host: &str,
+        receipts: &RefCell<Vec<Receipt>>,
+        policy: Policy,
+    ) -> Outcome<Ended> {
+        let clock = Clock::Set(Arc::clone(&self.local));
+        let append = |receipt: &Receipt| {
+            let failed = || Failure::new(Kind::Failed, "the disk is full");
+            let keep = || receipts.borrow_mut().push(receipt.clone());
+            match self.tick() {
+                None => keep(),
+                Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
+                Some(Event::CrashAfter) => {
+                    keep();
+                    crash();
+                }
+                Some(_) => return Err(failed()),
+            }
+            Ok(())
+        };
+        let watched = Watched(Rc::clone(self));
+        let tools = Tools {
+            account: &watched,
+            vault: &self.vault,
+            clock: &clock,
+            append: &append,
+            receipts: &|| Ok(receipts.borrow().clone()),
+            sync: &|| {},
+            stop: &|| false,
+            on_step: &|_, _| {},
+            host: host.to_owned(),
+        };
+        rotate(&tools, &self.entry, &self.identity, policy)
+    }
+
+    /// A person asks for the old key back.
+    pub fn undo(self: &Rc<World>) -> Option<Outcome<Ended>> {
+        let mut item = self.item();
+        item.undo_wanted_at = Some(Time(self.aws_now()));
+        self.vault.save(&item).unwrap();
+        self.undoing.set(true);
+        self.run(policy(Demand::Finish))
+    }
+}
+
+/// The account as awskeep sees it, with everything that goes wrong on the way.
+struct Watched(Rc<World>);
+
+impl Watched {
+    fn call<T>(&self, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
+        let world = &self.0;
+        let event = world.tick();
+        let fault = match event {
+            None | Some(Event::CrashAfter) => None,
+            Some(Event::CrashBefore) => crash(),
+            Some(Event::LostBefore) => Some(Fault::LoseReply(When::Before)),
+            Some(Event::LostAfter) => Some(Fault::LoseReply(When::After)),
+            Some(Event::Unreadable) => Some(Fault::CutBody),
+            Some(Event::Late(seconds) | Event::LateAndCrash(seconds)) => {
+                Some(Fault::ArriveLate(seconds))
+            }
+            Some(Event::Throttled) => Some(Fault::throttling()),
+            Some(Event::ServerError) => Some(Fault::server_error()),
+            Some(Event::Denied) => Some(Fault::Refuse {
+                status: 403,
+                code: "AccessDenied",
+                message: "User: arn:aws:iam::123456789012:user/eve is not authorized",
+            }),
+            Some(Event::LimitExceeded) => Some(Fault::Refuse {
+                status: 409,
+                code: "LimitExceeded",
+                message: "Cannot exceed quota for AccessKeysPerUser: 2",
+            }),
+            Some(other) => unreachable!("{other:?} happens in tick"),
+        };
+        *world.aws.script.borrow_mut() = match fault {
+            Some(fault) => Script::default().at(1, fault),
+            None => Script::default(),
+        };
+        let answer = call(&world.aws);
+        if let Some(Event::CrashAfter | Event::LateAndCrash(_)) = event {
+            crash();
+        }
+        answer
+    }
+
+    fn count(&self, signer: Signer<'_>, sts: u32, iam: u32) {
+        if let Signer::Key(key) = signer {
+            let mut accepted = self.0.accepted.borrow_mut();
+            let counts = accepted.entry(key.id.to_string()).or_default();
+            *counts = (counts.0 + sts, counts.1 + iam);
+        }
+    }
+}
+
+impl Account for Watched {
+    fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
+        let answer = self.call(|aws| aws.caller(signer))?;
+        self.count(signer, 1, 0);
+        Ok(answer)
+    }
+    fn greet_iam(&self, signer: Signer<'_>, user: &UserArn) -> Call<Greeting> {
+        let answer = self.call(|aws| aws.greet_iam(signer, user))?;
+        self.count(signer, 0, 1);
+        Ok(answer)
+    }
+    fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
+        self.call(|aws| aws.list_keys(signer, user))
+    }
+    fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
+        self.call(|aws| aws.create_key(signer, user))
+    }
+    fn set_status(
+        &self,
+        signer: Signer<'_>,
+        user: &UserArn,
+        id: &AccessKeyId,
+        status: &KeyStatus,
+    ) -> Call<()> {
+        self.call(|aws| {
+            if *status == KeyStatus::Inactive {
+                self.0.check_retire(id, false);
+            }
+            aws.set_status(signer, user, id, status)
+        })
+    }
+    fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
+        self.call(|aws| {
+            self.0.check_retire(id, true);
+            aws.delete_key(signer, user, id)
+        })
+    }
+    fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
+        self.call(|aws| aws.last_used(signer, id))
+    }
+    fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
+        self.call(|aws| aws.mfa_devices(signer, user))
+    }
+    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
+        self.call(|aws| aws.mfa_session(key, serial, code))
+    }
+}
