@@ -3,5 +3,6 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod rotate_cli;
 mod rotation;
 mod rotation_world;

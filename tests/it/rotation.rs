@@ -158,9 +158,15 @@ fn undo_until_done(world: &Rc<World>) {
 
 /// What a person began, they end; then awskeep gets its last runs.
 fn settle_what_people_did(world: &Rc<World>) {
+    world.calm.set(true);
     world.person_relents();
     world.mend_clock();
     for _ in 0..3 {
+        let item = world.item();
+        let at_rest = item.previous.is_none() && item.pending.is_none() && item.intent.is_none();
+        if at_rest && item.current.promoted_at.is_some() {
+            return;
+        }
         rotate_if_never(world);
         world.advance(25 * 3_600);
         finish_for_a_while(world);
@@ -177,11 +183,14 @@ fn rotate_if_never(world: &Rc<World>) {
 
 /// Promise 3: one current key, nothing lost, no key whose secret nobody has.
 fn check_end(world: &Rc<World>) {
+    let last = world
+        .run(policy(Demand::Finish))
+        .map(|ended| ended.map(|ended| ended.step));
     let item = world.item();
     let current = item.current.id.to_string();
     assert!(
         item.current.promoted_at.is_some(),
-        "it was never rotated: {item:#?}"
+        "it was never rotated: {last:?} {item:?}"
     );
     let aws = world.aws.account.borrow();
     let foreign = world.foreign.borrow();
@@ -190,16 +199,31 @@ fn check_end(world: &Rc<World>) {
         .living_keys()
         .map(|key| (key.id.clone(), key.status.unwrap()))
         .collect();
-    assert_eq!(others.remove(&current), Some(Status::Active), "{item:#?}");
+    assert_eq!(
+        others.remove(&current),
+        Some(Status::Active),
+        "{last:?} {item:?}"
+    );
     others.retain(|id, _| !foreign.contains(id));
-    let reactivated = world.reactivated.borrow();
+    let activated = world.activated.borrow();
     if let Some(previous) = &item.previous {
         let id = previous.id.as_str();
-        assert!(reactivated.contains(id), "{id} should be gone: {item:#?}");
+        assert!(
+            activated.contains(id),
+            "{id} should be gone: {last:?} {item:?}"
+        );
         assert_eq!(others.remove(id), Some(Status::Active));
     }
-    assert_eq!(others, BTreeMap::new(), "keys that nobody has: {item:#?}");
-    assert_eq!((&item.pending, &item.intent), (&None, &None), "{item:#?}");
+    assert_eq!(
+        others,
+        BTreeMap::new(),
+        "keys that nobody has: {last:?} {item:?}"
+    );
+    assert_eq!(
+        (&item.pending, &item.intent),
+        (&None, &None),
+        "{last:?} {item:?}"
+    );
 }
 
 type Schedule = (Story, Pacing, Vec<(usize, Event)>);
@@ -247,7 +271,7 @@ fn pairs() -> impl Iterator<Item = (Event, Event)> {
 /// spread evenly.
 fn chosen() -> Vec<Schedule> {
     let all = schedules();
-    let wanted = std::env::var("AWSKEEP_SCHEDULES").unwrap_or_else(|_| "12000".into());
+    let wanted = std::env::var("AWSKEEP_SCHEDULES").unwrap_or_else(|_| "6000".into());
     let (mut chosen, pairs): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|(_, _, events)| events.len() == 1);
@@ -292,6 +316,6 @@ fn no_schedule_breaks_a_promise() {
     std::panic::set_hook(hook);
     let broken = broken.into_inner().unwrap();
     println!("{count} schedules, {} broke a promise", broken.len());
-    let shown: Vec<&String> = broken.iter().take(5).collect();
+    let shown: Vec<&String> = broken.iter().take(400).collect();
     assert!(broken.is_empty(), "{} of {count}: {shown:#?}", broken.len());
 }

@@ -119,7 +119,7 @@ impl CredentialStoreApi for Memory {
 impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
         let world = ON_WRITE.with(|world| world.borrow().clone());
-        let event = world.and_then(|world| world.tick());
+        let event = world.and_then(|world| world.tick_at(At::Write));
         let write = || {
             let mut items = self.0.0.lock().unwrap();
             items.insert(self.1.clone(), secret.to_owned());
@@ -162,6 +162,13 @@ impl CredentialApi for MemoryEntry {
     }
 }
 
+/// What kind of effect it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Call,
+    Write,
+}
+
 /// Everything there is.
 pub struct World {
     pub aws: InProcess,
@@ -175,7 +182,7 @@ pub struct World {
     events: BTreeMap<usize, Event>,
     pub effects: Cell<usize>,
     /// Whether nothing strikes: the second rotator's turn, a look of the test's own.
-    calm: Cell<bool>,
+    pub calm: Cell<bool>,
     /// Keys that a person made.
     pub foreign: RefCell<BTreeSet<String>>,
     /// Keys that a person named to awskeep, to be deleted.
@@ -184,8 +191,11 @@ pub struct World {
     accepted: RefCell<BTreeMap<String, (u32, u32)>>,
     /// Keys that a person activated after awskeep had seen them inactive.
     pub reactivated: RefCell<BTreeSet<String>>,
+    /// Keys that a person activated, whatever awskeep knew.
+    pub activated: RefCell<BTreeSet<String>>,
     disabled: RefCell<BTreeSet<String>>,
     pub undoing: Cell<bool>,
+    checked: RefCell<(Vec<u8>, Option<AccessKeyId>)>,
 }
 
 pub fn policy(demand: Demand) -> Policy {
@@ -255,8 +265,10 @@ impl World {
             named: RefCell::default(),
             accepted: RefCell::new(BTreeMap::from([(id, (3, 3))])),
             reactivated: RefCell::default(),
+            activated: RefCell::default(),
             disabled: RefCell::default(),
             undoing: Cell::new(false),
+            checked: RefCell::default(),
         })
     }
 
@@ -286,6 +298,10 @@ impl World {
 
     /// One effect is about to happen: what strikes it, if anything does.
     fn tick(self: &Rc<World>) -> Option<Event> {
+        self.tick_at(At::Call)
+    }
+
+    fn tick_at(self: &Rc<World>, at: At) -> Option<Event> {
         self.aws.now.set(self.aws_now());
         self.check_served();
         if self.calm.get() {
@@ -302,6 +318,9 @@ impl World {
                 self.local.fetch_add(seconds, Ordering::SeqCst);
                 self.skew.set(self.skew.get() + seconds);
             }
+            // Not within a write: between the compare and the write are milliseconds,
+            // and stores know no compare-and-swap.
+            Event::SecondRotator if at == At::Write => {}
             Event::SecondRotator => {
                 self.calm.set(true);
                 // Its end, good or bad, is its own; what it did is checked.
@@ -316,7 +335,13 @@ impl World {
 
     /// Promise 1: what is served was proven, and awskeep has not killed it.
     fn check_served(&self) {
-        let served = self.item().current.id;
+        // Most effects change nothing in the store: what was checked is not read again.
+        let bytes = self.vault.bytes(&self.entry).unwrap().to_vec();
+        let mut last = self.checked.borrow_mut();
+        if last.0 != bytes {
+            *last = (bytes, Some(self.item().current.id));
+        }
+        let served = last.1.clone().expect("set with the bytes");
         let (sts, iam) = self
             .accepted
             .borrow()
@@ -391,22 +416,43 @@ impl World {
             return;
         }
         aws.set_by_hand(id, Some(status), self.aws_now());
-        let seen_inactive = slot.inactive_seen_at.is_some();
-        match status {
-            Status::Active if seen_inactive => {
-                self.reactivated.borrow_mut().insert(id.to_owned());
-            }
-            Status::Inactive if which != Which::Previous => {
-                self.disabled.borrow_mut().insert(id.to_owned());
-            }
-            Status::Active | Status::Inactive | Status::Expired => {}
+        if status == Status::Active {
+            self.activated.borrow_mut().insert(id.to_owned());
+        }
+        if status == Status::Inactive {
+            self.disabled.borrow_mut().insert(id.to_owned());
         }
     }
 
-    /// The person enables again what they had disabled.
+    /// What a list shows to awskeep, awskeep knows from then on.
+    fn note_shown(&self, rows: &[ListedKey]) {
+        let item = self.item();
+        let Some(previous) = item.previous else {
+            return;
+        };
+        let shown_active = rows
+            .iter()
+            .any(|row| row.id == previous.id && row.status == KeyStatus::Active);
+        let by_hand = self.activated.borrow().contains(previous.id.as_str());
+        if shown_active && by_hand && previous.inactive_seen_at.is_some() && !self.undoing.get() {
+            self.reactivated
+                .borrow_mut()
+                .insert(previous.id.to_string());
+        }
+    }
+
+    /// The person enables again what they had disabled and is needed.
     pub fn person_relents(&self) {
         let disabled = std::mem::take(&mut *self.disabled.borrow_mut());
-        for id in disabled {
+        let item = self.item();
+        let needed = |id: &String| {
+            let pending = item
+                .pending
+                .as_ref()
+                .is_some_and(|slot| slot.id.as_str() == id);
+            item.current.id.as_str() == id || pending
+        };
+        for id in disabled.into_iter().filter(needed) {
             let mut aws = self.aws.account.borrow_mut();
             if aws
                 .key(&id)
@@ -556,7 +602,9 @@ impl Account for Watched {
         Ok(answer)
     }
     fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
-        self.call(|aws| aws.list_keys(signer, user))
+        let answer = self.call(|aws| aws.list_keys(signer, user))?;
+        self.0.note_shown(&answer.value);
+        Ok(answer)
     }
     fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
         self.call(|aws| aws.create_key(signer, user))
