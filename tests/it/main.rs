@@ -3,6 +3,8 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod memory_store;
 mod rotate_cli;
 mod rotation;
 mod rotation_world;
+mod watched_account;

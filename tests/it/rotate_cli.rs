@@ -403,3 +403,24 @@ fn what_only_looks_changes_nothing() {
         dead.err
     );
 }
+
+#[test]
+fn several_at_once_make_one_rotation() {
+    let sandbox = Sandbox::new("cli-many");
+    let rotated: Vec<bool> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| sandbox.rotate(&["--yes"]).exits(0).json()))
+            .collect();
+        let states = runs.into_iter().map(|run| run.join().unwrap());
+        states
+            .map(|state| state["rotated"].as_bool().unwrap())
+            .collect()
+    });
+    assert_eq!(rotated.iter().filter(|one| **one).count(), 1);
+    let creates = sandbox
+        .calls()
+        .iter()
+        .filter(|call| *call == "CreateAccessKey")
+        .count();
+    assert_eq!((creates, sandbox.at_aws().len()), (1, 2));
+}

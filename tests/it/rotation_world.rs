@@ -3,36 +3,30 @@
 //! through `World::tick`, where the process may die, and every effect is checked
 //! against the promises. One thread, deterministic but for nonces and jitter.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use awskeep::failure::{Failure, Kind, Outcome};
-use awskeep::iam_account::{
-    Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
-    Signer,
-};
+use awskeep::iam_account::{KeyStatus, ListedKey};
 use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
-use awskeep::rotation::run::{Ended, Tools, rotate};
+use awskeep::rotation::run::{CREATE_RECEIPT, Ended, Tools, rotate};
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
-use awskeep::vault::fault::Fault as StoreFault;
 use awskeep::vault::item::{Identity, Item, Stored};
 use awskeep::vault::{Deadline, StoreKind, Vault};
-use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
-use keyring_core::{Entry, Result as KeyringResult};
 
+use crate::memory_store::{Memory, ON_WRITE};
 use crate::sim::account::Account as Aws;
-use crate::sim::faults::{Fault, Script, When};
 use crate::sim::in_process::InProcess;
 use crate::sim::people::{Lag, Lags, Pace, Status};
+use crate::watched_account::Watched;
 
 pub const USER: &str = "bob";
 const START: i64 = 1_795_420_800;
@@ -83,88 +77,13 @@ pub enum Pacing {
 /// The process is gone.
 struct Crash;
 
-fn crash() -> ! {
+pub fn crash() -> ! {
     resume_unwind(Box::new(Crash))
-}
-
-type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
-
-/// A store in memory, behind keyring-core's traits.
-#[derive(Clone, Default)]
-struct Memory(Items);
-
-struct MemoryEntry(Memory, String);
-
-thread_local! {
-    /// Asked before each write of the store by the world that runs in this thread.
-    static ON_WRITE: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
-}
-
-impl CredentialStoreApi for Memory {
-    fn vendor(&self) -> String {
-        "memory".into()
-    }
-    fn id(&self) -> String {
-        "memory".into()
-    }
-    fn build(&self, _: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> KeyringResult<Entry> {
-        let credential: Arc<Credential> = Arc::new(MemoryEntry(self.clone(), user.to_owned()));
-        Ok(Entry::new_with_credential(credential))
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl CredentialApi for MemoryEntry {
-    fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
-        let world = ON_WRITE.with(|world| world.borrow().clone());
-        let event = world.and_then(|world| world.tick_at(At::Write));
-        let write = || {
-            let mut items = self.0.0.lock().unwrap();
-            items.insert(self.1.clone(), secret.to_owned());
-        };
-        let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
-        match event {
-            None => write(),
-            Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
-            Some(Event::CrashAfter) => {
-                write();
-                crash();
-            }
-            Some(Event::LostAfter | Event::Unreadable) => {
-                write();
-                return locked();
-            }
-            Some(_) => return locked(),
-        }
-        Ok(())
-    }
-    fn get_secret(&self) -> KeyringResult<Vec<u8>> {
-        let items = self.0.0.lock().unwrap();
-        items
-            .get(&self.1)
-            .cloned()
-            .ok_or(keyring_core::Error::NoEntry)
-    }
-    fn delete_credential(&self) -> KeyringResult<()> {
-        self.0.0.lock().unwrap().remove(&self.1);
-        Ok(())
-    }
-    fn get_credential(&self) -> KeyringResult<Option<Arc<Credential>>> {
-        Ok(None)
-    }
-    fn get_specifiers(&self) -> Option<(String, String)> {
-        None
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// What kind of effect it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+pub enum At {
     Call,
     Write,
 }
@@ -188,7 +107,7 @@ pub struct World {
     /// Keys that a person named to awskeep, to be deleted.
     pub named: RefCell<BTreeSet<String>>,
     /// How often STS and IAM have accepted each key.
-    accepted: RefCell<BTreeMap<String, (u32, u32)>>,
+    pub accepted: RefCell<BTreeMap<String, (u32, u32)>>,
     /// Keys that a person activated after awskeep had seen them inactive.
     pub reactivated: RefCell<BTreeSet<String>>,
     /// Keys that a person activated, whatever awskeep knew.
@@ -297,11 +216,11 @@ impl World {
     }
 
     /// One effect is about to happen: what strikes it, if anything does.
-    fn tick(self: &Rc<World>) -> Option<Event> {
+    pub fn tick(self: &Rc<World>) -> Option<Event> {
         self.tick_at(At::Call)
     }
 
-    fn tick_at(self: &Rc<World>, at: At) -> Option<Event> {
+    pub fn tick_at(self: &Rc<World>, at: At) -> Option<Event> {
         self.aws.now.set(self.aws_now());
         self.check_served();
         if self.calm.get() {
@@ -366,7 +285,7 @@ impl World {
     }
 
     /// Promises 1, 2 and 6, before awskeep deactivates or deletes a key.
-    fn check_retire(&self, id: &AccessKeyId, deletes: bool) {
+    pub fn check_retire(&self, id: &AccessKeyId, deletes: bool) {
         let item = self.item();
         assert_ne!(item.current.id, *id, "the served key is to be retired");
         let named = self.named.borrow().contains(id.as_str());
@@ -425,7 +344,7 @@ impl World {
     }
 
     /// What a list shows to awskeep, awskeep knows from then on.
-    fn note_shown(&self, rows: &[ListedKey]) {
+    pub fn note_shown(&self, rows: &[ListedKey]) {
         let item = self.item();
         let Some(previous) = item.previous else {
             return;
@@ -530,6 +449,17 @@ impl World {
         rotate(&tools, &self.entry, &self.identity, policy)
     }
 
+    /// The keys whose CreateAccessKey reply has a receipt.
+    pub fn received(&self) -> BTreeSet<String> {
+        let receipts = self.receipts.borrow();
+        let created = receipts
+            .iter()
+            .filter(|receipt| receipt.step == CREATE_RECEIPT);
+        created
+            .filter_map(|receipt| Some(receipt.key_id.as_ref()?.to_string()))
+            .collect()
+    }
+
     /// A person asks for the old key back.
     pub fn undo(self: &Rc<World>) -> Option<Outcome<Ended>> {
         let mut item = self.item();
@@ -537,105 +467,5 @@ impl World {
         self.vault.save(&item).unwrap();
         self.undoing.set(true);
         self.run(policy(Demand::Finish))
-    }
-}
-
-/// The account as awskeep sees it, with everything that goes wrong on the way.
-struct Watched(Rc<World>);
-
-impl Watched {
-    fn call<T>(&self, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
-        let world = &self.0;
-        let event = world.tick();
-        let fault = match event {
-            None | Some(Event::CrashAfter) => None,
-            Some(Event::CrashBefore) => crash(),
-            Some(Event::LostBefore) => Some(Fault::LoseReply(When::Before)),
-            Some(Event::LostAfter) => Some(Fault::LoseReply(When::After)),
-            Some(Event::Unreadable) => Some(Fault::CutBody),
-            Some(Event::Late(seconds) | Event::LateAndCrash(seconds)) => {
-                Some(Fault::ArriveLate(seconds))
-            }
-            Some(Event::Throttled) => Some(Fault::throttling()),
-            Some(Event::ServerError) => Some(Fault::server_error()),
-            Some(Event::Denied) => Some(Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-                message: "User: arn:aws:iam::123456789012:user/eve is not authorized",
-            }),
-            Some(Event::LimitExceeded) => Some(Fault::Refuse {
-                status: 409,
-                code: "LimitExceeded",
-                message: "Cannot exceed quota for AccessKeysPerUser: 2",
-            }),
-            Some(other) => unreachable!("{other:?} happens in tick"),
-        };
-        *world.aws.script.borrow_mut() = match fault {
-            Some(fault) => Script::default().at(1, fault),
-            None => Script::default(),
-        };
-        let answer = call(&world.aws);
-        if let Some(Event::CrashAfter | Event::LateAndCrash(_)) = event {
-            crash();
-        }
-        answer
-    }
-
-    fn count(&self, signer: Signer<'_>, sts: u32, iam: u32) {
-        if let Signer::Key(key) = signer {
-            let mut accepted = self.0.accepted.borrow_mut();
-            let counts = accepted.entry(key.id.to_string()).or_default();
-            *counts = (counts.0 + sts, counts.1 + iam);
-        }
-    }
-}
-
-impl Account for Watched {
-    fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
-        let answer = self.call(|aws| aws.caller(signer))?;
-        self.count(signer, 1, 0);
-        Ok(answer)
-    }
-    fn greet_iam(&self, signer: Signer<'_>, user: &UserArn) -> Call<Greeting> {
-        let answer = self.call(|aws| aws.greet_iam(signer, user))?;
-        self.count(signer, 0, 1);
-        Ok(answer)
-    }
-    fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
-        let answer = self.call(|aws| aws.list_keys(signer, user))?;
-        self.0.note_shown(&answer.value);
-        Ok(answer)
-    }
-    fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
-        self.call(|aws| aws.create_key(signer, user))
-    }
-    fn set_status(
-        &self,
-        signer: Signer<'_>,
-        user: &UserArn,
-        id: &AccessKeyId,
-        status: &KeyStatus,
-    ) -> Call<()> {
-        self.call(|aws| {
-            if *status == KeyStatus::Inactive {
-                self.0.check_retire(id, false);
-            }
-            aws.set_status(signer, user, id, status)
-        })
-    }
-    fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
-        self.call(|aws| {
-            self.0.check_retire(id, true);
-            aws.delete_key(signer, user, id)
-        })
-    }
-    fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
-        self.call(|aws| aws.last_used(signer, id))
-    }
-    fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
-        self.call(|aws| aws.mfa_devices(signer, user))
-    }
-    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
-        self.call(|aws| aws.mfa_session(key, serial, code))
     }
 }
