@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::{Context, Form, Mode};
 use crate::aws;
-use crate::cli::{Rotate, Target, WaitFor};
-use crate::disk;
+use crate::cli::{Rotate, Target};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
@@ -17,24 +16,23 @@ use crate::iam_account::prove;
 use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
-use crate::profile_files::edits;
-use crate::profiles::Profiles;
-use crate::rotation::known::{Demand, Early, InFile, Known, Policy};
+use crate::rotation::host;
+use crate::rotation::known::{Demand, Early, Known, Policy, born};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
-use crate::settings::{Key, Origin, Settings};
+use crate::settings::Key;
 use crate::state::Receipts;
 use crate::time::{Length, Time};
-use crate::vault::StoreKind;
-use crate::vault::item::{Identity, Item};
+use crate::vault::item::Identity;
 
 /// The longest single wait between two looks of `--wait`.
 const WAIT_PIECE: Length = Length::minutes(10);
 
 pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     let entries = Entries::open(context.machine)?;
-    let stop = stop_flag()?;
+    let stop = host::stop_flag()?;
     let names = meant(&entries, args)?;
     let mut states = Vec::new();
     let mut first_failure = None;
@@ -121,7 +119,7 @@ fn one(
         };
         let state = words::told(&ended, policy.demand)?;
         // The lock is free again: others may work while this one waits.
-        let Some(until) = still_to_wait(&ended, args.wait) else {
+        let Some(until) = wanted::still_to_wait(&ended, args.wait) else {
             return Ok(Some(state));
         };
         if policy.demand != Demand::Finish {
@@ -151,7 +149,7 @@ impl Turn<'_> {
         let receipts = Receipts::of(machine)?;
         let append = |receipt: &crate::state::Receipt| receipts.append(receipt);
         let read = || receipts.read();
-        let sync = || sync_store(machine, held.vault.kind);
+        let sync = || host::sync_store(machine, held.vault.kind);
         let stopped = || self.stop.load(Ordering::SeqCst);
         let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
         let tools = Tools {
@@ -163,7 +161,7 @@ impl Turn<'_> {
             sync: &sync,
             stop: &stopped,
             on_step: &on_step,
-            host: lock_reach()?,
+            host: host::lock_reach()?,
         };
         if self.args.instead.explain || self.context.mode == Mode::Say {
             let known = run::explain(&tools, held.name(), &identity, policy.clone())?;
@@ -194,7 +192,8 @@ impl Turn<'_> {
 
     /// What a person must agree to before anything is changed.
     fn ask(&self, held: &Held, policy: &mut Policy) -> Outcome<()> {
-        let ui = &self.context.machine.ui;
+        let machine = self.context.machine;
+        let ui = &machine.ui;
         let (item, name) = (&held.item, held.name());
         let in_flight = item.would_lose().is_some();
         let begins = !in_flight && policy.demand != Demand::Finish;
@@ -208,7 +207,13 @@ impl Turn<'_> {
             ))?;
             policy.in_files.clear();
         }
-        if begins && policy.demand == Demand::Now && item.current.promoted_at.is_none() {
+        let due = match policy.demand {
+            Demand::Now => true,
+            Demand::IfDue => lease::due_at(born(&item.current), policy.max_age)
+                .is_some_and(|due| machine.now() >= due),
+            Demand::Finish => false,
+        };
+        if begins && due && item.current.promoted_at.is_none() {
             ui.confirm(&format!(
                 "is {} used only through entry {name} on this machine? \
                  Copies on other machines, in CI, in presigned URLs and SES SMTP passwords cannot follow and will stop working",
@@ -332,57 +337,18 @@ fn policy(
     } else {
         Demand::Now
     };
-    let max_age = max_age(settings, held.name())?;
+    let max_age = wanted::max_age(settings, held.name())?;
     Ok(Policy {
         demand,
         attended,
         early,
-        settle: settle(settings, held.name(), attended)?,
+        settle: wanted::settle(settings, held.name(), attended)?,
         hold: lease::hold(settings.length(Key::Hold, Some(held.name()))?, max_age),
         max_age,
         lease: settings.length(Key::Lease, Some(held.name()))?,
         discard: instead.discard.clone(),
-        in_files: in_files(context.machine, &held.item)?,
+        in_files: wanted::in_files(context.machine, &held.item)?,
     })
-}
-
-fn max_age(settings: &Settings, name: &EntryName) -> Outcome<Option<Length>> {
-    match settings.value(Key::MaxAge, Some(name)) {
-        Some((text, _)) if text == "never" => Ok(None),
-        Some(_) | None => settings.length(Key::MaxAge, Some(name)).map(Some),
-    }
-}
-
-fn settle(settings: &Settings, name: &EntryName, attended: Attended) -> Outcome<Length> {
-    let length = settings.length(Key::Settle, Some(name))?;
-    let chosen = match settings.value(Key::Settle, Some(name)) {
-        Some((_, Origin::BuiltIn)) | None => None,
-        Some(_) => Some(length),
-    };
-    Ok(lease::settle(chosen, length, attended))
-}
-
-/// Where the current key's id still stands in the AWS files.
-fn in_files(machine: &Machine, item: &Item) -> Outcome<Vec<InFile>> {
-    let profiles = Profiles::read(machine)?;
-    let mut found = Vec::new();
-    for file in [&profiles.config, &profiles.credentials] {
-        for name in file.document.profile_names() {
-            let Ok(profile) = name.parse() else { continue };
-            // A section that SDKs read differently is for `doctor`; a key in it is
-            // found if it can be read at all.
-            let Ok(keys) = edits::keys_in(&file.document, &profile) else {
-                continue;
-            };
-            if keys.key_id().as_ref() == Some(&item.current.id) {
-                found.push(InFile {
-                    path: file.path.display().to_string(),
-                    line: keys.id.as_ref().map_or(0, |id| id.line),
-                });
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Writes down that a person wants the old key back; a crash does not forget it.
@@ -403,34 +369,6 @@ fn want_undo(held: &Held, now: Time) -> Outcome<()> {
         held.vault.save(&item)?;
     }
     Ok(())
-}
-
-/// Until when `--wait` has nothing to do; none if what it waits for is there.
-fn still_to_wait(ended: &Ended, wait: Option<WaitFor>) -> Option<Time> {
-    let previous = ended.known.item.previous.as_ref()?;
-    let Step::Wait(waits) = &ended.step else {
-        return None;
-    };
-    match wait? {
-        WaitFor::Inactive if previous.inactive_seen_at.is_some() => return None,
-        WaitFor::Inactive | WaitFor::Deleted => {}
-    }
-    match waits {
-        Wait::Leased { until }
-        | Wait::LastUseNotKnownYet { until }
-        | Wait::MayNotLook { until }
-        | Wait::Held { until }
-        | Wait::NotListedYet { until }
-        | Wait::GoneUnsure { until }
-        | Wait::RetireOnItsWay { until } => Some(*until),
-        Wait::CurrentUnseen
-        | Wait::NoAnswerToCreate(_)
-        | Wait::PendingNotProven { .. }
-        | Wait::UndoNotProven { .. }
-        | Wait::Stopped
-        | Wait::ClocksApart { .. }
-        | Wait::NoAwsTime => None,
-    }
 }
 
 fn wait_until(machine: &Machine, until: Time, stop: &AtomicBool) -> Outcome<()> {
@@ -484,60 +422,4 @@ fn progress(context: &Context<'_>, step: &Step, known: &Known) {
         | Step::Clear => return,
     };
     context.machine.ui.tell(&line);
-}
-
-/// The name of the place that our locks reach: the host and the very folder they
-/// are in. A container with its own /tmp has another one.
-fn lock_reach() -> Outcome<String> {
-    let folder = disk::locks_dir()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let there =
-            std::fs::metadata(&folder).map_err(|error| disk::failed("look at", &folder, &error))?;
-        let system = rustix::system::uname();
-        let host = system.nodename().to_string_lossy().into_owned();
-        Ok(format!("{host}/{:x}.{:x}", there.dev(), there.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let host = std::env::var("COMPUTERNAME").unwrap_or_default();
-        Ok(format!("{host}/{}", folder.display()))
-    }
-}
-
-/// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
-fn stop_flag() -> Outcome<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(|error| {
-                Failure::new(Kind::Failed, "signals cannot be listened to").cause(error)
-            })?;
-        }
-    }
-    Ok(flag)
-}
-
-/// gnome-keyring syncs its file but not the folder it renames it in: without this a
-/// power cut could take a new key back. What cannot be synced is left as it is.
-fn sync_store(machine: &Machine, kind: StoreKind) {
-    #[cfg(target_os = "linux")]
-    {
-        let folder = match kind {
-            StoreKind::Keychain => machine
-                .folders
-                .data
-                .as_ref()
-                .map(|data| data.join("keyrings")),
-            StoreKind::File => machine.file_store_folder().ok(),
-        };
-        if let Some(Ok(folder)) = folder.map(std::fs::File::open) {
-            let _ = rustix::fs::syncfs(&folder);
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (machine, kind);
 }

@@ -46,7 +46,7 @@ pub enum Activated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listing {
     Keys(Vec<ListedKey>),
-    /// AWS accepts none of the entry's keys as a signer.
+    /// AWS does not accept the current key, which signs the list.
     NotAccepted,
 }
 

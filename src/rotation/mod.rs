@@ -29,11 +29,15 @@
 //! `proving` shows a new key to AWS, `words` says it to people.
 
 pub mod denial;
+pub mod host;
 pub mod known;
 mod perform;
 pub mod plan;
 pub mod proving;
+mod retire;
 pub mod run;
+pub mod step;
+pub mod wanted;
 pub mod words;
 
 #[cfg(test)]

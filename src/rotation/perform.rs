@@ -5,13 +5,13 @@
 //! one exception is a key just received: it is saved into whatever is there.
 
 use super::denial::denied;
-use super::known::{Activated, CreateSaid, Known, LastUseSaid, Proof};
+use super::known::{CreateSaid, Known, LastUseSaid, Proof};
 use super::plan::Step;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
-    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, LastUse, Signer,
+    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, Signer,
 };
 use crate::keys::{AccessKey, AccessKeyId, SecretKey};
 use crate::lease;
@@ -66,12 +66,16 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// Changes the item that was decided on; another one is left alone.
-    fn edit(&self, known: &Known, change: impl FnOnce(&mut Item)) -> Outcome<()> {
+    pub(super) fn edit(&self, known: &Known, change: impl FnOnce(&mut Item)) -> Outcome<()> {
         self.edit_item(&known.item, change).map(|_| ())
     }
 
     /// The changed item; none if another one stands there by now.
-    fn edit_item(&self, old: &Item, change: impl FnOnce(&mut Item)) -> Outcome<Option<Item>> {
+    pub(super) fn edit_item(
+        &self,
+        old: &Item,
+        change: impl FnOnce(&mut Item),
+    ) -> Outcome<Option<Item>> {
         let mut new = old.clone();
         change(&mut new);
         match self.save_over(old, &new)? {
@@ -278,7 +282,7 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// The later of both clocks: leases may have been counted by either.
-    fn promote_time(&self, known: &Known) -> Time {
+    pub(super) fn promote_time(&self, known: &Known) -> Time {
         known.now().max(self.tools.clock.now())
     }
 
@@ -311,32 +315,6 @@ impl<A: Account> Run<'_, A> {
         })
     }
 
-    fn activate(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let signer = &known.item.current;
-        let key = signer.key();
-        let call = || {
-            self.tools.account.set_status(
-                Signer::Key(&key),
-                &self.identity.arn,
-                id,
-                &KeyStatus::Active,
-            )
-        };
-        match self.patiently(signer, call) {
-            Ok(answer) => {
-                self.note("activate", id, answer.request_id.as_deref(), "done");
-                self.activated = Activated::Yes;
-                self.edit(known, |item| {
-                    if let Some(previous) = &mut item.previous {
-                        previous.retire_started_at = None;
-                        previous.inactive_seen_at = None;
-                    }
-                })
-            }
-            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &known.item)),
-        }
-    }
-
     fn swap(&mut self, known: &Known) -> Outcome<()> {
         let Some(previous) = known.item.previous.clone() else {
             return Ok(());
@@ -355,83 +333,6 @@ impl<A: Account> Run<'_, A> {
         Ok(())
     }
 
-    fn ask_last_use(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let signer = &known.item.current;
-        let key = signer.key();
-        let call = || self.tools.account.last_used(Signer::Key(&key), id);
-        self.last_use = match self.patiently(signer, call) {
-            Ok(answer) => match answer.value {
-                LastUse::Never => LastUseSaid::Never,
-                LastUse::At {
-                    time,
-                    service,
-                    region,
-                } => LastUseSaid::At {
-                    time,
-                    service,
-                    region,
-                },
-            },
-            Err(no) if no.class == Class::Denied => LastUseSaid::MayNotLook,
-            Err(no) => return Err(self.refused(&key, "GetAccessKeyLastUsed", &no, &known.item)),
-        };
-        Ok(())
-    }
-
-    /// Notes the attempt, deactivates, notes the success.
-    fn deactivate(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let Some(item) = self.note_retiring(known)? else {
-            return Ok(());
-        };
-        let key = item.current.key();
-        let call = || {
-            self.tools.account.set_status(
-                Signer::Key(&key),
-                &self.identity.arn,
-                id,
-                &KeyStatus::Inactive,
-            )
-        };
-        match self.patiently(&item.current, call) {
-            Ok(answer) => {
-                self.note("deactivate", id, answer.request_id.as_deref(), "done");
-                let now = answer.aws_time.unwrap_or_else(|| known.now());
-                self.edit_item(&item, |item| {
-                    if let Some(previous) = &mut item.previous {
-                        previous.inactive_seen_at = previous.inactive_seen_at.or(Some(now));
-                    }
-                })
-                .map(|_| ())
-            }
-            // Somebody deleted it: the lists will tell for certain.
-            Err(no) if no.class == Class::NoSuchEntity => {
-                Err(self.unfinished(&format!("AWS knows no key {id} any more")))
-            }
-            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &item)),
-        }
-    }
-
-    fn delete(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let Some(item) = self.note_retiring(known)? else {
-            return Ok(());
-        };
-        let seen = Known {
-            item: item.clone(),
-            ..known.clone()
-        };
-        self.delete_at_aws(&seen, id, "delete")?;
-        self.edit_item(&item, forget_previous).map(|_| ())
-    }
-
-    fn note_retiring(&self, known: &Known) -> Outcome<Option<Item>> {
-        let now = self.promote_time(known);
-        self.edit_item(&known.item, |item| {
-            if let Some(previous) = &mut item.previous {
-                previous.retire_started_at = Some(now);
-            }
-        })
-    }
-
     /// A key of ours that nobody has, or one that a person named; in no slot.
     fn delete_extra(&mut self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
         let item = self.read_item()?;
@@ -443,7 +344,7 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// DeleteAccessKey, signed by `current`; a key that is not there counts as deleted.
-    fn delete_at_aws(&self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
+    pub(super) fn delete_at_aws(&self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
         let signer = &known.item.current;
         if signer.id == *id {
             return Err(Failure::new(
@@ -499,7 +400,7 @@ fn put_into_service(item: &mut Item, new: Slot, now: Time) {
     item.handed_out_until = None;
 }
 
-fn forget_previous(item: &mut Item) {
+pub(super) fn forget_previous(item: &mut Item) {
     item.previous = None;
     item.undo_wanted_at = None;
 }

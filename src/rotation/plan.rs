@@ -4,12 +4,11 @@
 //! Deciding by age or by "never used" would delete other people's keys: a key that
 //! nobody can explain is asked about, always.
 
-use std::fmt;
-
 use super::known::{
-    Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, InFile, IntentIs, Known, LIST_LAG,
-    LastUseSaid, Life, Listing, NotYet, Proof,
+    Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, IntentIs, Known, LIST_LAG, LastUseSaid,
+    Life, Listing, NotYet, Proof,
 };
+pub use super::step::{Death, LateUse, Refusal, Step, Wait};
 use crate::keys::AccessKeyId;
 use crate::lease::Attended;
 use crate::time::{Length, Time};
@@ -32,120 +31,6 @@ const BLIND_WAIT: Length = Length::days(7);
 
 /// How long somebody else's intent is respected.
 const FOREIGN_FRESH: Length = Length::minutes(10);
-
-/// The one thing to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing is in flight, and nothing is due.
-    Done,
-    Refuse(Refusal),
-    /// Nothing can be done before a time, or before another look.
-    Wait(Wait),
-    WriteIntent,
-    /// Undo, before anything was made.
-    ClearIntent,
-    /// A key whose CreateAccessKey reply was received, and whose secret is gone.
-    DeleteLost(AccessKeyId),
-    /// A key that a person named.
-    Discard(AccessKeyId),
-    Mint,
-    Prove(AccessKeyId),
-    /// Wait within this run until the new key is old enough.
-    Settle {
-        until: Time,
-    },
-    Promote,
-    DropPending,
-    /// Undo, before the promote.
-    DeletePending(AccessKeyId),
-    /// Undo: `previous` back to active.
-    Activate(AccessKeyId),
-    /// Undo: `previous` and `current` change places.
-    Swap,
-    AskLastUse(AccessKeyId),
-    Deactivate(AccessKeyId),
-    Delete(AccessKeyId),
-    Clear,
-}
-
-/// Why nothing is done until a person acts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    CurrentDead(Death),
-    StandsInFile(InFile),
-    OtherKey(AccessKeyId),
-    SomebodyElseRotates { host: String, at: Time },
-    Unexplained { id: AccessKeyId, create: CreateSaid },
-    EarlierRequest,
-    WrongPending { id: AccessKeyId, said: String },
-    PendingDeactivated(AccessKeyId),
-    UndoGone(AccessKeyId),
-    Reactivated(AccessKeyId),
-    UsedLate { id: AccessKeyId, use_of: LateUse },
-    StrangeStatus(AccessKeyId),
-    DamagedItem,
-}
-
-/// How the current key is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
-    Inactive,
-    NotAccepted,
-    Gone,
-}
-
-/// A use of a replaced key that nobody should make any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LateUse {
-    pub time: Time,
-    pub service: String,
-    pub region: String,
-}
-
-/// What is waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wait {
-    /// The current key is missing from a list; one list proves nothing.
-    CurrentUnseen,
-    /// A change of ours that lists do not show yet.
-    NotListedYet {
-        until: Time,
-    },
-    NoAnswerToCreate(CreateSaid),
-    PendingNotProven {
-        id: AccessKeyId,
-        said: String,
-    },
-    UndoNotProven {
-        id: AccessKeyId,
-        said: String,
-    },
-    Stopped,
-    /// A deactivation of ours may still be on its way.
-    RetireOnItsWay {
-        until: Time,
-    },
-    Leased {
-        until: Time,
-    },
-    LastUseNotKnownYet {
-        until: Time,
-    },
-    MayNotLook {
-        until: Time,
-    },
-    Held {
-        until: Time,
-    },
-    GoneUnsure {
-        until: Time,
-    },
-    ClocksApart {
-        aws: Time,
-        local: Time,
-    },
-    NoAwsTime,
-}
 
 /// The next step. What is irreversible needs AWS's time, and ours near it.
 pub fn next_step(known: &Known) -> Step {
@@ -499,11 +384,4 @@ fn just_changed(k: &Known, at: Option<Time>) -> bool {
 fn not_listed_yet(at: Option<Time>) -> Step {
     let until = at.unwrap_or_default() + LIST_LAG;
     Step::Wait(Wait::NotListedYet { until })
-}
-
-impl fmt::Display for Step {
-    /// For `--explain`: the name of the step and what it is about.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
 }

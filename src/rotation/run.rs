@@ -254,29 +254,19 @@ impl<A: Account> Run<'_, A> {
             .collect())
     }
 
-    /// ListAccessKeys, signed by `current`; if AWS does not accept it, by another
-    /// key of the entry, so that what happened to `current` can be seen.
+    /// ListAccessKeys, signed by `current` and by no other key: a use of `previous`
+    /// by us would look like somebody's who still needs it.
     fn look(&self, item: &Item) -> Outcome<(Listing, AwsTime)> {
-        let mut signers = vec![&item.current];
-        signers.extend(&item.pending);
-        signers.extend(&item.previous);
-        for slot in signers {
-            let key = slot.key();
-            let call = || {
-                self.tools
-                    .account
-                    .list_keys(Signer::Key(&key), &self.identity.arn)
-            };
-            match self.patiently(slot, call) {
-                Ok(answer) => return Ok((listing(&answer), aws_time(&answer))),
-                Err(no) => match no.class {
-                    Class::KeyNotAccepted => {}
-                    _ if slot.id != item.current.id => {}
-                    _ => return Err(self.refused(&key, "ListAccessKeys", &no, item)),
-                },
+        let key = item.current.key();
+        let user = &self.identity.arn;
+        let call = || self.tools.account.list_keys(Signer::Key(&key), user);
+        match self.patiently(&item.current, call) {
+            Ok(answer) => Ok((listing(&answer), aws_time(&answer))),
+            Err(no) if no.class == Class::KeyNotAccepted => {
+                Ok((Listing::NotAccepted, AwsTime::NotSaid))
             }
+            Err(no) => Err(self.refused(&key, "ListAccessKeys", &no, item)),
         }
-        Ok((Listing::NotAccepted, AwsTime::NotSaid))
     }
 
     /// Makes a call that changes nothing, or that may be made twice, until it is

@@ -5,7 +5,10 @@
 mod sim;
 
 mod commands;
+mod memory_store;
+mod rotate_cli;
 mod rotation;
 mod rotation_world;
 mod sandbox;
 mod tidy;
+mod watched_account;

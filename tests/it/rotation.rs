@@ -95,12 +95,13 @@ fn rotate_until_in_service(world: &Rc<World>) {
 fn obey(world: &Rc<World>, step: &Step) {
     match step {
         Step::Refuse(Refusal::Unexplained { id, .. } | Refusal::OtherKey(id)) => {
-            if !world.person_removes(id.as_str()) {
-                world.named.borrow_mut().insert(id.to_string());
-                let mut discard = policy(Demand::Now);
-                discard.discard = Some(id.clone());
-                drop(world.run(discard));
+            if world.person_removes(id.as_str()) {
+                return;
             }
+            world.named.borrow_mut().insert(id.to_string());
+            let mut discard = policy(Demand::Now);
+            discard.discard = Some(id.clone());
+            drop(world.run(discard));
         }
         Step::Refuse(Refusal::CurrentDead(_) | Refusal::PendingDeactivated(_)) => {
             world.person_relents();
@@ -117,18 +118,15 @@ fn obey(world: &Rc<World>, step: &Step) {
 
 fn finish_for_a_while(world: &Rc<World>) {
     for _ in 0..RERUNS {
-        match world.run(policy(Demand::Finish)) {
-            Some(Ok(ended)) => {
-                let at_rest = matches!(
-                    ended.step,
-                    Step::Done | Step::Wait(Wait::Held { .. } | Wait::Leased { .. })
-                );
-                if at_rest {
-                    return;
-                }
-                obey(world, &ended.step);
+        if let Some(Ok(ended)) = world.run(policy(Demand::Finish)) {
+            let at_rest = matches!(
+                ended.step,
+                Step::Done | Step::Wait(Wait::Held { .. } | Wait::Leased { .. })
+            );
+            if at_rest {
+                return;
             }
-            Some(Err(_)) | None => {}
+            obey(world, &ended.step);
         }
         world.mend_clock();
         world.advance(150);
@@ -158,9 +156,15 @@ fn undo_until_done(world: &Rc<World>) {
 
 /// What a person began, they end; then awskeep gets its last runs.
 fn settle_what_people_did(world: &Rc<World>) {
+    world.calm.set(true);
     world.person_relents();
     world.mend_clock();
     for _ in 0..3 {
+        let item = world.item();
+        let at_rest = item.previous.is_none() && item.pending.is_none() && item.intent.is_none();
+        if at_rest && item.current.promoted_at.is_some() {
+            return;
+        }
         rotate_if_never(world);
         world.advance(25 * 3_600);
         finish_for_a_while(world);
@@ -177,11 +181,14 @@ fn rotate_if_never(world: &Rc<World>) {
 
 /// Promise 3: one current key, nothing lost, no key whose secret nobody has.
 fn check_end(world: &Rc<World>) {
+    let last = world
+        .run(policy(Demand::Finish))
+        .map(|ended| ended.map(|ended| ended.step));
     let item = world.item();
     let current = item.current.id.to_string();
     assert!(
         item.current.promoted_at.is_some(),
-        "it was never rotated: {item:#?}"
+        "it was never rotated: {last:?} {item:?}"
     );
     let aws = world.aws.account.borrow();
     let foreign = world.foreign.borrow();
@@ -190,16 +197,39 @@ fn check_end(world: &Rc<World>) {
         .living_keys()
         .map(|key| (key.id.clone(), key.status.unwrap()))
         .collect();
-    assert_eq!(others.remove(&current), Some(Status::Active), "{item:#?}");
+    assert_eq!(
+        others.remove(&current),
+        Some(Status::Active),
+        "{last:?} {item:?}"
+    );
     others.retain(|id, _| !foreign.contains(id));
-    let reactivated = world.reactivated.borrow();
+    let activated = world.activated.borrow();
     if let Some(previous) = &item.previous {
         let id = previous.id.as_str();
-        assert!(reactivated.contains(id), "{id} should be gone: {item:#?}");
+        assert!(
+            activated.contains(id),
+            "{id} should be gone: {last:?} {item:?}"
+        );
         assert_eq!(others.remove(id), Some(Status::Active));
     }
-    assert_eq!(others, BTreeMap::new(), "keys that nobody has: {item:#?}");
-    assert_eq!((&item.pending, &item.intent), (&None, &None), "{item:#?}");
+    assert_eq!(
+        others,
+        BTreeMap::new(),
+        "keys that nobody has: {last:?} {item:?}"
+    );
+    assert_eq!(
+        (&item.pending, &item.intent),
+        (&None, &None),
+        "{last:?} {item:?}"
+    );
+    // Only a reply that was never received needs a person's word.
+    let received = world.received();
+    for id in world.named.borrow().iter() {
+        assert!(
+            !received.contains(id),
+            "{id} was asked about, and had a receipt"
+        );
+    }
 }
 
 type Schedule = (Story, Pacing, Vec<(usize, Event)>);
@@ -247,7 +277,7 @@ fn pairs() -> impl Iterator<Item = (Event, Event)> {
 /// spread evenly.
 fn chosen() -> Vec<Schedule> {
     let all = schedules();
-    let wanted = std::env::var("AWSKEEP_SCHEDULES").unwrap_or_else(|_| "12000".into());
+    let wanted = std::env::var("AWSKEEP_SCHEDULES").unwrap_or_else(|_| "3000".into());
     let (mut chosen, pairs): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|(_, _, events)| events.len() == 1);
@@ -292,6 +322,6 @@ fn no_schedule_breaks_a_promise() {
     std::panic::set_hook(hook);
     let broken = broken.into_inner().unwrap();
     println!("{count} schedules, {} broke a promise", broken.len());
-    let shown: Vec<&String> = broken.iter().take(5).collect();
+    let shown: Vec<&String> = broken.iter().take(400).collect();
     assert!(broken.is_empty(), "{} of {count}: {shown:#?}", broken.len());
 }

@@ -3,36 +3,30 @@
 //! through `World::tick`, where the process may die, and every effect is checked
 //! against the promises. One thread, deterministic but for nonces and jitter.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use awskeep::failure::{Failure, Kind, Outcome};
-use awskeep::iam_account::{
-    Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
-    Signer,
-};
+use awskeep::iam_account::{KeyStatus, ListedKey};
 use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
-use awskeep::rotation::run::{Ended, Tools, rotate};
+use awskeep::rotation::run::{CREATE_RECEIPT, Ended, Tools, rotate};
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
-use awskeep::vault::fault::Fault as StoreFault;
 use awskeep::vault::item::{Identity, Item, Stored};
 use awskeep::vault::{Deadline, StoreKind, Vault};
-use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
-use keyring_core::{Entry, Result as KeyringResult};
 
+use crate::memory_store::{Memory, ON_WRITE};
 use crate::sim::account::Account as Aws;
-use crate::sim::faults::{Fault, Script, When};
 use crate::sim::in_process::InProcess;
 use crate::sim::people::{Lag, Lags, Pace, Status};
+use crate::watched_account::Watched;
 
 pub const USER: &str = "bob";
 const START: i64 = 1_795_420_800;
@@ -83,83 +77,15 @@ pub enum Pacing {
 /// The process is gone.
 struct Crash;
 
-fn crash() -> ! {
+pub fn crash() -> ! {
     resume_unwind(Box::new(Crash))
 }
 
-type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
-
-/// A store in memory, behind keyring-core's traits.
-#[derive(Clone, Default)]
-struct Memory(Items);
-
-struct MemoryEntry(Memory, String);
-
-thread_local! {
-    /// Asked before each write of the store by the world that runs in this thread.
-    static ON_WRITE: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
-}
-
-impl CredentialStoreApi for Memory {
-    fn vendor(&self) -> String {
-        "memory".into()
-    }
-    fn id(&self) -> String {
-        "memory".into()
-    }
-    fn build(&self, _: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> KeyringResult<Entry> {
-        let credential: Arc<Credential> = Arc::new(MemoryEntry(self.clone(), user.to_owned()));
-        Ok(Entry::new_with_credential(credential))
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl CredentialApi for MemoryEntry {
-    fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
-        let world = ON_WRITE.with(|world| world.borrow().clone());
-        let event = world.and_then(|world| world.tick());
-        let write = || {
-            let mut items = self.0.0.lock().unwrap();
-            items.insert(self.1.clone(), secret.to_owned());
-        };
-        let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
-        match event {
-            None => write(),
-            Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
-            Some(Event::CrashAfter) => {
-                write();
-                crash();
-            }
-            Some(Event::LostAfter | Event::Unreadable) => {
-                write();
-                return locked();
-            }
-            Some(_) => return locked(),
-        }
-        Ok(())
-    }
-    fn get_secret(&self) -> KeyringResult<Vec<u8>> {
-        let items = self.0.0.lock().unwrap();
-        items
-            .get(&self.1)
-            .cloned()
-            .ok_or(keyring_core::Error::NoEntry)
-    }
-    fn delete_credential(&self) -> KeyringResult<()> {
-        self.0.0.lock().unwrap().remove(&self.1);
-        Ok(())
-    }
-    fn get_credential(&self) -> KeyringResult<Option<Arc<Credential>>> {
-        Ok(None)
-    }
-    fn get_specifiers(&self) -> Option<(String, String)> {
-        None
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+/// What kind of effect it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Call,
+    Write,
 }
 
 /// Everything there is.
@@ -175,17 +101,20 @@ pub struct World {
     events: BTreeMap<usize, Event>,
     pub effects: Cell<usize>,
     /// Whether nothing strikes: the second rotator's turn, a look of the test's own.
-    calm: Cell<bool>,
+    pub calm: Cell<bool>,
     /// Keys that a person made.
     pub foreign: RefCell<BTreeSet<String>>,
     /// Keys that a person named to awskeep, to be deleted.
     pub named: RefCell<BTreeSet<String>>,
     /// How often STS and IAM have accepted each key.
-    accepted: RefCell<BTreeMap<String, (u32, u32)>>,
+    pub accepted: RefCell<BTreeMap<String, (u32, u32)>>,
     /// Keys that a person activated after awskeep had seen them inactive.
     pub reactivated: RefCell<BTreeSet<String>>,
+    /// Keys that a person activated, whatever awskeep knew.
+    pub activated: RefCell<BTreeSet<String>>,
     disabled: RefCell<BTreeSet<String>>,
     pub undoing: Cell<bool>,
+    checked: RefCell<(Vec<u8>, Option<AccessKeyId>)>,
 }
 
 pub fn policy(demand: Demand) -> Policy {
@@ -255,8 +184,10 @@ impl World {
             named: RefCell::default(),
             accepted: RefCell::new(BTreeMap::from([(id, (3, 3))])),
             reactivated: RefCell::default(),
+            activated: RefCell::default(),
             disabled: RefCell::default(),
             undoing: Cell::new(false),
+            checked: RefCell::default(),
         })
     }
 
@@ -285,7 +216,11 @@ impl World {
     }
 
     /// One effect is about to happen: what strikes it, if anything does.
-    fn tick(self: &Rc<World>) -> Option<Event> {
+    pub fn tick(self: &Rc<World>) -> Option<Event> {
+        self.tick_at(At::Call)
+    }
+
+    pub fn tick_at(self: &Rc<World>, at: At) -> Option<Event> {
         self.aws.now.set(self.aws_now());
         self.check_served();
         if self.calm.get() {
@@ -302,6 +237,9 @@ impl World {
                 self.local.fetch_add(seconds, Ordering::SeqCst);
                 self.skew.set(self.skew.get() + seconds);
             }
+            // Not within a write: between the compare and the write are milliseconds,
+            // and stores know no compare-and-swap.
+            Event::SecondRotator if at == At::Write => {}
             Event::SecondRotator => {
                 self.calm.set(true);
                 // Its end, good or bad, is its own; what it did is checked.
@@ -316,7 +254,13 @@ impl World {
 
     /// Promise 1: what is served was proven, and awskeep has not killed it.
     fn check_served(&self) {
-        let served = self.item().current.id;
+        // Most effects change nothing in the store: what was checked is not read again.
+        let bytes = self.vault.bytes(&self.entry).unwrap().to_vec();
+        let mut last = self.checked.borrow_mut();
+        if last.0 != bytes {
+            *last = (bytes, Some(self.item().current.id));
+        }
+        let served = last.1.clone().expect("set with the bytes");
         let (sts, iam) = self
             .accepted
             .borrow()
@@ -341,7 +285,7 @@ impl World {
     }
 
     /// Promises 1, 2 and 6, before awskeep deactivates or deletes a key.
-    fn check_retire(&self, id: &AccessKeyId, deletes: bool) {
+    pub fn check_retire(&self, id: &AccessKeyId, deletes: bool) {
         let item = self.item();
         assert_ne!(item.current.id, *id, "the served key is to be retired");
         let named = self.named.borrow().contains(id.as_str());
@@ -391,22 +335,43 @@ impl World {
             return;
         }
         aws.set_by_hand(id, Some(status), self.aws_now());
-        let seen_inactive = slot.inactive_seen_at.is_some();
-        match status {
-            Status::Active if seen_inactive => {
-                self.reactivated.borrow_mut().insert(id.to_owned());
-            }
-            Status::Inactive if which != Which::Previous => {
-                self.disabled.borrow_mut().insert(id.to_owned());
-            }
-            Status::Active | Status::Inactive | Status::Expired => {}
+        if status == Status::Active {
+            self.activated.borrow_mut().insert(id.to_owned());
+        }
+        if status == Status::Inactive {
+            self.disabled.borrow_mut().insert(id.to_owned());
         }
     }
 
-    /// The person enables again what they had disabled.
+    /// What a list shows to awskeep, awskeep knows from then on.
+    pub fn note_shown(&self, rows: &[ListedKey]) {
+        let item = self.item();
+        let Some(previous) = item.previous else {
+            return;
+        };
+        let shown_active = rows
+            .iter()
+            .any(|row| row.id == previous.id && row.status == KeyStatus::Active);
+        let by_hand = self.activated.borrow().contains(previous.id.as_str());
+        if shown_active && by_hand && previous.inactive_seen_at.is_some() && !self.undoing.get() {
+            self.reactivated
+                .borrow_mut()
+                .insert(previous.id.to_string());
+        }
+    }
+
+    /// The person enables again what they had disabled and is needed.
     pub fn person_relents(&self) {
         let disabled = std::mem::take(&mut *self.disabled.borrow_mut());
-        for id in disabled {
+        let item = self.item();
+        let needed = |id: &String| {
+            let pending = item
+                .pending
+                .as_ref()
+                .is_some_and(|slot| slot.id.as_str() == id);
+            item.current.id.as_str() == id || pending
+        };
+        for id in disabled.into_iter().filter(needed) {
             let mut aws = self.aws.account.borrow_mut();
             if aws
                 .key(&id)
@@ -484,6 +449,17 @@ impl World {
         rotate(&tools, &self.entry, &self.identity, policy)
     }
 
+    /// The keys whose CreateAccessKey reply has a receipt.
+    pub fn received(&self) -> BTreeSet<String> {
+        let receipts = self.receipts.borrow();
+        let created = receipts
+            .iter()
+            .filter(|receipt| receipt.step == CREATE_RECEIPT);
+        created
+            .filter_map(|receipt| Some(receipt.key_id.as_ref()?.to_string()))
+            .collect()
+    }
+
     /// A person asks for the old key back.
     pub fn undo(self: &Rc<World>) -> Option<Outcome<Ended>> {
         let mut item = self.item();
@@ -491,103 +467,5 @@ impl World {
         self.vault.save(&item).unwrap();
         self.undoing.set(true);
         self.run(policy(Demand::Finish))
-    }
-}
-
-/// The account as awskeep sees it, with everything that goes wrong on the way.
-struct Watched(Rc<World>);
-
-impl Watched {
-    fn call<T>(&self, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
-        let world = &self.0;
-        let event = world.tick();
-        let fault = match event {
-            None | Some(Event::CrashAfter) => None,
-            Some(Event::CrashBefore) => crash(),
-            Some(Event::LostBefore) => Some(Fault::LoseReply(When::Before)),
-            Some(Event::LostAfter) => Some(Fault::LoseReply(When::After)),
-            Some(Event::Unreadable) => Some(Fault::CutBody),
-            Some(Event::Late(seconds) | Event::LateAndCrash(seconds)) => {
-                Some(Fault::ArriveLate(seconds))
-            }
-            Some(Event::Throttled) => Some(Fault::throttling()),
-            Some(Event::ServerError) => Some(Fault::server_error()),
-            Some(Event::Denied) => Some(Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-                message: "User: arn:aws:iam::123456789012:user/eve is not authorized",
-            }),
-            Some(Event::LimitExceeded) => Some(Fault::Refuse {
-                status: 409,
-                code: "LimitExceeded",
-                message: "Cannot exceed quota for AccessKeysPerUser: 2",
-            }),
-            Some(other) => unreachable!("{other:?} happens in tick"),
-        };
-        *world.aws.script.borrow_mut() = match fault {
-            Some(fault) => Script::default().at(1, fault),
-            None => Script::default(),
-        };
-        let answer = call(&world.aws);
-        if let Some(Event::CrashAfter | Event::LateAndCrash(_)) = event {
-            crash();
-        }
-        answer
-    }
-
-    fn count(&self, signer: Signer<'_>, sts: u32, iam: u32) {
-        if let Signer::Key(key) = signer {
-            let mut accepted = self.0.accepted.borrow_mut();
-            let counts = accepted.entry(key.id.to_string()).or_default();
-            *counts = (counts.0 + sts, counts.1 + iam);
-        }
-    }
-}
-
-impl Account for Watched {
-    fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
-        let answer = self.call(|aws| aws.caller(signer))?;
-        self.count(signer, 1, 0);
-        Ok(answer)
-    }
-    fn greet_iam(&self, signer: Signer<'_>, user: &UserArn) -> Call<Greeting> {
-        let answer = self.call(|aws| aws.greet_iam(signer, user))?;
-        self.count(signer, 0, 1);
-        Ok(answer)
-    }
-    fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
-        self.call(|aws| aws.list_keys(signer, user))
-    }
-    fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
-        self.call(|aws| aws.create_key(signer, user))
-    }
-    fn set_status(
-        &self,
-        signer: Signer<'_>,
-        user: &UserArn,
-        id: &AccessKeyId,
-        status: &KeyStatus,
-    ) -> Call<()> {
-        self.call(|aws| {
-            if *status == KeyStatus::Inactive {
-                self.0.check_retire(id, false);
-            }
-            aws.set_status(signer, user, id, status)
-        })
-    }
-    fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
-        self.call(|aws| {
-            self.0.check_retire(id, true);
-            aws.delete_key(signer, user, id)
-        })
-    }
-    fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
-        self.call(|aws| aws.last_used(signer, id))
-    }
-    fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
-        self.call(|aws| aws.mfa_devices(signer, user))
-    }
-    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
-        self.call(|aws| aws.mfa_session(key, serial, code))
     }
 }

@@ -1,0 +1,66 @@
+//! What a rotation needs of the machine it runs on: a name for where its locks
+//! reach, an ear for requests to stop, and saved keys that survive a power cut. Edge.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::machine::Machine;
+use crate::vault::StoreKind;
+
+/// The name of the place that our locks reach: the host and the very folder they
+/// are in. A container with its own /tmp has another one.
+pub fn lock_reach() -> Outcome<String> {
+    let folder = disk::locks_dir()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let there =
+            std::fs::metadata(&folder).map_err(|error| disk::failed("look at", &folder, &error))?;
+        let system = rustix::system::uname();
+        let host = system.nodename().to_string_lossy().into_owned();
+        Ok(format!("{host}/{:x}.{:x}", there.dev(), there.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let host = std::env::var("COMPUTERNAME").unwrap_or_default();
+        Ok(format!("{host}/{}", folder.display()))
+    }
+}
+
+/// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
+pub fn stop_flag() -> Outcome<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(|error| {
+                Failure::new(Kind::Failed, "signals cannot be listened to").cause(error)
+            })?;
+        }
+    }
+    Ok(flag)
+}
+
+/// gnome-keyring syncs its file but not the folder it renames it in: without this a
+/// power cut could take a new key back. What cannot be synced is left as it is.
+pub fn sync_store(machine: &Machine, kind: StoreKind) {
+    #[cfg(target_os = "linux")]
+    {
+        let folder = match kind {
+            StoreKind::Keychain => machine
+                .folders
+                .data
+                .as_ref()
+                .map(|data| data.join("keyrings")),
+            StoreKind::File => machine.file_store_folder().ok(),
+        };
+        if let Some(Ok(folder)) = folder.map(std::fs::File::open) {
+            let _ = rustix::fs::syncfs(&folder);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (machine, kind);
+}

@@ -1,0 +1,129 @@
+//! The steps of a rotation, the refusals and the waits, as data: they print, they
+//! compare, and nothing is done here. Pure.
+
+use std::fmt;
+
+use super::known::{CreateSaid, InFile};
+use crate::keys::AccessKeyId;
+use crate::time::Time;
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is in flight, and nothing is due.
+    Done,
+    Refuse(Refusal),
+    /// Nothing can be done before a time, or before another look.
+    Wait(Wait),
+    WriteIntent,
+    /// Undo, before anything was made.
+    ClearIntent,
+    /// A key whose CreateAccessKey reply was received, and whose secret is gone.
+    DeleteLost(AccessKeyId),
+    /// A key that a person named.
+    Discard(AccessKeyId),
+    Mint,
+    Prove(AccessKeyId),
+    /// Wait within this run until the new key is old enough.
+    Settle {
+        until: Time,
+    },
+    Promote,
+    DropPending,
+    /// Undo, before the promote.
+    DeletePending(AccessKeyId),
+    /// Undo: `previous` back to active.
+    Activate(AccessKeyId),
+    /// Undo: `previous` and `current` change places.
+    Swap,
+    AskLastUse(AccessKeyId),
+    Deactivate(AccessKeyId),
+    Delete(AccessKeyId),
+    Clear,
+}
+
+/// Why nothing is done until a person acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    CurrentDead(Death),
+    StandsInFile(InFile),
+    OtherKey(AccessKeyId),
+    SomebodyElseRotates { host: String, at: Time },
+    Unexplained { id: AccessKeyId, create: CreateSaid },
+    EarlierRequest,
+    WrongPending { id: AccessKeyId, said: String },
+    PendingDeactivated(AccessKeyId),
+    UndoGone(AccessKeyId),
+    Reactivated(AccessKeyId),
+    UsedLate { id: AccessKeyId, use_of: LateUse },
+    StrangeStatus(AccessKeyId),
+    DamagedItem,
+}
+
+/// How the current key is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    Inactive,
+    NotAccepted,
+    Gone,
+}
+
+/// A use of a replaced key that nobody should make any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateUse {
+    pub time: Time,
+    pub service: String,
+    pub region: String,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The current key is missing from a list; one list proves nothing.
+    CurrentUnseen,
+    /// A change of ours that lists do not show yet.
+    NotListedYet {
+        until: Time,
+    },
+    NoAnswerToCreate(CreateSaid),
+    PendingNotProven {
+        id: AccessKeyId,
+        said: String,
+    },
+    UndoNotProven {
+        id: AccessKeyId,
+        said: String,
+    },
+    Stopped,
+    /// A deactivation of ours may still be on its way.
+    RetireOnItsWay {
+        until: Time,
+    },
+    Leased {
+        until: Time,
+    },
+    LastUseNotKnownYet {
+        until: Time,
+    },
+    MayNotLook {
+        until: Time,
+    },
+    Held {
+        until: Time,
+    },
+    GoneUnsure {
+        until: Time,
+    },
+    ClocksApart {
+        aws: Time,
+        local: Time,
+    },
+    NoAwsTime,
+}
+
+impl fmt::Display for Step {
+    /// For `--explain`: the name of the step and what it is about.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

@@ -1,0 +1,114 @@
+//! The simulated account as awskeep sees it in a world where things go wrong: every
+//! call is an effect, may be struck by the world's script, and is checked.
+
+use std::rc::Rc;
+
+use awskeep::iam_account::{
+    Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
+    Signer,
+};
+use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
+
+use crate::rotation_world::{Event, World, crash};
+use crate::sim::faults::{Fault, Script, When};
+use crate::sim::in_process::InProcess;
+
+/// The account as awskeep sees it, with everything that goes wrong on the way.
+pub struct Watched(pub Rc<World>);
+
+impl Watched {
+    fn call<T>(&self, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
+        let world = &self.0;
+        let event = world.tick();
+        let fault = match event {
+            None | Some(Event::CrashAfter) => None,
+            Some(Event::CrashBefore) => crash(),
+            Some(Event::LostBefore) => Some(Fault::LoseReply(When::Before)),
+            Some(Event::LostAfter) => Some(Fault::LoseReply(When::After)),
+            Some(Event::Unreadable) => Some(Fault::CutBody),
+            Some(Event::Late(seconds) | Event::LateAndCrash(seconds)) => {
+                Some(Fault::ArriveLate(seconds))
+            }
+            Some(Event::Throttled) => Some(Fault::throttling()),
+            Some(Event::ServerError) => Some(Fault::server_error()),
+            Some(Event::Denied) => Some(Fault::Refuse {
+                status: 403,
+                code: "AccessDenied",
+                message: "User: arn:aws:iam::123456789012:user/eve is not authorized",
+            }),
+            Some(Event::LimitExceeded) => Some(Fault::Refuse {
+                status: 409,
+                code: "LimitExceeded",
+                message: "Cannot exceed quota for AccessKeysPerUser: 2",
+            }),
+            Some(other) => unreachable!("{other:?} happens in tick"),
+        };
+        *world.aws.script.borrow_mut() = match fault {
+            Some(fault) => Script::default().at(1, fault),
+            None => Script::default(),
+        };
+        let answer = call(&world.aws);
+        if let Some(Event::CrashAfter | Event::LateAndCrash(_)) = event {
+            crash();
+        }
+        answer
+    }
+
+    fn count(&self, signer: Signer<'_>, sts: u32, iam: u32) {
+        if let Signer::Key(key) = signer {
+            let mut accepted = self.0.accepted.borrow_mut();
+            let counts = accepted.entry(key.id.to_string()).or_default();
+            *counts = (counts.0 + sts, counts.1 + iam);
+        }
+    }
+}
+
+impl Account for Watched {
+    fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
+        let answer = self.call(|aws| aws.caller(signer))?;
+        self.count(signer, 1, 0);
+        Ok(answer)
+    }
+    fn greet_iam(&self, signer: Signer<'_>, user: &UserArn) -> Call<Greeting> {
+        let answer = self.call(|aws| aws.greet_iam(signer, user))?;
+        self.count(signer, 0, 1);
+        Ok(answer)
+    }
+    fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
+        let answer = self.call(|aws| aws.list_keys(signer, user))?;
+        self.0.note_shown(&answer.value);
+        Ok(answer)
+    }
+    fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
+        self.call(|aws| aws.create_key(signer, user))
+    }
+    fn set_status(
+        &self,
+        signer: Signer<'_>,
+        user: &UserArn,
+        id: &AccessKeyId,
+        status: &KeyStatus,
+    ) -> Call<()> {
+        self.call(|aws| {
+            if *status == KeyStatus::Inactive {
+                self.0.check_retire(id, false);
+            }
+            aws.set_status(signer, user, id, status)
+        })
+    }
+    fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
+        self.call(|aws| {
+            self.0.check_retire(id, true);
+            aws.delete_key(signer, user, id)
+        })
+    }
+    fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
+        self.call(|aws| aws.last_used(signer, id))
+    }
+    fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
+        self.call(|aws| aws.mfa_devices(signer, user))
+    }
+    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
+        self.call(|aws| aws.mfa_session(key, serial, code))
+    }
+}
