@@ -16,4 +16,5 @@ mod clients_test;
 mod contract;
 mod fixtures_test;
 mod resolve_test;
+mod rotation;
 mod stores;
