@@ -1,6 +1,9 @@
 //! What a user does, scene by scene; each checks what was promised.
 
 use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use awskeep::iam_account::live::LiveAccount;
@@ -10,6 +13,7 @@ use awskeep::keys::AccessKey;
 use awskeep::vault::item::Endpoint;
 
 use crate::home::{Home, Ran, Scene, Talk, text};
+use crate::sim::faults::{Fault, Script, When};
 
 type Play = fn(&Home) -> Scene<()>;
 
@@ -18,7 +22,7 @@ pub fn all() -> Scene<usize> {
     let home = Home::new(Talk::Shown)?;
     println!("a home of its own: {}", home.path("").display());
     println!("a simulated IAM and STS: {}", home.aws.url());
-    let scenes: [(&str, Play); 5] = [
+    let scenes: [(&str, Play); 6] = [
         (
             "a key goes into the encrypted file, a profile points at it",
             add,
@@ -32,6 +36,10 @@ pub fn all() -> Scene<usize> {
         (
             "an entry gets another name; the old one still answers",
             rename,
+        ),
+        (
+            "the key is rotated: killed in the middle, resumed, undone",
+            rotate,
         ),
     ];
     let mut result = Ok(scenes.len());
@@ -179,6 +187,56 @@ fn rename(home: &Home) -> Scene<()> {
         listed.out.contains("day-job"),
         "the entry is listed under its new name",
     )
+}
+
+fn rotate(home: &Home) -> Scene<()> {
+    let key_now = || -> Scene<String> {
+        let ran = home.as_an_sdk("work")?;
+        check_answer(home, &ran)?;
+        let answer: serde_json::Value = serde_json::from_str(&ran.out).map_err(text)?;
+        Ok(answer["AccessKeyId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    };
+    let old = key_now()?;
+    let victim = Arc::new(AtomicU32::new(0));
+    let kill = {
+        let victim = Arc::clone(&victim);
+        move || {
+            while victim.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let id = victim.load(Ordering::SeqCst).to_string();
+            // If it is dead already, the run's exit code tells.
+            let _ = Command::new("kill").args(["-9", &id]).status();
+        }
+    };
+    // The first proof of the new key: it is made and saved, and nobody may use it yet.
+    let script = Script::default().on("GetCallerIdentity", 1, Fault::halt(When::Before, kill));
+    home.aws.set_script(script);
+    let arguments = ["rotate", "day-job", "--yes"];
+    let killed = home.awskeep_noting(&arguments, "", |id| victim.store(id, Ordering::SeqCst))?;
+    expect(killed.code == -1, "the rotation was killed with kill -9")?;
+    home.aws.set_script(Script::default());
+    println!("    (killed with kill -9, the new key just made)");
+    expect(key_now()? == old, "a key that is not proven is not served")?;
+
+    home.must(&arguments, "")?;
+    let new = key_now()?;
+    let made = home
+        .aws
+        .journal()
+        .iter()
+        .filter(|call| call.action == "CreateAccessKey")
+        .count();
+    expect(
+        new != old && made == 1,
+        "the second run put the key of the first one into service",
+    )?;
+    home.must(&["rotate", "day-job", "--undo", "--yes"], "")?;
+    expect(key_now()? == old, "the old key is back in service")?;
+    no_plaintext(home)
 }
 
 fn expect(holds: bool, what: &str) -> Scene<()> {
