@@ -16,7 +16,7 @@ use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
-use awskeep::rotation::run::{CREATE_RECEIPT, Ended, Tools, rotate};
+use awskeep::rotation::run::{Ended, Tools, rotate};
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
 use awskeep::vault::item::{Identity, Item, Stored};
@@ -110,6 +110,8 @@ pub struct World {
     pub accepted: RefCell<BTreeMap<String, (u32, u32)>>,
     /// Keys that a person activated after awskeep had seen them inactive.
     pub reactivated: RefCell<BTreeSet<String>>,
+    /// Keys whose CreateAccessKey reply reached awskeep, and whose receipt was not struck.
+    pub delivered: RefCell<BTreeSet<String>>,
     /// Keys that a person activated, whatever awskeep knew.
     pub activated: RefCell<BTreeSet<String>>,
     disabled: RefCell<BTreeSet<String>>,
@@ -184,6 +186,7 @@ impl World {
             named: RefCell::default(),
             accepted: RefCell::new(BTreeMap::from([(id, (3, 3))])),
             reactivated: RefCell::default(),
+            delivered: RefCell::default(),
             activated: RefCell::default(),
             disabled: RefCell::default(),
             undoing: Cell::new(false),
@@ -423,7 +426,12 @@ impl World {
         let append = |receipt: &Receipt| {
             let failed = || Failure::new(Kind::Failed, "the disk is full");
             let keep = || receipts.borrow_mut().push(receipt.clone());
-            match self.tick() {
+            let event = self.tick();
+            if !matches!(event, None | Some(Event::CrashAfter)) {
+                let id = receipt.key_id.as_ref().map(ToString::to_string);
+                self.delivered.borrow_mut().remove(&id.unwrap_or_default());
+            }
+            match event {
                 None => keep(),
                 Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
                 Some(Event::CrashAfter) => {
@@ -447,17 +455,6 @@ impl World {
             host: host.to_owned(),
         };
         rotate(&tools, &self.entry, &self.identity, policy)
-    }
-
-    /// The keys whose CreateAccessKey reply has a receipt.
-    pub fn received(&self) -> BTreeSet<String> {
-        let receipts = self.receipts.borrow();
-        let created = receipts
-            .iter()
-            .filter(|receipt| receipt.step == CREATE_RECEIPT);
-        created
-            .filter_map(|receipt| Some(receipt.key_id.as_ref()?.to_string()))
-            .collect()
     }
 
     /// A person asks for the old key back.

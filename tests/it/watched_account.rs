@@ -80,7 +80,12 @@ impl Account for Watched {
         Ok(answer)
     }
     fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
-        self.call(|aws| aws.create_key(signer, user))
+        let created = self.call(|aws| aws.create_key(signer, user))?;
+        if !self.0.calm.get() {
+            let id = created.value.key.id.to_string();
+            self.0.delivered.borrow_mut().insert(id);
+        }
+        Ok(created)
     }
     fn set_status(
         &self,
