@@ -26,7 +26,7 @@ impl Lock {
     /// Takes the lock, waiting for its holder as long as given.
     ///
     /// # Errors
-    /// `Kind::Failed` if it is still held then, or if the file cannot be used.
+    /// `Kind::Unfinished` if it is still held then; `Kind::Failed` if the file cannot be used.
     pub fn wait(path: &Path, how_long: Duration) -> Outcome<Lock> {
         let end = Instant::now() + how_long;
         loop {
@@ -37,7 +37,7 @@ impl Lock {
             if left.is_zero() {
                 let seconds = how_long.as_secs_f32();
                 let message = format!("another awskeep is at work: {} is held", path.display());
-                return Err(Failure::new(Kind::Failed, message)
+                return Err(Failure::new(Kind::Unfinished, message)
                     .cause(format!("not released within {seconds} s"))
                     .hint("run it again when the other has finished"));
             }
