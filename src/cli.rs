@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{EntryName, ProfileName};
+use crate::keys::{AccessKeyId, EntryName, ProfileName};
 use crate::time::Length;
 use crate::vault::StoreKind;
 
@@ -50,6 +50,8 @@ pub enum Command {
     Add(Add),
     /// Print an entry's key as AWS SDKs expect it from a credential_process
     CredentialProcess(CredentialProcess),
+    /// Replace an entry's key by a new one, or go on with what was begun
+    Rotate(Rotate),
     /// Show the entries, their keys, and the profiles that use them
     #[command(visible_alias = "ls")]
     List,
@@ -143,6 +145,62 @@ pub struct CredentialProcess {
     /// Print the secret even to a terminal
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Rotate {
+    /// The entries, or profiles that use them
+    #[arg(value_name = "ENTRY", conflicts_with = "all")]
+    pub names: Vec<String>,
+    /// The entry
+    #[arg(long, conflicts_with_all = ["names", "all"])]
+    pub entry: Option<EntryName>,
+    /// A profile that uses the entry
+    #[arg(short, long, conflicts_with_all = ["names", "entry", "all"])]
+    pub profile: Option<ProfileName>,
+    /// All entries
+    #[arg(long)]
+    pub all: bool,
+    /// Only what is due by its max_age
+    #[arg(long)]
+    pub if_due: bool,
+    /// Stay until the old key is inactive, or deleted
+    #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "inactive")]
+    pub wait: Option<WaitFor>,
+    #[command(flatten)]
+    pub instead: RotateInstead,
+}
+
+/// What to do instead of a plain rotation.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct RotateInstead {
+    /// Deactivate the old key without waiting for its leases
+    #[arg(long)]
+    pub retire_now: bool,
+    /// Deactivate and delete the old key without waiting
+    #[arg(long)]
+    pub delete_now: bool,
+    /// Bring the old key back while it is there; before the new one is in service, drop that
+    #[arg(long)]
+    pub undo: bool,
+    /// Do what is ready to be done, and begin nothing
+    #[arg(long)]
+    pub finish: bool,
+    /// Print what is known and the next step, and change nothing
+    #[arg(long)]
+    pub explain: bool,
+    /// Delete this key of the IAM user, which no entry explains, and go on
+    #[arg(long, value_name = "KEY_ID")]
+    pub discard: Option<AccessKeyId>,
+}
+
+/// What `rotate --wait` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    Inactive,
+    Deleted,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,10 @@
 
 use crate::time::{Length, Time};
 
+/// The age a new key has before it is promoted when nobody waits for it: other
+/// regions and services see it later than STS does.
+pub const UNATTENDED_SETTLE: Length = Length::seconds(60);
+
 /// What a served credential promises by default: SDKs come back after an hour.
 pub const DEFAULT_LEASE: Length = Length::hours(1);
 
@@ -24,9 +28,91 @@ pub fn enough_left(expiration: Time, now: Time) -> bool {
     expiration.since(now) >= LEAST_LEAD
 }
 
+/// Until when a key that is replaced at `promoted_at` may rightly still be in use:
+/// the last credential served may be as young as the promote, and a hand-out
+/// without a way back may last longer.
+pub fn leased_until(promoted_at: Time, lease: Length, handed_out_until: Option<Time>) -> Time {
+    let by_lease = expiration(promoted_at, lease) + LEASE_SLACK;
+    later(handed_out_until, by_lease)
+}
+
+/// The later of two: what is promised once can only be lengthened.
+pub fn later(promised: Option<Time>, now_said: Time) -> Time {
+    promised.map_or(now_said, |promised| promised.max(now_said))
+}
+
+/// The settle that applies: what a person chose, else 15 s, unattended 60 s.
+pub fn settle(chosen: Option<Length>, built_in: Length, attended: Attended) -> Length {
+    match (chosen, attended) {
+        (Some(chosen), _) => chosen,
+        (None, Attended::Yes) => built_in,
+        (None, Attended::No) => built_in.max(UNATTENDED_SETTLE),
+    }
+}
+
+/// The hold that applies: never more than a third of `max_age`, so that the held
+/// key is gone before the next one is due. `None`: keys never get too old.
+pub fn hold(chosen: Length, max_age: Option<Length>) -> Length {
+    max_age.map_or(chosen, |max_age| chosen.min(Length(max_age.0 / 3)))
+}
+
+/// When a key of that age limit is due: after two thirds of it. `None`: never.
+pub fn due_at(born: Time, max_age: Option<Length>) -> Option<Time> {
+    max_age.map(|max_age| born + Length(max_age.0 / 3 * 2))
+}
+
+/// Whether a person waits for this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attended {
+    Yes,
+    No,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replaced_key_outlives_every_lease_on_it() {
+        let promoted = Time(1_000_000);
+        for (lease, handed_out_until, after_s) in [
+            (Length::hours(1), None, 3_900),
+            (Length::ZERO, None, 21 * 60 + 300),
+            (Length::hours(1), Some(promoted + Length::days(1)), 86_400),
+            (Length::hours(1), Some(promoted), 3_900),
+        ] {
+            let until = leased_until(promoted, lease, handed_out_until);
+            assert_eq!(until.since(promoted), Length(after_s));
+        }
+        assert_eq!(later(None, Time(5)), Time(5));
+        assert_eq!(later(Some(Time(9)), Time(5)), Time(9));
+        assert_eq!(later(Some(Time(3)), Time(5)), Time(5));
+    }
+
+    #[test]
+    fn settle_hold_and_due() {
+        let s = Length::seconds;
+        for (chosen, attended, expected) in [
+            (None, Attended::Yes, 15),
+            (None, Attended::No, 60),
+            (Some(s(0)), Attended::No, 0),
+            (Some(s(90)), Attended::Yes, 90),
+        ] {
+            assert_eq!(settle(chosen, s(15), attended), s(expected));
+        }
+        for (max_age, expected) in [
+            (None, 14 * 86_400),
+            (Some(Length::days(90)), 14 * 86_400),
+            (Some(Length::days(30)), 10 * 86_400),
+        ] {
+            assert_eq!(hold(Length::days(14), max_age), Length(expected));
+        }
+        assert_eq!(due_at(Time(5), None), None);
+        assert_eq!(
+            due_at(Time(0), Some(Length::days(90))),
+            Some(Time(60 * 86_400))
+        );
+    }
 
     #[test]
     fn an_expiration_is_at_least_twenty_minutes_ahead() {

@@ -21,6 +21,7 @@ pub mod machine;
 pub mod passphrase;
 pub mod profile_files;
 pub mod profiles;
+pub mod rotation;
 pub mod settings;
 pub mod state;
 pub mod time;

@@ -7,6 +7,7 @@ mod export;
 mod list;
 mod remove;
 mod rename;
+mod rotate;
 mod store;
 
 use crate::cli::{Cli, Command};
@@ -76,6 +77,7 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     match cli.command {
         Command::Add(args) => add::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
+        Command::Rotate(args) => rotate::run(&context, &args),
         Command::List => list::run(&context),
         Command::Remove(args) => remove::run(&context, &args),
         Command::Rename(args) => rename::run(&context, &args),

@@ -56,6 +56,9 @@ pub struct Item {
     /// `export`, a key that came from a file).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_out_until: Option<Time>,
+    /// When a person asked for `previous` back; gone once it is `current` again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_wanted_at: Option<Time>,
     /// Fields of newer programs, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -91,10 +94,15 @@ pub struct Slot {
     /// Until when someone may rightly still use this replaced key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased_until: Option<Time>,
+    /// When it was last asked of AWS to deactivate or delete this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retire_started_at: Option<Time>,
+    /// When AWS first said that this key is inactive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactive_seen_at: Option<Time>,
+    /// When a successful list first lacked this key; none again once a list shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_seen_at: Option<Time>,
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
@@ -142,6 +150,7 @@ impl Slot {
             leased_until: None,
             retire_started_at: None,
             inactive_seen_at: None,
+            absent_seen_at: None,
             unknown: Map::new(),
         }
     }
@@ -171,6 +180,7 @@ impl Item {
             previous: None,
             intent: None,
             handed_out_until: None,
+            undo_wanted_at: None,
             unknown: Map::new(),
         }
     }

@@ -78,6 +78,9 @@ pub enum Deadline {
     PerCall(Duration),
     /// All calls together, counted from a moment.
     Whole { from: Instant, length: Duration },
+    /// None: the call runs in the caller's own thread. For stores that cannot
+    /// block, such as those in memory.
+    Inline,
 }
 
 impl Deadline {
@@ -86,12 +89,14 @@ impl Deadline {
         match self {
             Deadline::PerCall(length) => length,
             Deadline::Whole { from, length } => length.saturating_sub(from.elapsed()),
+            Deadline::Inline => Duration::MAX,
         }
     }
 
     fn length(self) -> Duration {
         match self {
             Deadline::PerCall(length) | Deadline::Whole { length, .. } => length,
+            Deadline::Inline => Duration::MAX,
         }
     }
 }
@@ -266,6 +271,9 @@ impl Vault {
         call: impl FnOnce(&CredentialStore) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
         let store = Arc::clone(self.store()?);
+        if let Deadline::Inline = self.deadline {
+            return call(store.as_ref()).map_err(Fault::of);
+        }
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::Builder::new()
             .spawn(move || {

@@ -1,0 +1,543 @@
+//! `awskeep rotate [ENTRY…]`: replaces keys, and finishes, undoes or hurries what
+//! was begun. The rotation itself is `rotation`'s; here is what a person is asked,
+//! what is locked, and what is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Context, Form, Mode};
+use crate::aws;
+use crate::cli::{Rotate, Target, WaitFor};
+use crate::disk;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::live::LiveAccount;
+use crate::iam_account::prove;
+use crate::keys::EntryName;
+use crate::lease::{self, Attended};
+use crate::machine::Machine;
+use crate::profile_files::edits;
+use crate::profiles::Profiles;
+use crate::rotation::known::{Demand, Early, InFile, Known, Policy};
+use crate::rotation::plan::{Step, Wait, next_step};
+use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::words::{self, State};
+use crate::settings::{Key, Origin, Settings};
+use crate::state::Receipts;
+use crate::time::{Length, Time};
+use crate::vault::StoreKind;
+use crate::vault::item::{Identity, Item};
+
+/// The longest single wait between two looks of `--wait`.
+const WAIT_PIECE: Length = Length::minutes(10);
+
+pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
+    let entries = Entries::open(context.machine)?;
+    let stop = stop_flag()?;
+    let names = meant(&entries, args)?;
+    let mut states = Vec::new();
+    let mut first_failure = None;
+    for name in &names {
+        match one(context, args, name, &stop) {
+            Ok(Some(state)) => states.push(state),
+            Ok(None) => {}
+            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) => {
+                context.machine.ui.report(&failure);
+                first_failure = first_failure.or(Some(failure));
+            }
+        }
+    }
+    tell(context, &states, names.len())?;
+    match first_failure {
+        None => Ok(()),
+        Some(first) => Err(Failure::new(first.kind, "not every entry was rotated")),
+    }
+}
+
+fn tell(context: &Context<'_>, states: &[State], asked: usize) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    match (context.form, states) {
+        (Form::Json, [only]) if asked == 1 => ui.json(only),
+        (Form::Json, _) => ui.json(&states),
+        (Form::Text, _) => {
+            for state in states {
+                ui.tell(&state.line);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<Vec<EntryName>> {
+    if args.all {
+        let held = entries.all()?.held;
+        return Ok(held.iter().map(|held| held.name().clone()).collect());
+    }
+    let mut targets: Vec<Target> = args
+        .names
+        .iter()
+        .map(|name| Target {
+            name: Some(name.clone()),
+            ..Target::default()
+        })
+        .collect();
+    if targets.is_empty() {
+        targets.push(Target {
+            name: None,
+            entry: args.entry.clone(),
+            profile: args.profile.clone(),
+        });
+    }
+    let mut names = Vec::new();
+    for target in &targets {
+        let name = entries.meant(target)?.name().clone();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// One entry; nothing to tell under `--explain` and `--dry-run`.
+fn one(
+    context: &Context<'_>,
+    args: &Rotate,
+    name: &EntryName,
+    stop: &Arc<AtomicBool>,
+) -> Outcome<Option<State>> {
+    let entries = Entries::open(context.machine)?;
+    let mut policy = policy(context, &entries, args, name)?;
+    loop {
+        let turn = Turn {
+            context,
+            entries: &entries,
+            args,
+            stop,
+        };
+        let Some(ended) = turn.take(name, &mut policy)? else {
+            return Ok(None);
+        };
+        let state = words::told(&ended, policy.demand)?;
+        // The lock is free again: others may work while this one waits.
+        let Some(until) = still_to_wait(&ended, args.wait) else {
+            return Ok(Some(state));
+        };
+        if policy.demand != Demand::Finish {
+            policy.demand = Demand::Finish;
+            context.machine.ui.tell(&state.line);
+        }
+        wait_until(context.machine, until, stop)?;
+    }
+}
+
+/// One run under the user's lock.
+struct Turn<'a> {
+    context: &'a Context<'a>,
+    entries: &'a Entries<'a>,
+    args: &'a Rotate,
+    stop: &'a Arc<AtomicBool>,
+}
+
+impl Turn<'_> {
+    fn take(&self, name: &EntryName, policy: &mut Policy) -> Outcome<Option<Ended>> {
+        let machine = self.context.machine;
+        let entries = self.entries;
+        let identity = self.identity(name)?;
+        let _user = entries.lock_user(Some(&identity), name)?;
+        let held = entries.get(name)?;
+        let account = aws::account(machine, &aws::place_of(&held.item))?;
+        let receipts = Receipts::of(machine)?;
+        let append = |receipt: &crate::state::Receipt| receipts.append(receipt);
+        let read = || receipts.read();
+        let sync = || sync_store(machine, held.vault.kind);
+        let stopped = || self.stop.load(Ordering::SeqCst);
+        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        let tools = Tools {
+            account: &account,
+            vault: &held.vault,
+            clock: &machine.clock,
+            append: &append,
+            receipts: &read,
+            sync: &sync,
+            stop: &stopped,
+            on_step: &on_step,
+            host: lock_reach()?,
+        };
+        if self.args.instead.explain || self.context.mode == Mode::Say {
+            let known = run::explain(&tools, held.name(), &identity, policy.clone())?;
+            self.explain(&known)?;
+            return Ok(None);
+        }
+        self.ask(&held, policy)?;
+        if self.args.instead.undo {
+            want_undo(&held, machine.now())?;
+        }
+        let ended = run::rotate(&tools, held.name(), &identity, policy.clone())?;
+        if !self.wants_room(&ended, policy) {
+            return Ok(Some(ended));
+        }
+        // A held key is in the way of the new one that was asked for.
+        self.make_room(&tools, &identity, &ended, policy).map(Some)
+    }
+
+    fn explain(&self, known: &Known) -> Outcome<()> {
+        let ui = &self.context.machine.ui;
+        let step = next_step(known);
+        if self.args.instead.explain {
+            return ui.data(&words::explained(known, &step));
+        }
+        ui.tell(&format!("{}: would {step}", known.item.entry));
+        Ok(())
+    }
+
+    /// What a person must agree to before anything is changed.
+    fn ask(&self, held: &Held, policy: &mut Policy) -> Outcome<()> {
+        let ui = &self.context.machine.ui;
+        let (item, name) = (&held.item, held.name());
+        let in_flight = item.would_lose().is_some();
+        let begins = !in_flight && policy.demand != Demand::Finish;
+        if let Some(place) = policy.in_files.first()
+            && begins
+            && ui.attended()
+        {
+            ui.confirm(&format!(
+                "{} still stands in {}:{}, and stops working there some time after this; go on?",
+                item.current.id, place.path, place.line
+            ))?;
+            policy.in_files.clear();
+        }
+        if begins && policy.demand == Demand::Now && item.current.promoted_at.is_none() {
+            ui.confirm(&format!(
+                "is {} used only through entry {name} on this machine? \
+                 Copies on other machines, in CI, in presigned URLs and SES SMTP passwords cannot follow and will stop working",
+                item.current.id
+            ))?;
+        }
+        let old = item.previous.as_ref().map_or_else(
+            || format!("the key that {name} has now"),
+            |slot| slot.id.to_string(),
+        );
+        match policy.early {
+            Early::No => {}
+            Early::Retire => ui.confirm(&format!(
+                "deactivate {old} without waiting for what may still use it?"
+            ))?,
+            Early::Delete => ui.confirm(&format!(
+                "delete {old} without waiting? it cannot be brought back"
+            ))?,
+        }
+        if let Some(id) = &policy.discard {
+            if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("{id} is the {slot} key of {name} itself"),
+                )
+                .hint(format!("awskeep rotate {name} --explain")));
+            }
+            if let Some(other) = self.entries.holding(id)? {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("{id} is a key of entry {}", other.name()),
+                )
+                .hint(format!("awskeep remove {} --delete-key", other.name())));
+            }
+            ui.confirm(&format!(
+                "delete {id} at AWS, for everyone who uses it? its secret cannot be had again"
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn wants_room(&self, ended: &Ended, policy: &Policy) -> bool {
+        let held = matches!(ended.step, Step::Wait(Wait::Held { .. }));
+        let wanted = policy.demand == Demand::Now && ended.promoted == Promoted::No;
+        held && wanted && policy.early == Early::No
+    }
+
+    fn make_room(
+        &self,
+        tools: &Tools<'_, LiveAccount>,
+        identity: &Identity,
+        ended: &Ended,
+        policy: &Policy,
+    ) -> Outcome<Ended> {
+        let item = &ended.known.item;
+        let Some(previous) = &item.previous else {
+            return Ok(ended.clone());
+        };
+        let ui = &self.context.machine.ui;
+        ui.confirm(&format!(
+            "{} is held, inactive, and can still be brought back; delete it now to make room for a new key?",
+            previous.id
+        ))
+        .map_err(|failure| {
+            failure.hint(format!("awskeep rotate {} --undo brings it back", item.entry))
+        })?;
+        let hurried = Policy {
+            early: Early::Delete,
+            demand: Demand::Finish,
+            ..policy.clone()
+        };
+        let ended = run::rotate(tools, &item.entry, identity, hurried)?;
+        if ended.step != Step::Done {
+            return Ok(ended);
+        }
+        run::rotate(tools, &item.entry, identity, policy.clone())
+    }
+
+    /// Whose key it is; an entry added unchecked is proven first, under its own lock.
+    fn identity(&self, name: &EntryName) -> Outcome<Identity> {
+        let held = self.entries.get(name)?;
+        if let Some(identity) = &held.item.identity {
+            return Ok(identity.clone());
+        }
+        let _entry = self.entries.lock_user(None, name)?;
+        let mut held = self.entries.get(name)?;
+        let account = aws::account(self.context.machine, &aws::place_of(&held.item))?;
+        let proof = prove::prove_existing(&account, &held.item.current.key())?;
+        held.item.identity = Some(proof.identity.clone());
+        if self.context.mode == Mode::Act && !self.args.instead.explain {
+            held.vault.save(&held.item)?;
+        }
+        Ok(proof.identity)
+    }
+}
+
+fn policy(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    args: &Rotate,
+    name: &EntryName,
+) -> Outcome<Policy> {
+    let settings = &entries.settings;
+    let held = entries.get(name)?;
+    let instead = &args.instead;
+    let attended = if context.machine.ui.attended() {
+        Attended::Yes
+    } else {
+        Attended::No
+    };
+    let early = match (instead.retire_now, instead.delete_now) {
+        (_, true) => Early::Delete,
+        (true, false) => Early::Retire,
+        (false, false) => Early::No,
+    };
+    let hurries = early != Early::No && held.item.previous.is_some();
+    let demand = if instead.finish || instead.undo || hurries {
+        Demand::Finish
+    } else if args.if_due {
+        Demand::IfDue
+    } else {
+        Demand::Now
+    };
+    let max_age = max_age(settings, held.name())?;
+    Ok(Policy {
+        demand,
+        attended,
+        early,
+        settle: settle(settings, held.name(), attended)?,
+        hold: lease::hold(settings.length(Key::Hold, Some(held.name()))?, max_age),
+        max_age,
+        lease: settings.length(Key::Lease, Some(held.name()))?,
+        discard: instead.discard.clone(),
+        in_files: in_files(context.machine, &held.item)?,
+    })
+}
+
+fn max_age(settings: &Settings, name: &EntryName) -> Outcome<Option<Length>> {
+    match settings.value(Key::MaxAge, Some(name)) {
+        Some((text, _)) if text == "never" => Ok(None),
+        Some(_) | None => settings.length(Key::MaxAge, Some(name)).map(Some),
+    }
+}
+
+fn settle(settings: &Settings, name: &EntryName, attended: Attended) -> Outcome<Length> {
+    let length = settings.length(Key::Settle, Some(name))?;
+    let chosen = match settings.value(Key::Settle, Some(name)) {
+        Some((_, Origin::BuiltIn)) | None => None,
+        Some(_) => Some(length),
+    };
+    Ok(lease::settle(chosen, length, attended))
+}
+
+/// Where the current key's id still stands in the AWS files.
+fn in_files(machine: &Machine, item: &Item) -> Outcome<Vec<InFile>> {
+    let profiles = Profiles::read(machine)?;
+    let mut found = Vec::new();
+    for file in [&profiles.config, &profiles.credentials] {
+        for name in file.document.profile_names() {
+            let Ok(profile) = name.parse() else { continue };
+            // A section that SDKs read differently is for `doctor`; a key in it is
+            // found if it can be read at all.
+            let Ok(keys) = edits::keys_in(&file.document, &profile) else {
+                continue;
+            };
+            if keys.key_id().as_ref() == Some(&item.current.id) {
+                found.push(InFile {
+                    path: file.path.display().to_string(),
+                    line: keys.id.as_ref().map_or(0, |id| id.line),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes down that a person wants the old key back; a crash does not forget it.
+fn want_undo(held: &Held, now: Time) -> Outcome<()> {
+    let mut item = held.item.clone();
+    if item.would_lose().is_none() {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!(
+                "entry {} has nothing to undo: no replaced key is left",
+                held.name()
+            ),
+        )
+        .hint("awskeep list"));
+    }
+    if item.undo_wanted_at.is_none() {
+        item.undo_wanted_at = Some(now);
+        held.vault.save(&item)?;
+    }
+    Ok(())
+}
+
+/// Until when `--wait` has nothing to do; none if what it waits for is there.
+fn still_to_wait(ended: &Ended, wait: Option<WaitFor>) -> Option<Time> {
+    let previous = ended.known.item.previous.as_ref()?;
+    let Step::Wait(waits) = &ended.step else {
+        return None;
+    };
+    match wait? {
+        WaitFor::Inactive if previous.inactive_seen_at.is_some() => return None,
+        WaitFor::Inactive | WaitFor::Deleted => {}
+    }
+    match waits {
+        Wait::Leased { until }
+        | Wait::LastUseNotKnownYet { until }
+        | Wait::MayNotLook { until }
+        | Wait::Held { until }
+        | Wait::NotListedYet { until }
+        | Wait::GoneUnsure { until }
+        | Wait::RetireOnItsWay { until } => Some(*until),
+        Wait::CurrentUnseen
+        | Wait::NoAnswerToCreate(_)
+        | Wait::PendingNotProven { .. }
+        | Wait::UndoNotProven { .. }
+        | Wait::Stopped
+        | Wait::ClocksApart { .. }
+        | Wait::NoAwsTime => None,
+    }
+}
+
+fn wait_until(machine: &Machine, until: Time, stop: &AtomicBool) -> Outcome<()> {
+    let end = until.min(machine.now() + WAIT_PIECE);
+    loop {
+        if stop.load(Ordering::SeqCst) {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                "stopped as asked; the new key is in service, the old one is not retired yet",
+            )
+            .hint("awskeep rotate --finish"));
+        }
+        machine.clock.wait(Duration::from_secs(1));
+        if machine.now() >= end {
+            return Ok(());
+        }
+    }
+}
+
+/// Lines for a person at the terminal; a pipe gets the result only.
+fn progress(context: &Context<'_>, step: &Step, known: &Known) {
+    if context.form == Form::Json || !context.machine.ui.attended() {
+        return;
+    }
+    let item = &known.item;
+    let line = match step {
+        Step::Mint => format!("{}: asking AWS for a new key", item.entry),
+        Step::Prove(id) => format!("{}: waiting until AWS knows {id} everywhere", item.entry),
+        Step::Settle { .. } => format!(
+            "{}: giving other regions and services {} to learn of it",
+            item.entry, known.policy.settle
+        ),
+        Step::DeleteLost(id) => format!(
+            "{}: deleting {id}, which an interrupted rotation made and could not save",
+            item.entry
+        ),
+        Step::Activate(id) => format!("{}: activating {id}", item.entry),
+        Step::Deactivate(id) => format!("{}: deactivating {id}", item.entry),
+        Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => {
+            format!("{}: deleting {id}", item.entry)
+        }
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::WriteIntent
+        | Step::ClearIntent
+        | Step::Promote
+        | Step::DropPending
+        | Step::Swap
+        | Step::AskLastUse(_)
+        | Step::Clear => return,
+    };
+    context.machine.ui.tell(&line);
+}
+
+/// The name of the place that our locks reach: the host and the very folder they
+/// are in. A container with its own /tmp has another one.
+fn lock_reach() -> Outcome<String> {
+    let folder = disk::locks_dir()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let there =
+            std::fs::metadata(&folder).map_err(|error| disk::failed("look at", &folder, &error))?;
+        let system = rustix::system::uname();
+        let host = system.nodename().to_string_lossy().into_owned();
+        Ok(format!("{host}/{:x}.{:x}", there.dev(), there.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let host = std::env::var("COMPUTERNAME").unwrap_or_default();
+        Ok(format!("{host}/{}", folder.display()))
+    }
+}
+
+/// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
+fn stop_flag() -> Outcome<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(|error| {
+                Failure::new(Kind::Failed, "signals cannot be listened to").cause(error)
+            })?;
+        }
+    }
+    Ok(flag)
+}
+
+/// gnome-keyring syncs its file but not the folder it renames it in: without this a
+/// power cut could take a new key back. What cannot be synced is left as it is.
+fn sync_store(machine: &Machine, kind: StoreKind) {
+    #[cfg(target_os = "linux")]
+    {
+        let folder = match kind {
+            StoreKind::Keychain => machine
+                .folders
+                .data
+                .as_ref()
+                .map(|data| data.join("keyrings")),
+            StoreKind::File => machine.file_store_folder().ok(),
+        };
+        if let Some(Ok(folder)) = folder.map(std::fs::File::open) {
+            let _ = rustix::fs::syncfs(&folder);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (machine, kind);
+}

@@ -1,0 +1,303 @@
+//! What one look tells: the item, what IAM lists, AWS's time, and what is wanted.
+//! Pure data; `plan.rs` decides from nothing else.
+
+use std::collections::BTreeSet;
+
+use crate::iam_account::{KeyStatus, ListedKey};
+use crate::keys::AccessKeyId;
+use crate::lease::{Attended, due_at};
+use crate::time::{Length, Time};
+use crate::vault::item::{Item, Slot};
+
+/// A key of ours younger than this may not yet be known everywhere.
+pub const YOUNG: Length = Length::minutes(10);
+
+/// A change of ours younger than this may be missing from a list.
+pub const LIST_LAG: Length = Length::minutes(2);
+
+/// More than this between two clocks, and nothing irreversible is done.
+pub const CLOCKS_APART: Length = Length::minutes(5);
+
+/// What a decision is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    pub item: Item,
+    pub listing: Listing,
+    pub aws_time: AwsTime,
+    pub local_time: Time,
+    pub policy: Policy,
+    pub intent_is: IntentIs,
+    /// Keys whose CreateAccessKey reply was received under the item's intent.
+    pub received: BTreeSet<AccessKeyId>,
+    pub create: CreateSaid,
+    pub proof: Proof,
+    pub last_use: LastUseSaid,
+    pub activated: Activated,
+}
+
+/// Whether this run's UpdateAccessKey made `previous` active again; lists may lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activated {
+    No,
+    Yes,
+}
+
+/// ListAccessKeys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listing {
+    Keys(Vec<ListedKey>),
+    /// AWS accepts none of the entry's keys as a signer.
+    NotAccepted,
+}
+
+/// The `Date` of this look's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AwsTime {
+    At(Time),
+    NotSaid,
+}
+
+/// Whose the item's intent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntentIs {
+    /// Written by this run, or by a dead one: our lock covers its place.
+    Ours,
+    /// Written where our lock does not reach.
+    Foreign,
+}
+
+/// What this run's last CreateAccessKey said, if it was not a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreateSaid {
+    NotAsked,
+    /// Two keys are there, or about to be.
+    LimitExceeded,
+    /// No telling whether a key was made.
+    NoAnswer,
+    /// A key was made; its secret is lost.
+    MadeButLost,
+}
+
+/// What this run's proof of a key said; the key is `pending`, or `previous` under undo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    NotTried,
+    Accepted {
+        id: AccessKeyId,
+    },
+    /// AWS takes it for someone else's key, or its secret for wrong.
+    Wrong {
+        id: AccessKeyId,
+        said: String,
+    },
+    NotYet {
+        id: AccessKeyId,
+        said: String,
+        because: NotYet,
+    },
+}
+
+/// Why a proof did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotYet {
+    /// AWS does not know the key, or does not yet know it everywhere.
+    NotAccepted,
+    /// Lost replies, throttling, no network.
+    NoAnswer,
+    /// The person asked the run to stop.
+    Stopped,
+}
+
+/// What this run's GetAccessKeyLastUsed of `previous` said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastUseSaid {
+    NotAsked,
+    Never,
+    At {
+        time: Time,
+        service: String,
+        region: String,
+    },
+    /// The user's policy forbids to look.
+    MayNotLook,
+}
+
+/// What is wanted, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub demand: Demand,
+    pub attended: Attended,
+    pub early: Early,
+    pub settle: Length,
+    pub hold: Length,
+    /// None: keys never get too old.
+    pub max_age: Option<Length>,
+    /// The lease that counts from the next promote on.
+    pub lease: Length,
+    /// A key that a person named to be deleted.
+    pub discard: Option<AccessKeyId>,
+    /// Where the current id still stands in an AWS file, unless a person said go on.
+    pub in_files: Vec<InFile>,
+}
+
+/// A line of an AWS file that holds the current key's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFile {
+    pub path: String,
+    pub line: usize,
+}
+
+/// Whether a new key is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Only what was begun is finished.
+    Finish,
+    IfDue,
+    Now,
+}
+
+/// What a person allows to be done to `previous` before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Early {
+    No,
+    /// `--retire-now`
+    Retire,
+    /// `--delete-now`
+    Delete,
+}
+
+/// How IAM lists a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    Active,
+    /// `Inactive`, and `Expired`, which is as dead.
+    Inactive,
+    /// A status that this program does not know.
+    Strange,
+    Absent,
+    /// There is no list.
+    NotLookedUp,
+}
+
+impl Known {
+    /// AWS's time, else ours: for waits and rests. What is irreversible needs both.
+    pub fn now(&self) -> Time {
+        match self.aws_time {
+            AwsTime::At(time) => time,
+            AwsTime::NotSaid => self.local_time,
+        }
+    }
+
+    /// How far the two clocks are apart; none if AWS's is not known.
+    pub fn clocks_apart(&self) -> Option<Length> {
+        match self.aws_time {
+            AwsTime::At(aws) => Some(aws.since(self.local_time).max(self.local_time.since(aws))),
+            AwsTime::NotSaid => None,
+        }
+    }
+
+    pub fn listed(&self) -> &[ListedKey] {
+        match &self.listing {
+            Listing::Keys(keys) => keys,
+            Listing::NotAccepted => &[],
+        }
+    }
+
+    pub fn life(&self, id: &AccessKeyId) -> Life {
+        let Listing::Keys(keys) = &self.listing else {
+            return Life::NotLookedUp;
+        };
+        match keys.iter().find(|key| key.id == *id).map(|key| &key.status) {
+            Some(KeyStatus::Active) => Life::Active,
+            Some(KeyStatus::Inactive | KeyStatus::Expired) => Life::Inactive,
+            Some(KeyStatus::Other(_)) => Life::Strange,
+            None => Life::Absent,
+        }
+    }
+
+    /// A listed key that is in none of the item's slots.
+    pub fn extra(&self) -> Option<&ListedKey> {
+        self.listed()
+            .iter()
+            .find(|key| self.item.slots().all(|(_, slot)| slot.id != key.id))
+    }
+
+    /// Whether lists have lacked this key for that long.
+    pub fn absent_for(&self, slot: &Slot, length: Length) -> bool {
+        let since = slot.absent_seen_at.map(|first| self.now().since(first));
+        self.life(&slot.id) == Life::Absent && since.is_some_and(|since| since >= length)
+    }
+
+    pub fn in_flight(&self) -> bool {
+        let item = &self.item;
+        item.intent.is_some() || item.pending.is_some() || item.previous.is_some()
+    }
+
+    pub fn due(&self) -> bool {
+        match self.policy.demand {
+            Demand::Finish => false,
+            Demand::Now => true,
+            Demand::IfDue => due_at(born(&self.item.current), self.policy.max_age)
+                .is_some_and(|due| self.now() >= due),
+        }
+    }
+
+    /// Whether a new key is old enough for all of AWS to know it.
+    pub fn settled(&self, slot: &Slot) -> bool {
+        self.now() >= self.settled_at(slot)
+    }
+
+    pub fn settled_at(&self, slot: &Slot) -> Time {
+        born(slot) + self.policy.settle
+    }
+}
+
+/// When a key came to be: AWS's word, else when it was saved here.
+pub fn born(slot: &Slot) -> Time {
+    slot.created_at.unwrap_or(slot.saved_at)
+}
+
+/// Whether the key was made or brought back so recently that AWS may not know it everywhere.
+pub fn is_young(slot: &Slot, now: Time) -> bool {
+    let latest = [slot.created_at, slot.promoted_at, Some(slot.saved_at)];
+    let latest = latest.into_iter().flatten().max().unwrap_or_default();
+    now.since(latest) < YOUNG
+}
+
+/// Notes in the item what a successful list shows of its keys: from when on each
+/// is absent or inactive. Whether anything is new.
+pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered {
+    let before = item.clone();
+    let row = |id: &AccessKeyId| listing.iter().find(|key| key.id == *id);
+    for slot in [
+        Some(&mut item.current),
+        item.pending.as_mut(),
+        item.previous.as_mut(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        slot.absent_seen_at = match row(&slot.id) {
+            Some(_) => None,
+            None => slot.absent_seen_at.or(Some(now)),
+        };
+    }
+    if let Some(previous) = &mut item.previous {
+        let status = row(&previous.id).map(|key| &key.status);
+        if let Some(KeyStatus::Inactive | KeyStatus::Expired) = status {
+            previous.inactive_seen_at = previous.inactive_seen_at.or(Some(now));
+        }
+    }
+    if *item == before {
+        Remembered::Nothing
+    } else {
+        Remembered::Something
+    }
+}
+
+/// Whether a look told something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembered {
+    Nothing,
+    Something,
+}

@@ -1,0 +1,523 @@
+//! Performing one step of the plan. Edge.
+//!
+//! Every change of the item is made to the item that was decided on, and to no
+//! other: if it changed meanwhile, nothing is done and the loop looks again. The
+//! one exception is a key just received: it is saved into whatever is there.
+
+use super::denial::denied;
+use super::known::{Activated, CreateSaid, Known, LastUseSaid, Proof};
+use super::plan::Step;
+use super::proving::{self, pause};
+use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{
+    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, LastUse, Signer,
+};
+use crate::keys::{AccessKey, AccessKeyId, SecretKey};
+use crate::lease;
+use crate::state::Receipt;
+use crate::time::{Length, Time};
+use crate::vault::item::{self, Intent, Item, Slot};
+
+/// How often a received key is tried to be saved before it is deleted again.
+const SAVES: u32 = 3;
+
+/// How often CreateAccessKey is sent again after an answer that it was not done.
+const CREATES: u32 = 3;
+
+/// How long a create without an answer is given to show in a list.
+const LET_ARRIVE: Length = Length::seconds(3);
+
+impl<A: Account> Run<'_, A> {
+    pub(super) fn perform(&mut self, step: &Step, known: &Known) -> Outcome<()> {
+        match step {
+            Step::Done | Step::Refuse(_) | Step::Wait(_) => Ok(()),
+            Step::WriteIntent => self.write_intent(known),
+            Step::ClearIntent => self.edit(known, |item| {
+                item.intent = None;
+                item.undo_wanted_at = None;
+            }),
+            Step::DeleteLost(id) => self.delete_extra(known, id, "delete-lost"),
+            Step::Discard(id) => self.delete_extra(known, id, "discard"),
+            Step::Mint => self.mint(known),
+            Step::Prove(id) => self.prove(known, id),
+            Step::Settle { until } => {
+                let left = until.since(known.now());
+                self.rest(left.max(Length::seconds(1)));
+                Ok(())
+            }
+            Step::Promote => self.promote(known),
+            Step::DropPending => self.drop_pending(known),
+            Step::DeletePending(id) => self.delete_pending(known, id),
+            Step::Activate(id) => self.activate(known, id),
+            Step::Swap => self.swap(known),
+            Step::AskLastUse(id) => self.ask_last_use(known, id),
+            Step::Deactivate(id) => self.deactivate(known, id),
+            Step::Delete(id) => self.delete(known, id),
+            Step::Clear => {
+                let gone = known.item.previous.as_ref().map(|slot| slot.id.clone());
+                self.edit(known, forget_previous)?;
+                if let Some(id) = gone {
+                    self.note("clear", &id, None, "is gone at AWS");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Changes the item that was decided on; another one is left alone.
+    fn edit(&self, known: &Known, change: impl FnOnce(&mut Item)) -> Outcome<()> {
+        self.edit_item(&known.item, change).map(|_| ())
+    }
+
+    /// The changed item; none if another one stands there by now.
+    fn edit_item(&self, old: &Item, change: impl FnOnce(&mut Item)) -> Outcome<Option<Item>> {
+        let mut new = old.clone();
+        change(&mut new);
+        match self.save_over(old, &new)? {
+            Saved::Yes => Ok(Some(new)),
+            Saved::OtherwiseChanged => Ok(None),
+        }
+    }
+
+    fn write_intent(&mut self, known: &Known) -> Outcome<()> {
+        let nonce = nonce();
+        let mut seen: Vec<AccessKeyId> = known.listed().iter().map(|key| key.id.clone()).collect();
+        seen.sort();
+        let mut intent = Intent {
+            nonce: nonce.clone(),
+            at: known.now(),
+            host: self.tools.host.clone(),
+            seen,
+            pad: String::new(),
+            unknown: serde_json::Map::new(),
+        };
+        intent.pad = pad(&known.item, &intent)?;
+        self.nonces.push(nonce);
+        self.edit(known, |item| item.intent = Some(intent))
+    }
+
+    /// Creates a key: its id to the receipts first, the pair into the store next.
+    fn mint(&mut self, known: &Known) -> Outcome<()> {
+        // Another writer's intent may stand there by now.
+        if self.read_item()? != known.item {
+            return Ok(());
+        }
+        let signer = known.item.current.key();
+        match self.create(&signer) {
+            Ok((created, request)) => self.keep(known, &signer, created, request.as_deref()),
+            Err(no) => match no.class {
+                Class::LimitExceeded => {
+                    self.create = CreateSaid::LimitExceeded;
+                    Ok(())
+                }
+                Class::ReplyLost => self.create_unanswered(CreateSaid::MadeButLost),
+                Class::Unknown | Class::Busy => self.create_unanswered(CreateSaid::NoAnswer),
+                Class::Denied => {
+                    self.withdraw_intent(known);
+                    Err(denied(&self.entry, "CreateAccessKey", &no))
+                }
+                Class::KeyNotAccepted
+                | Class::WrongSecret
+                | Class::NoSuchEntity
+                | Class::ClockSkew
+                | Class::Unreachable
+                | Class::Refused => Err(self.refused(&signer, "CreateAccessKey", &no, &known.item)),
+            },
+        }
+    }
+
+    /// Sends CreateAccessKey; once more only where AWS says that it did not act.
+    fn create(&self, signer: &AccessKey) -> Result<(CreatedKey, Option<String>), CallFailure> {
+        let mut tries = 0;
+        loop {
+            let call: Call<CreatedKey> = self
+                .tools
+                .account
+                .create_key(Signer::Key(signer), &self.identity.arn);
+            match call {
+                Ok(answer) => return Ok((answer.value, answer.request_id)),
+                Err(no) if no.class == Class::Busy && tries < CREATES && !(self.tools.stop)() => {
+                    tries += 1;
+                    self.tools.clock.wait(pause(tries));
+                }
+                Err(no) => return Err(no),
+            }
+        }
+    }
+
+    /// The list will tell: it is given a moment.
+    fn create_unanswered(&mut self, said: CreateSaid) -> Outcome<()> {
+        self.create = said;
+        self.rest(LET_ARRIVE);
+        Ok(())
+    }
+
+    /// Nothing was made under it, and nothing will be: the refusal was certain. An
+    /// intent from an earlier run stays, since a request of that run may still arrive.
+    fn withdraw_intent(&self, known: &Known) {
+        let ours = known.item.intent.as_ref();
+        if ours.is_some_and(|intent| self.nonces.contains(&intent.nonce)) {
+            // The refusal is what is told; a left-over intent harms nothing.
+            let _ = self.edit(known, |item| item.intent = None);
+        }
+    }
+
+    fn keep(
+        &mut self,
+        known: &Known,
+        signer: &AccessKey,
+        created: CreatedKey,
+        request: Option<&str>,
+    ) -> Outcome<()> {
+        let id = created.key.id.clone();
+        let nonce = known.item.intent.as_ref().map(|intent| &intent.nonce);
+        let receipt = Receipt::new(self.tools.clock.now(), &self.entry, CREATE_RECEIPT)
+            .key(&id)
+            .request(request)
+            .result(created_under(nonce.map_or("", String::as_str)));
+        // Saving the key counts more than the receipt: it goes on without one.
+        let _ = (self.tools.append)(&receipt);
+        let mut slot = Slot::new(created.key, self.tools.clock.now());
+        slot.created_at = created.created_at;
+        let mut last = None;
+        for attempt in 0..SAVES {
+            match self.save_pending(&slot) {
+                Ok(()) => {
+                    (self.tools.sync)();
+                    self.minted = Some(slot);
+                    return Ok(());
+                }
+                Err(failure) => last = Some(failure),
+            }
+            self.tools.clock.wait(pause(attempt));
+        }
+        Err(self.take_back(signer, &id, last))
+    }
+
+    /// Into whatever item is there: a key in hand must not wait for the next look.
+    fn save_pending(&self, slot: &Slot) -> Outcome<()> {
+        let mut item = self.read_item()?;
+        if item
+            .pending
+            .as_ref()
+            .is_some_and(|there| there.id != slot.id)
+        {
+            return Err(self.unfinished("another pending key stands in its place"));
+        }
+        if let Some(intent) = &mut item.intent {
+            intent.pad.clear();
+        }
+        item.pending = Some(slot.clone());
+        self.tools.vault.save(&item)
+    }
+
+    /// The store did not take the new key: it is deleted with the current one.
+    fn take_back(&self, signer: &AccessKey, id: &AccessKeyId, why: Option<Failure>) -> Failure {
+        let deleted = self
+            .tools
+            .account
+            .delete_key(Signer::Key(signer), &self.identity.arn, id);
+        let why = why.unwrap_or_else(|| self.unfinished("the new key could not be saved"));
+        let entry = &self.entry;
+        let gone = match &deleted {
+            Ok(_) => true,
+            Err(no) => no.class == Class::NoSuchEntity,
+        };
+        let message = if gone {
+            format!(
+                "the new key {id} of {entry} could not be saved, and is deleted again; {entry} is as before"
+            )
+        } else {
+            format!(
+                "the new key {id} of {entry} could neither be saved nor deleted; {entry} is served as before, and the next run deletes {id}"
+            )
+        };
+        self.note("take-back", id, None, if gone { "done" } else { "failed" });
+        let mut failure = Failure::new(why.kind, message).cause(why.message);
+        failure.hints = why.hints;
+        failure.hint(format!("then: awskeep rotate {entry}"))
+    }
+
+    fn prove(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        let slot = known.item.slots().find(|(_, slot)| slot.id == *id);
+        let Some((_, slot)) = slot else {
+            return Ok(());
+        };
+        self.proof = proving::prove(self.tools, &slot.key(), &self.identity);
+        if let Proof::Accepted { .. } = self.proof {
+            self.note("prove", id, None, "accepted by STS and IAM");
+        }
+        Ok(())
+    }
+
+    /// One write: pending is current, current is previous with its leases fixed.
+    fn promote(&mut self, known: &Known) -> Outcome<()> {
+        let Some(pending) = known.item.pending.clone() else {
+            return Ok(());
+        };
+        let now = self.promote_time(known);
+        let lease = self.policy.lease;
+        let replaced = known.item.current.id.clone();
+        let promoted = self.edit_item(&known.item, |item| {
+            put_into_service(item, pending, now);
+            item.pending = None;
+            item.intent = None;
+            item.lease = lease;
+        })?;
+        let Some(item) = promoted else { return Ok(()) };
+        (self.tools.sync)();
+        self.note(
+            "promote",
+            &item.current.id,
+            None,
+            &format!("replaces {replaced}"),
+        );
+        self.in_service();
+        Ok(())
+    }
+
+    /// The later of both clocks: leases may have been counted by either.
+    fn promote_time(&self, known: &Known) -> Time {
+        known.now().max(self.tools.clock.now())
+    }
+
+    fn in_service(&mut self) {
+        self.promoted = Promoted::Yes;
+        self.proof = Proof::NotTried;
+        self.last_use = LastUseSaid::NotAsked;
+        self.minted = None;
+        self.demand_met();
+    }
+
+    fn drop_pending(&mut self, known: &Known) -> Outcome<()> {
+        self.minted = None;
+        self.proof = Proof::NotTried;
+        self.edit(known, |item| item.pending = None)?;
+        if let Some(pending) = &known.item.pending {
+            self.note("drop-pending", &pending.id, None, "is gone at AWS");
+        }
+        Ok(())
+    }
+
+    fn delete_pending(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        self.minted = None;
+        self.delete_at_aws(known, id, "undo-delete")?;
+        self.demand_met();
+        self.edit(known, |item| {
+            item.pending = None;
+            item.intent = None;
+            item.undo_wanted_at = None;
+        })
+    }
+
+    fn activate(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        let signer = &known.item.current;
+        let key = signer.key();
+        let call = || {
+            self.tools.account.set_status(
+                Signer::Key(&key),
+                &self.identity.arn,
+                id,
+                &KeyStatus::Active,
+            )
+        };
+        match self.patiently(signer, call) {
+            Ok(answer) => {
+                self.note("activate", id, answer.request_id.as_deref(), "done");
+                self.activated = Activated::Yes;
+                self.edit(known, |item| {
+                    if let Some(previous) = &mut item.previous {
+                        previous.retire_started_at = None;
+                        previous.inactive_seen_at = None;
+                    }
+                })
+            }
+            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &known.item)),
+        }
+    }
+
+    fn swap(&mut self, known: &Known) -> Outcome<()> {
+        let Some(previous) = known.item.previous.clone() else {
+            return Ok(());
+        };
+        let now = self.promote_time(known);
+        let handed_out_until = previous.leased_until;
+        let swapped = self.edit_item(&known.item, |item| {
+            put_into_service(item, previous, now);
+            // Its earlier hand-outs still count when it is replaced again.
+            item.handed_out_until = handed_out_until.filter(|until| *until > now);
+            item.undo_wanted_at = None;
+        })?;
+        let Some(item) = swapped else { return Ok(()) };
+        self.note("undo", &item.current.id, None, "is current again");
+        self.in_service();
+        Ok(())
+    }
+
+    fn ask_last_use(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        let signer = &known.item.current;
+        let key = signer.key();
+        let call = || self.tools.account.last_used(Signer::Key(&key), id);
+        self.last_use = match self.patiently(signer, call) {
+            Ok(answer) => match answer.value {
+                LastUse::Never => LastUseSaid::Never,
+                LastUse::At {
+                    time,
+                    service,
+                    region,
+                } => LastUseSaid::At {
+                    time,
+                    service,
+                    region,
+                },
+            },
+            Err(no) if no.class == Class::Denied => LastUseSaid::MayNotLook,
+            Err(no) => return Err(self.refused(&key, "GetAccessKeyLastUsed", &no, &known.item)),
+        };
+        Ok(())
+    }
+
+    /// Notes the attempt, deactivates, notes the success.
+    fn deactivate(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        let Some(item) = self.note_retiring(known)? else {
+            return Ok(());
+        };
+        let key = item.current.key();
+        let call = || {
+            self.tools.account.set_status(
+                Signer::Key(&key),
+                &self.identity.arn,
+                id,
+                &KeyStatus::Inactive,
+            )
+        };
+        match self.patiently(&item.current, call) {
+            Ok(answer) => {
+                self.note("deactivate", id, answer.request_id.as_deref(), "done");
+                let now = answer.aws_time.unwrap_or_else(|| known.now());
+                self.edit_item(&item, |item| {
+                    if let Some(previous) = &mut item.previous {
+                        previous.inactive_seen_at = previous.inactive_seen_at.or(Some(now));
+                    }
+                })
+                .map(|_| ())
+            }
+            // Somebody deleted it: the lists will tell for certain.
+            Err(no) if no.class == Class::NoSuchEntity => {
+                Err(self.unfinished(&format!("AWS knows no key {id} any more")))
+            }
+            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &item)),
+        }
+    }
+
+    fn delete(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
+        let Some(item) = self.note_retiring(known)? else {
+            return Ok(());
+        };
+        let seen = Known {
+            item: item.clone(),
+            ..known.clone()
+        };
+        self.delete_at_aws(&seen, id, "delete")?;
+        self.edit_item(&item, forget_previous).map(|_| ())
+    }
+
+    fn note_retiring(&self, known: &Known) -> Outcome<Option<Item>> {
+        let now = self.promote_time(known);
+        self.edit_item(&known.item, |item| {
+            if let Some(previous) = &mut item.previous {
+                previous.retire_started_at = Some(now);
+            }
+        })
+    }
+
+    /// A key of ours that nobody has, or one that a person named; in no slot.
+    fn delete_extra(&mut self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
+        let item = self.read_item()?;
+        if item != known.item || item.slots().any(|(_, slot)| slot.id == *id) {
+            return Ok(());
+        }
+        self.create = CreateSaid::NotAsked;
+        self.delete_at_aws(known, id, step)
+    }
+
+    /// DeleteAccessKey, signed by `current`; a key that is not there counts as deleted.
+    fn delete_at_aws(&self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
+        let signer = &known.item.current;
+        if signer.id == *id {
+            return Err(Failure::new(
+                Kind::Bug,
+                format!("{id} is served, and was to be deleted"),
+            ));
+        }
+        let key = signer.key();
+        let call = || {
+            self.tools
+                .account
+                .delete_key(Signer::Key(&key), &self.identity.arn, id)
+        };
+        match self.patiently(signer, call) {
+            Ok(answer) => {
+                self.note(step, id, answer.request_id.as_deref(), "done");
+                Ok(())
+            }
+            Err(no) if no.class == Class::NoSuchEntity => {
+                self.note(step, id, no.request_id.as_deref(), "was not there any more");
+                Ok(())
+            }
+            Err(no) => {
+                self.note(
+                    step,
+                    id,
+                    no.request_id.as_deref(),
+                    &format!("failed: {}", no.code),
+                );
+                Err(self.refused(&key, "DeleteAccessKey", &no, &known.item))
+            }
+        }
+    }
+}
+
+/// `new` becomes current, current becomes previous; its leases are fixed here, and
+/// only ever lengthened.
+fn put_into_service(item: &mut Item, new: Slot, now: Time) {
+    let fixed = lease::leased_until(now, item.lease, item.handed_out_until);
+    let mut replaced = item.current.clone();
+    replaced.leased_until = Some(lease::later(replaced.leased_until, fixed));
+    replaced.retire_started_at = None;
+    replaced.inactive_seen_at = None;
+    item.previous = Some(replaced);
+    item.current = Slot {
+        promoted_at: Some(now),
+        leased_until: None,
+        retire_started_at: None,
+        inactive_seen_at: None,
+        absent_seen_at: None,
+        ..new
+    };
+    item.handed_out_until = None;
+}
+
+fn forget_previous(item: &mut Item) {
+    item.previous = None;
+    item.undo_wanted_at = None;
+}
+
+/// As many bytes as the pending key will need: so that a store that is full or too
+/// small says so before a key is made.
+fn pad(item: &Item, intent: &Intent) -> Outcome<String> {
+    let mut before = item.clone();
+    before.intent = Some(intent.clone());
+    let mut after = before.clone();
+    let longest = AccessKey {
+        id: "A".repeat(24).parse()?,
+        secret: SecretKey::new("x".repeat(64)),
+    };
+    let mut slot = Slot::new(longest, intent.at);
+    slot.created_at = Some(intent.at);
+    slot.absent_seen_at = Some(intent.at);
+    after.pending = Some(slot);
+    let (before, after) = (item::encode(&before)?.len(), item::encode(&after)?.len());
+    Ok(".".repeat(after.saturating_sub(before)))
+}

@@ -1,0 +1,509 @@
+//! What to do next, from what is known. Pure: one `if` per row of the table in
+//! the design, in its order; every row has a test named after it.
+//!
+//! Deciding by age or by "never used" would delete other people's keys: a key that
+//! nobody can explain is asked about, always.
+
+use std::fmt;
+
+use super::known::{
+    Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, InFile, IntentIs, Known, LIST_LAG,
+    LastUseSaid, Life, Listing, NotYet, Proof,
+};
+use crate::keys::AccessKeyId;
+use crate::lease::Attended;
+use crate::time::{Length, Time};
+use crate::vault::item::Slot;
+
+/// Between the two lists that make sure that the current key is gone.
+const CURRENT_GONE: Length = Length::minutes(10);
+
+/// Between the two lists that make sure that another key is gone.
+const GONE: Length = Length::minutes(15);
+
+/// A request that was sent so long ago has arrived or never will.
+const ARRIVED: Length = Length::seconds(60);
+
+/// Unattended, a last use is asked for no earlier: AWS tells it hours late.
+const LAST_USE_KNOWN: Length = Length::hours(24);
+
+/// How long a retirement waits where the last use may not be looked at.
+const BLIND_WAIT: Length = Length::days(7);
+
+/// How long somebody else's intent is respected.
+const FOREIGN_FRESH: Length = Length::minutes(10);
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is in flight, and nothing is due.
+    Done,
+    Refuse(Refusal),
+    /// Nothing can be done before a time, or before another look.
+    Wait(Wait),
+    WriteIntent,
+    /// Undo, before anything was made.
+    ClearIntent,
+    /// A key whose CreateAccessKey reply was received, and whose secret is gone.
+    DeleteLost(AccessKeyId),
+    /// A key that a person named.
+    Discard(AccessKeyId),
+    Mint,
+    Prove(AccessKeyId),
+    /// Wait within this run until the new key is old enough.
+    Settle {
+        until: Time,
+    },
+    Promote,
+    DropPending,
+    /// Undo, before the promote.
+    DeletePending(AccessKeyId),
+    /// Undo: `previous` back to active.
+    Activate(AccessKeyId),
+    /// Undo: `previous` and `current` change places.
+    Swap,
+    AskLastUse(AccessKeyId),
+    Deactivate(AccessKeyId),
+    Delete(AccessKeyId),
+    Clear,
+}
+
+/// Why nothing is done until a person acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    CurrentDead(Death),
+    StandsInFile(InFile),
+    OtherKey(AccessKeyId),
+    SomebodyElseRotates { host: String, at: Time },
+    Unexplained { id: AccessKeyId, create: CreateSaid },
+    EarlierRequest,
+    WrongPending { id: AccessKeyId, said: String },
+    PendingDeactivated(AccessKeyId),
+    UndoGone(AccessKeyId),
+    Reactivated(AccessKeyId),
+    UsedLate { id: AccessKeyId, use_of: LateUse },
+    StrangeStatus(AccessKeyId),
+    DamagedItem,
+}
+
+/// How the current key is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    Inactive,
+    NotAccepted,
+    Gone,
+}
+
+/// A use of a replaced key that nobody should make any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateUse {
+    pub time: Time,
+    pub service: String,
+    pub region: String,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The current key is missing from a list; one list proves nothing.
+    CurrentUnseen,
+    /// A change of ours that lists do not show yet.
+    NotListedYet {
+        until: Time,
+    },
+    NoAnswerToCreate(CreateSaid),
+    PendingNotProven {
+        id: AccessKeyId,
+        said: String,
+    },
+    UndoNotProven {
+        id: AccessKeyId,
+        said: String,
+    },
+    Stopped,
+    /// A deactivation of ours may still be on its way.
+    RetireOnItsWay {
+        until: Time,
+    },
+    Leased {
+        until: Time,
+    },
+    LastUseNotKnownYet {
+        until: Time,
+    },
+    MayNotLook {
+        until: Time,
+    },
+    Held {
+        until: Time,
+    },
+    GoneUnsure {
+        until: Time,
+    },
+    ClocksApart {
+        aws: Time,
+        local: Time,
+    },
+    NoAwsTime,
+}
+
+/// The next step. What is irreversible needs AWS's time, and ours near it.
+pub fn next_step(known: &Known) -> Step {
+    let step = by_the_table(known);
+    match (needs_time(&step), known.aws_time, known.clocks_apart()) {
+        (false, _, _) => step,
+        (true, AwsTime::At(aws), Some(apart)) if apart > CLOCKS_APART => {
+            Step::Wait(Wait::ClocksApart {
+                aws,
+                local: known.local_time,
+            })
+        }
+        (true, AwsTime::At(_), _) => step,
+        (true, AwsTime::NotSaid, _) => Step::Wait(Wait::NoAwsTime),
+    }
+}
+
+/// Whether the step cannot be taken back, or fixes a time.
+fn needs_time(step: &Step) -> bool {
+    match step {
+        Step::Promote
+        | Step::DropPending
+        | Step::Swap
+        | Step::Deactivate(_)
+        | Step::Delete(_)
+        | Step::Clear => true,
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::WriteIntent
+        | Step::ClearIntent
+        | Step::DeleteLost(_)
+        | Step::Discard(_)
+        | Step::Mint
+        | Step::Prove(_)
+        | Step::Settle { .. }
+        | Step::DeletePending(_)
+        | Step::Activate(_)
+        | Step::AskLastUse(_) => false,
+    }
+}
+
+fn by_the_table(k: &Known) -> Step {
+    let item = &k.item;
+    if let Some(step) = current_in_doubt(k) {
+        return step;
+    }
+    if let Some(step) = foreign_intent(k) {
+        return step;
+    }
+    if item.undo_wanted_at.is_some() {
+        return undo(k);
+    }
+    if !k.in_flight() && !k.due() {
+        return Step::Done;
+    }
+    if let Some(id) = named_by_a_person(k) {
+        return Step::Discard(id);
+    }
+    if !k.in_flight() {
+        return begin(k);
+    }
+    if let (None, Some(_)) = (&item.pending, &item.intent) {
+        return after_intent(k);
+    }
+    if let Some(pending) = &item.pending {
+        return after_mint(k, pending);
+    }
+    match &item.previous {
+        Some(previous) => after_promote(k, previous),
+        None => Step::Done,
+    }
+}
+
+/// "current inactive, expired, or absent from two successful lists": the row that
+/// comes before all others.
+fn current_in_doubt(k: &Known) -> Option<Step> {
+    let current = &k.item.current;
+    let dead = |death| Some(Step::Refuse(Refusal::CurrentDead(death)));
+    let others = [&k.item.pending, &k.item.previous];
+    if others
+        .iter()
+        .any(|slot| slot.as_ref().is_some_and(|slot| slot.id == current.id))
+    {
+        return Some(Step::Refuse(Refusal::DamagedItem));
+    }
+    if k.listing == Listing::NotAccepted {
+        return dead(Death::NotAccepted);
+    }
+    match k.life(&current.id) {
+        Life::Inactive if just_changed(k, current.promoted_at) => {
+            Some(not_listed_yet(current.promoted_at))
+        }
+        Life::Inactive => dead(Death::Inactive),
+        Life::Absent if k.absent_for(current, CURRENT_GONE) => dead(Death::Gone),
+        Life::Absent => Some(Step::Wait(Wait::CurrentUnseen)),
+        Life::Strange => Some(Step::Refuse(Refusal::StrangeStatus(current.id.clone()))),
+        Life::Active | Life::NotLookedUp => None,
+    }
+}
+
+/// "undo intent".
+fn undo(k: &Known) -> Step {
+    let item = &k.item;
+    if let Some(pending) = &item.pending {
+        return Step::DeletePending(pending.id.clone());
+    }
+    if item.intent.is_some() || item.previous.is_none() {
+        return Step::ClearIntent;
+    }
+    let Some(previous) = &item.previous else {
+        return Step::ClearIntent;
+    };
+    if k.absent_for(previous, GONE) {
+        return Step::Refuse(Refusal::UndoGone(previous.id.clone()));
+    }
+    let id = previous.id.clone();
+    if let Some(tried) = previous.retire_started_at {
+        let until = tried + ARRIVED;
+        return if k.now() < until {
+            Step::Wait(Wait::RetireOnItsWay { until })
+        } else {
+            // Activating notes that no retirement is under way any more.
+            Step::Activate(id)
+        };
+    }
+    if k.life(&id) == Life::Inactive && k.activated == Activated::No {
+        return Step::Activate(id);
+    }
+    match &k.proof {
+        Proof::Accepted { id: proven } if *proven == id => Step::Swap,
+        Proof::Wrong { id: proven, said } if *proven == id => {
+            let said = said.clone();
+            Step::Refuse(Refusal::WrongPending { id, said })
+        }
+        Proof::NotYet {
+            id: proven,
+            said,
+            because,
+        } if *proven == id => match because {
+            NotYet::Stopped => Step::Wait(Wait::Stopped),
+            NotYet::NotAccepted | NotYet::NoAnswer => {
+                let said = said.clone();
+                Step::Wait(Wait::UndoNotProven { id, said })
+            }
+        },
+        Proof::NotTried | Proof::Accepted { .. } | Proof::Wrong { .. } | Proof::NotYet { .. } => {
+            Step::Prove(id)
+        }
+    }
+}
+
+/// "a person names it": listed, in none of the slots.
+fn named_by_a_person(k: &Known) -> Option<AccessKeyId> {
+    let extra = &k.extra()?.id;
+    (k.policy.discard.as_ref() == Some(extra)).then(|| extra.clone())
+}
+
+/// The three rows "due".
+fn begin(k: &Known) -> Step {
+    if let Some(place) = k.policy.in_files.first() {
+        return Step::Refuse(Refusal::StandsInFile(place.clone()));
+    }
+    if let Some(extra) = k.extra() {
+        return Step::Refuse(Refusal::OtherKey(extra.id.clone()));
+    }
+    Step::WriteIntent
+}
+
+/// The rows "intent, nothing pending".
+fn after_intent(k: &Known) -> Step {
+    if let Some(extra) = k.extra() {
+        if k.received.contains(&extra.id) {
+            return Step::DeleteLost(extra.id.clone());
+        }
+        return Step::Refuse(Refusal::Unexplained {
+            id: extra.id.clone(),
+            create: k.create.clone(),
+        });
+    }
+    match k.create {
+        CreateSaid::NotAsked if k.intent_is == IntentIs::Foreign => Step::WriteIntent,
+        CreateSaid::NotAsked => Step::Mint,
+        CreateSaid::LimitExceeded => Step::Refuse(Refusal::EarlierRequest),
+        CreateSaid::NoAnswer | CreateSaid::MadeButLost => {
+            Step::Wait(Wait::NoAnswerToCreate(k.create.clone()))
+        }
+    }
+}
+
+/// "a foreign fresh intent means that somebody else rotates".
+fn foreign_intent(k: &Known) -> Option<Step> {
+    let intent = k.item.intent.as_ref()?;
+    let fresh = k.now().since(intent.at) < FOREIGN_FRESH;
+    (k.intent_is == IntentIs::Foreign && fresh).then(|| {
+        Step::Refuse(Refusal::SomebodyElseRotates {
+            host: intent.host.clone(),
+            at: intent.at,
+        })
+    })
+}
+
+/// The rows "pending".
+fn after_mint(k: &Known, pending: &Slot) -> Step {
+    let id = pending.id.clone();
+    if let Proof::Wrong { id: proven, said } = &k.proof
+        && *proven == id
+    {
+        let said = said.clone();
+        return Step::Refuse(Refusal::WrongPending { id, said });
+    }
+    match k.life(&id) {
+        Life::Inactive => return Step::Refuse(Refusal::PendingDeactivated(id)),
+        Life::Strange => return Step::Refuse(Refusal::StrangeStatus(id)),
+        Life::Active | Life::Absent | Life::NotLookedUp => {}
+    }
+    match &k.proof {
+        Proof::Accepted { id: proven } if *proven == id => {
+            if k.settled(pending) {
+                return Step::Promote;
+            }
+            let until = k.settled_at(pending);
+            return Step::Settle { until };
+        }
+        Proof::NotYet {
+            id: proven,
+            said,
+            because,
+        } if *proven == id => {
+            if *because == NotYet::NotAccepted && k.absent_for(pending, GONE) {
+                return Step::DropPending;
+            }
+            let said = said.clone();
+            return Step::Wait(match because {
+                NotYet::Stopped => Wait::Stopped,
+                NotYet::NotAccepted | NotYet::NoAnswer => Wait::PendingNotProven { id, said },
+            });
+        }
+        Proof::NotTried | Proof::Accepted { .. } | Proof::Wrong { .. } | Proof::NotYet { .. } => {}
+    }
+    Step::Prove(id)
+}
+
+/// The rows "previous".
+fn after_promote(k: &Known, previous: &Slot) -> Step {
+    let id = previous.id.clone();
+    match k.life(&id) {
+        Life::Active => previous_active(k, previous),
+        Life::Inactive => previous_inactive(k, previous),
+        Life::Absent if k.absent_for(previous, GONE) => Step::Clear,
+        Life::Absent => Step::Wait(Wait::GoneUnsure {
+            until: previous.absent_seen_at.unwrap_or(k.now()) + GONE,
+        }),
+        Life::Strange => Step::Refuse(Refusal::StrangeStatus(id)),
+        Life::NotLookedUp => Step::Refuse(Refusal::CurrentDead(Death::NotAccepted)),
+    }
+}
+
+fn previous_active(k: &Known, previous: &Slot) -> Step {
+    let id = previous.id.clone();
+    if just_changed(k, previous.inactive_seen_at) {
+        return match k.policy.early {
+            Early::Delete => Step::Delete(id),
+            Early::No | Early::Retire => not_listed_yet(previous.inactive_seen_at),
+        };
+    }
+    if k.policy.early >= Early::Retire {
+        return Step::Deactivate(id);
+    }
+    if previous.inactive_seen_at.is_some() {
+        return Step::Refuse(Refusal::Reactivated(id));
+    }
+    let leased_until = leased_until(previous);
+    if k.now() < leased_until {
+        return Step::Wait(Wait::Leased {
+            until: leased_until,
+        });
+    }
+    if let Some(step) = last_use_gate(k, previous) {
+        return step;
+    }
+    Step::Deactivate(id)
+}
+
+/// "previous active, last used later than `leased_until`".
+fn last_use_gate(k: &Known, previous: &Slot) -> Option<Step> {
+    let leased_until = leased_until(previous);
+    let replaced_at = k.item.current.promoted_at.unwrap_or(leased_until);
+    match &k.last_use {
+        LastUseSaid::NotAsked => {
+            let known_at = replaced_at + LAST_USE_KNOWN;
+            if k.policy.attended == Attended::No && k.now() < known_at {
+                return Some(Step::Wait(Wait::LastUseNotKnownYet { until: known_at }));
+            }
+            Some(Step::AskLastUse(previous.id.clone()))
+        }
+        LastUseSaid::Never => None,
+        LastUseSaid::At { time, .. } if *time <= leased_until => None,
+        LastUseSaid::At {
+            time,
+            service,
+            region,
+        } => Some(Step::Refuse(Refusal::UsedLate {
+            id: previous.id.clone(),
+            use_of: LateUse {
+                time: *time,
+                service: service.clone(),
+                region: region.clone(),
+            },
+        })),
+        LastUseSaid::MayNotLook => {
+            let until = leased_until + BLIND_WAIT;
+            (k.now() < until).then_some(Step::Wait(Wait::MayNotLook { until }))
+        }
+    }
+}
+
+fn previous_inactive(k: &Known, previous: &Slot) -> Step {
+    let leased_until = leased_until(previous);
+    let seen = previous.inactive_seen_at.unwrap_or(k.now());
+    let held_until = (seen + k.policy.hold).max(leased_until);
+    let unused = match &k.last_use {
+        LastUseSaid::Never => true,
+        LastUseSaid::At { time, .. } => *time <= leased_until,
+        LastUseSaid::NotAsked | LastUseSaid::MayNotLook => false,
+    };
+    // Unused since its last lease ended, and that for longer than the hold: nobody
+    // would miss it, however short it has been inactive.
+    let unused_long = k.now() >= leased_until + k.policy.hold;
+    if k.policy.early == Early::Delete || k.now() >= held_until || (unused && unused_long) {
+        return Step::Delete(previous.id.clone());
+    }
+    if unused_long && k.last_use == LastUseSaid::NotAsked {
+        return Step::AskLastUse(previous.id.clone());
+    }
+    Step::Wait(Wait::Held { until: held_until })
+}
+
+/// A replaced key without this time was written by another program: it counts as
+/// leased for as long as any lease can be, from when it was saved.
+fn leased_until(previous: &Slot) -> Time {
+    previous
+        .leased_until
+        .unwrap_or(previous.saved_at + Length::days(36_500))
+}
+
+fn just_changed(k: &Known, at: Option<Time>) -> bool {
+    at.is_some_and(|at| k.now() < at + LIST_LAG)
+}
+
+fn not_listed_yet(at: Option<Time>) -> Step {
+    let until = at.unwrap_or_default() + LIST_LAG;
+    Step::Wait(Wait::NotListedYet { until })
+}
+
+impl fmt::Display for Step {
+    /// For `--explain`: the name of the step and what it is about.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

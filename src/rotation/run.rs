@@ -1,0 +1,422 @@
+//! The loop: observe, ask the plan, perform one step, observe again. Edge, but for
+//! what it is given: the account, the vault, the clock and the receipts.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::denial::denied;
+use super::known::{
+    Activated, AwsTime, CreateSaid, Demand, IntentIs, Known, LastUseSaid, Listing, Policy, Proof,
+    Remembered, is_young, remember,
+};
+use super::plan::{Step, Wait, next_step};
+use super::proving::{pause, random};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{Account, Answer, Call, CallFailure, CallFailureClass as Class, Signer};
+use crate::iam_account::{ListedKey, prove};
+use crate::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::machine::Clock;
+use crate::state::Receipt;
+use crate::time::{Length, Time};
+use crate::vault::Vault;
+use crate::vault::item::{Identity, Item, Slot, Stored};
+
+/// The most steps of one run; a rotation from first to last takes about fifteen.
+const MOST_STEPS: usize = 60;
+
+/// The tries of a call that AWS did not answer.
+const TRIES: u32 = 4;
+
+/// How long a young key's refusal is taken for AWS not knowing it yet.
+const PATIENCE: Length = Length::minutes(2);
+
+/// The step's name in receipts of a received CreateAccessKey reply.
+pub const CREATE_RECEIPT: &str = "create";
+
+/// What a run works with.
+pub struct Tools<'a, A> {
+    pub account: &'a A,
+    pub vault: &'a Vault,
+    pub clock: &'a Clock,
+    /// Appends a receipt and syncs it.
+    pub append: &'a dyn Fn(&Receipt) -> Outcome<()>,
+    /// All receipts there are.
+    pub receipts: &'a dyn Fn() -> Outcome<Vec<Receipt>>,
+    /// Makes what the vault has saved survive a power cut, as far as one can.
+    pub sync: &'a dyn Fn(),
+    /// Whether the process was asked to stop.
+    pub stop: &'a dyn Fn() -> bool,
+    /// Told before each step is performed.
+    pub on_step: &'a dyn Fn(&Step, &Known),
+    /// Where the lock that this run holds reaches: nobody else has this name.
+    pub host: String,
+}
+
+/// How a run ended: with a step that cannot be performed now, or with nothing left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    pub step: Step,
+    pub known: Known,
+    pub promoted: Promoted,
+}
+
+/// Whether this run put a key into service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promoted {
+    No,
+    Yes,
+}
+
+/// One run on one entry; what it remembers is lost with it, and may be.
+pub struct Run<'a, A> {
+    pub(super) tools: &'a Tools<'a, A>,
+    pub(super) entry: EntryName,
+    pub(super) identity: Identity,
+    pub(super) policy: Policy,
+    pub(super) create: CreateSaid,
+    pub(super) proof: Proof,
+    pub(super) last_use: LastUseSaid,
+    pub(super) activated: Activated,
+    pub(super) promoted: Promoted,
+    /// The nonces of the intents that this run wrote.
+    pub(super) nonces: Vec<String>,
+    /// A key that this run made: put back if another writer loses it.
+    pub(super) minted: Option<Slot>,
+}
+
+/// Rotates an entry, or goes on with what was begun. The caller holds the lock of
+/// the entry's IAM user.
+///
+/// # Errors
+/// What stops a run in the middle: the store, the network, a denial. Running it
+/// again goes on. What the plan refuses or waits for is no error but an `Ended`.
+pub fn rotate<A: Account>(
+    tools: &Tools<'_, A>,
+    entry: &EntryName,
+    identity: &Identity,
+    policy: Policy,
+) -> Outcome<Ended> {
+    let mut run = Run {
+        tools,
+        entry: entry.clone(),
+        identity: identity.clone(),
+        policy,
+        create: CreateSaid::NotAsked,
+        proof: Proof::NotTried,
+        last_use: LastUseSaid::NotAsked,
+        activated: Activated::No,
+        promoted: Promoted::No,
+        nonces: Vec::new(),
+        minted: None,
+    };
+    for _ in 0..MOST_STEPS {
+        let known = run.observe()?;
+        let step = next_step(&known);
+        (tools.on_step)(&step, &known);
+        let promoted = run.promoted;
+        match &step {
+            Step::Done | Step::Refuse(_) | Step::Wait(_) => {
+                return Ok(Ended {
+                    step,
+                    known,
+                    promoted,
+                });
+            }
+            _ if (tools.stop)() => {
+                let step = Step::Wait(Wait::Stopped);
+                return Ok(Ended {
+                    step,
+                    known,
+                    promoted,
+                });
+            }
+            _ => run.perform(&step, &known)?,
+        }
+    }
+    Err(run.unfinished("it takes more steps than it should"))
+}
+
+/// Looks once and decides once; nothing is changed. For `--explain` and `--dry-run`.
+///
+/// # Errors
+/// As `rotate`.
+pub fn explain<A: Account>(
+    tools: &Tools<'_, A>,
+    entry: &EntryName,
+    identity: &Identity,
+    policy: Policy,
+) -> Outcome<Known> {
+    let run = Run {
+        tools,
+        entry: entry.clone(),
+        identity: identity.clone(),
+        policy,
+        create: CreateSaid::NotAsked,
+        proof: Proof::NotTried,
+        last_use: LastUseSaid::NotAsked,
+        activated: Activated::No,
+        promoted: Promoted::No,
+        nonces: Vec::new(),
+        minted: None,
+    };
+    let item = run.read_item()?;
+    run.known(item).map(|(known, _)| known)
+}
+
+impl<A: Account> Run<'_, A> {
+    /// What is the case; what a list shows of the item's keys is noted in the item.
+    fn observe(&mut self) -> Outcome<Known> {
+        for _ in 0..TRIES {
+            let item = self.put_back(self.read_item()?)?;
+            let (mut known, looked_at) = self.known(item)?;
+            let Listing::Keys(keys) = &known.listing else {
+                return Ok(known);
+            };
+            let mut item = known.item.clone();
+            match remember(&mut item, keys, looked_at) {
+                Remembered::Nothing => return Ok(known),
+                Remembered::Something => {
+                    if self.save_over(&known.item, &item)? == Saved::Yes {
+                        known.item = item;
+                        return Ok(known);
+                    }
+                }
+            }
+        }
+        Err(self.unfinished("something else keeps changing it"))
+    }
+
+    fn known(&self, item: Item) -> Outcome<(Known, Time)> {
+        let (listing, aws_time) = self.look(&item)?;
+        let intent_is = match &item.intent {
+            Some(intent)
+                if intent.host != self.tools.host && !self.nonces.contains(&intent.nonce) =>
+            {
+                IntentIs::Foreign
+            }
+            Some(_) | None => IntentIs::Ours,
+        };
+        let local_time = self.tools.clock.now();
+        let known = Known {
+            received: self.received(&item)?,
+            item,
+            listing,
+            aws_time,
+            local_time,
+            policy: self.policy.clone(),
+            intent_is,
+            create: self.create.clone(),
+            proof: self.proof.clone(),
+            last_use: self.last_use.clone(),
+            activated: self.activated,
+        };
+        let now = known.now();
+        Ok((known, now))
+    }
+
+    pub(super) fn read_item(&self) -> Outcome<Item> {
+        match self.tools.vault.find(&self.entry)? {
+            Some(Stored::Item(item)) => Ok(*item),
+            Some(Stored::Alias(_)) | None => Err(Failure::new(
+                Kind::NotFound,
+                format!("entry {} is not there any more", self.entry),
+            )
+            .hint("awskeep list")),
+        }
+    }
+
+    /// A key that this run made and that the item lost to another writer goes back in.
+    fn put_back(&self, item: Item) -> Outcome<Item> {
+        let Some(minted) = &self.minted else {
+            return Ok(item);
+        };
+        let there = item.slots().any(|(_, slot)| slot.id == minted.id);
+        if there || item.pending.is_some() {
+            return Ok(item);
+        }
+        let mut mended = item.clone();
+        mended.pending = Some(minted.clone());
+        self.save_over(&item, &mended)?;
+        self.read_item()
+    }
+
+    /// The ids of keys whose CreateAccessKey reply was received under this intent.
+    /// Older receipts do not count: their keys may be in use elsewhere by now.
+    fn received(&self, item: &Item) -> Outcome<BTreeSet<AccessKeyId>> {
+        let (Some(intent), None) = (&item.intent, &item.pending) else {
+            return Ok(BTreeSet::new());
+        };
+        let result = created_under(&intent.nonce);
+        Ok((self.tools.receipts)()?
+            .into_iter()
+            .filter(|receipt| receipt.step == CREATE_RECEIPT && receipt.result == result)
+            .filter_map(|receipt| receipt.key_id)
+            .collect())
+    }
+
+    /// ListAccessKeys, signed by `current`; if AWS does not accept it, by another
+    /// key of the entry, so that what happened to `current` can be seen.
+    fn look(&self, item: &Item) -> Outcome<(Listing, AwsTime)> {
+        let mut signers = vec![&item.current];
+        signers.extend(&item.pending);
+        signers.extend(&item.previous);
+        for slot in signers {
+            let key = slot.key();
+            let call = || {
+                self.tools
+                    .account
+                    .list_keys(Signer::Key(&key), &self.identity.arn)
+            };
+            match self.patiently(slot, call) {
+                Ok(answer) => return Ok((listing(&answer), aws_time(&answer))),
+                Err(no) => match no.class {
+                    Class::KeyNotAccepted => {}
+                    _ if slot.id != item.current.id => {}
+                    _ => return Err(self.refused(&key, "ListAccessKeys", &no, item)),
+                },
+            }
+        }
+        Ok((Listing::NotAccepted, AwsTime::NotSaid))
+    }
+
+    /// Makes a call that changes nothing, or that may be made twice, until it is
+    /// answered: again after a lost reply, and again while the signer is so young
+    /// that AWS may not know it everywhere.
+    pub(super) fn patiently<T>(&self, signer: &Slot, call: impl Fn() -> Call<T>) -> Call<T> {
+        let started = self.tools.clock.now();
+        let mut tries = 0;
+        loop {
+            let failure = match call() {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            tries += 1;
+            let now = self.tools.clock.now();
+            let again = match failure.class {
+                Class::KeyNotAccepted => {
+                    is_young(signer, now) && now.since(started) < PATIENCE && tries < 200
+                }
+                Class::Busy | Class::Unreachable | Class::Unknown | Class::ReplyLost => {
+                    tries < TRIES
+                }
+                Class::WrongSecret
+                | Class::Denied
+                | Class::NoSuchEntity
+                | Class::LimitExceeded
+                | Class::ClockSkew
+                | Class::Refused => false,
+            };
+            if !again || (self.tools.stop)() {
+                return Err(failure);
+            }
+            self.tools.clock.wait(pause(tries));
+        }
+    }
+
+    /// Saves `new` if the item is still `old`.
+    pub(super) fn save_over(&self, old: &Item, new: &Item) -> Outcome<Saved> {
+        if self.read_item()? != *old {
+            return Ok(Saved::OtherwiseChanged);
+        }
+        match self.tools.vault.save(new) {
+            Ok(()) => Ok(Saved::Yes),
+            // Somebody may have written in between: then the next look tells.
+            Err(failure) => match self.read_item() {
+                Ok(there) if there == *new => Ok(Saved::Yes),
+                Ok(there) if there != *old => Ok(Saved::OtherwiseChanged),
+                Ok(_) | Err(_) => Err(failure),
+            },
+        }
+    }
+
+    /// Waits, in pieces, so that a request to stop is heard.
+    pub(super) fn rest(&self, length: Length) {
+        let mut left = length.0;
+        while left > 0 && !(self.tools.stop)() {
+            let piece = left.min(1);
+            self.tools.clock.wait(Duration::from_secs(piece));
+            left -= piece;
+        }
+    }
+
+    /// A receipt; that it could not be written stops nothing.
+    pub(super) fn note(&self, step: &str, id: &AccessKeyId, request: Option<&str>, result: &str) {
+        let receipt = Receipt::new(self.tools.clock.now(), &self.entry, step)
+            .key(id)
+            .request(request)
+            .result(result);
+        // Receipts are for people; the one that counts is handled where it is written.
+        let _ = (self.tools.append)(&receipt);
+    }
+
+    pub(super) fn unfinished(&self, why: &str) -> Failure {
+        let entry = &self.entry;
+        Failure::new(
+            Kind::Unfinished,
+            format!("the rotation of {entry} is not finished: {why}"),
+        )
+        .hint(format!("awskeep rotate {entry}"))
+    }
+
+    /// A refused call as a failure: 7 where something was begun and may go on.
+    pub(super) fn refused(
+        &self,
+        key: &AccessKey,
+        action: &str,
+        refusal: &CallFailure,
+        item: &Item,
+    ) -> Failure {
+        if refusal.class == Class::Denied {
+            return denied(&self.entry, action, refusal);
+        }
+        let failure = prove::refused(key, "IAM", refusal);
+        let begun = item.intent.is_some() || item.pending.is_some();
+        let passing = matches!(
+            refusal.class,
+            Class::Busy | Class::Unreachable | Class::Unknown | Class::ReplyLost
+        );
+        if begun && passing {
+            return Failure {
+                kind: Kind::Unfinished,
+                message: format!("{action} of entry {}: {}", self.entry, failure.message),
+                cause: failure.cause,
+                hints: vec![format!("awskeep rotate {}", self.entry)],
+            };
+        }
+        Failure {
+            message: format!("entry {}: {}", self.entry, failure.message),
+            ..failure
+        }
+    }
+
+    /// The run's own demand is met once it has put a key into service.
+    pub(super) fn demand_met(&mut self) {
+        self.policy.demand = Demand::Finish;
+    }
+}
+
+/// Whether a save took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saved {
+    Yes,
+    /// The item is not what was decided on: look again.
+    OtherwiseChanged,
+}
+
+fn listing(answer: &Answer<Vec<ListedKey>>) -> Listing {
+    Listing::Keys(answer.value.clone())
+}
+
+fn aws_time<T>(answer: &Answer<T>) -> AwsTime {
+    answer.aws_time.map_or(AwsTime::NotSaid, AwsTime::At)
+}
+
+/// The result that a create receipt carries.
+pub(super) fn created_under(nonce: &str) -> String {
+    format!("made under intent {nonce}")
+}
+
+/// A new intent's nonce.
+pub(super) fn nonce() -> String {
+    format!("{:016x}{:016x}", random(), random())
+}
