@@ -29,10 +29,13 @@
 //! `proving` shows a new key to AWS, `words` says it to people.
 
 pub mod denial;
+pub mod given;
 pub mod known;
+pub mod life;
 mod perform;
 pub mod plan;
 pub mod proving;
+pub mod rescue;
 pub mod run;
 pub mod words;
 

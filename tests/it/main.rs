@@ -5,5 +5,8 @@
 mod sim;
 
 mod commands;
+mod recover;
+mod revoke;
 mod sandbox;
+mod status;
 mod tidy;
