@@ -52,6 +52,16 @@ pub enum Command {
     CredentialProcess(CredentialProcess),
     /// Replace an entry's key by a new one, or go on with what was begun
     Rotate(Rotate),
+    /// Show where each key is in its life, and what comes next
+    Status(Status),
+    /// A key has leaked: replace it and deactivate it at once
+    Revoke(Revoke),
+    /// The stored key is dead: bring it back or replace it with another profile's rights
+    Recover(Recover),
+    /// Show what was done to which key, and when
+    Log(Log),
+    /// Print the smallest IAM policy with which a user can rotate its own key
+    Policy(Policy),
     /// Show the entries, their keys, and the profiles that use them
     #[command(visible_alias = "ls")]
     List,
@@ -201,6 +211,54 @@ pub struct RotateInstead {
 pub enum WaitFor {
     Inactive,
     Deleted,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub target: Target,
+    /// Exit with 8 if anything wants attention
+    #[arg(long)]
+    pub check: bool,
+    /// Ask AWS too: each key's status and last use
+    #[arg(long)]
+    pub online: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    pub target: Target,
+    /// Deactivate this key of the same IAM user instead of the one that is served
+    #[arg(long, value_name = "KEY_ID")]
+    pub key: Option<AccessKeyId>,
+}
+
+#[derive(Debug, Args)]
+pub struct Recover {
+    #[command(flatten)]
+    pub target: Target,
+    /// The profile whose rights are used: one that uses awskeep, or one with keys in the AWS files
+    #[arg(long, value_name = "PROFILE")]
+    pub via: ProfileName,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    #[command(flatten)]
+    pub target: Target,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Policy {
+    #[command(flatten)]
+    pub target: Target,
+    /// The variant for users who must use MFA
+    #[arg(long)]
+    pub mfa: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod lease;
 pub mod machine;
 pub mod passphrase;
+pub mod policy;
 pub mod profile_files;
 pub mod profiles;
 pub mod rotation;

@@ -5,9 +5,14 @@ mod config;
 pub mod credential_process;
 mod export;
 mod list;
+mod log;
+mod policy;
+mod recover;
 mod remove;
 mod rename;
+mod revoke;
 mod rotate;
+mod status;
 mod store;
 
 use crate::cli::{Cli, Command};
@@ -78,6 +83,11 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Add(args) => add::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::Rotate(args) => rotate::run(&context, &args),
+        Command::Status(args) => status::run(&context, &args),
+        Command::Revoke(args) => revoke::run(&context, &args),
+        Command::Recover(args) => recover::run(&context, &args),
+        Command::Log(args) => log::run(&context, &args),
+        Command::Policy(args) => policy::run(&context, &args),
         Command::List => list::run(&context),
         Command::Remove(args) => remove::run(&context, &args),
         Command::Rename(args) => rename::run(&context, &args),

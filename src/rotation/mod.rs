@@ -29,11 +29,14 @@
 //! `proving` shows a new key to AWS, `words` says it to people.
 
 pub mod denial;
+pub mod given;
 pub mod host;
 pub mod known;
+pub mod life;
 mod perform;
 pub mod plan;
 pub mod proving;
+pub mod rescue;
 mod retire;
 pub mod run;
 pub mod step;

@@ -6,9 +6,12 @@ mod sim;
 
 mod commands;
 mod memory_store;
+mod recover;
+mod revoke;
 mod rotate_cli;
 mod rotation;
 mod rotation_world;
 mod sandbox;
+mod status;
 mod tidy;
 mod watched_account;

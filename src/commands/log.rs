@@ -1,0 +1,121 @@
+//! `awskeep log [ENTRY]`: the receipts of what was done to which key, and when.
+//! It reads no store, so that it answers while one is locked.
+
+use std::collections::BTreeSet;
+
+use super::{Context, Form};
+use crate::cli::Log;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::profiles::Profiles;
+use crate::state::{Receipt, Receipts};
+
+pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    let mut receipts = Receipts::of(context.machine)?.read()?;
+    if let Some(names) = names(context, args, &receipts)? {
+        receipts.retain(|receipt| names.contains(&receipt.entry));
+    }
+    match context.form {
+        _ if args.csv => ui.data(&csv(&receipts)?),
+        Form::Json => ui.json(&receipts),
+        Form::Text if receipts.is_empty() => {
+            ui.tell("no receipts");
+            Ok(())
+        }
+        Form::Text => ui.data(&table(&receipts)),
+    }
+}
+
+/// The entry that is meant with all names that it had; none: every entry.
+fn names(
+    context: &Context<'_>,
+    args: &Log,
+    receipts: &[Receipt],
+) -> Outcome<Option<BTreeSet<EntryName>>> {
+    let target = &args.target;
+    let of_profile =
+        |profile: &str| Profiles::read(context.machine).map(|profiles| profiles.entry_of(profile));
+    let entry = match (&target.entry, &target.profile, &target.name) {
+        (Some(entry), _, _) => Some(entry.clone()),
+        (None, Some(profile), _) => of_profile(profile.as_str())?,
+        (None, None, Some(name)) => match name.parse::<EntryName>() {
+            // A removed entry is in the receipts only.
+            Ok(entry) if receipts.iter().any(|receipt| receipt.entry == entry) => Some(entry),
+            Ok(_) | Err(_) => of_profile(name)?,
+        },
+        (None, None, None) => return Ok(None),
+    };
+    let Some(entry) = entry else {
+        let name = target.name.clone().or(target
+            .profile
+            .as_ref()
+            .map(|profile| profile.as_str().to_owned()));
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("no receipt names {}", name.unwrap_or_default()),
+        )
+        .hint("awskeep log"));
+    };
+    Ok(Some(with_old_names(entry, receipts)))
+}
+
+/// Renames leave the older receipts under the older name.
+fn with_old_names(entry: EntryName, receipts: &[Receipt]) -> BTreeSet<EntryName> {
+    let mut names = BTreeSet::from([entry]);
+    for receipt in receipts.iter().rev() {
+        let old = receipt.result.strip_prefix("was ");
+        if receipt.step == "rename"
+            && names.contains(&receipt.entry)
+            && let Some(Ok(old)) = old.map(str::parse)
+        {
+            names.insert(old);
+        }
+    }
+    names
+}
+
+fn cells(receipt: &Receipt) -> [String; 6] {
+    [
+        receipt.at.to_string(),
+        receipt.entry.to_string(),
+        receipt.step.clone(),
+        receipt
+            .key_id
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        receipt.request_id.clone().unwrap_or_default(),
+        receipt.result.clone(),
+    ]
+}
+
+fn table(receipts: &[Receipt]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["TIME", "ENTRY", "STEP", "KEY", "REQUEST", "RESULT"]);
+    for receipt in receipts {
+        table.add_row(cells(receipt));
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+fn csv(receipts: &[Receipt]) -> Outcome<String> {
+    let failed = |error: csv::Error| {
+        Failure::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record(["time", "entry", "step", "key_id", "request_id", "result"])
+        .map_err(failed)?;
+    for receipt in receipts {
+        writer.write_record(cells(receipt)).map_err(failed)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| {
+        Failure::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,47 @@
+//! `awskeep policy [ENTRY]`: the smallest IAM policy with which the entry's user
+//! can rotate its own key.
+
+use super::Context;
+use crate::cli::Policy;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::policy::{ANY_USER, Mfa, matches_by_name, self_rotation};
+
+pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    let mfa = if args.mfa {
+        Mfa::Required
+    } else {
+        Mfa::NotAsked
+    };
+    let target = &args.target;
+    let named = target.name.is_some() || target.entry.is_some() || target.profile.is_some();
+    if !named {
+        ui.json(&self_rotation(ANY_USER, mfa))?;
+        ui.tell(
+            "this matches users without a path, in partition aws only\n\
+             hint: awskeep policy ENTRY writes it for one entry's user",
+        );
+        return Ok(());
+    }
+    let held = Entries::open(context.machine)?.meant(target)?;
+    let Some(identity) = &held.item.identity else {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!(
+                "entry {} was never proven, so its IAM user is not known",
+                held.name()
+            ),
+        )
+        .hint(format!("awskeep rotate {} --explain", held.name())));
+    };
+    ui.json(&self_rotation(identity.arn.as_str(), mfa))?;
+    if !matches_by_name(&identity.arn) {
+        ui.tell(&format!(
+            "{} has the path {}: a policy on user/${{aws:username}} would not match it",
+            identity.arn.user_name(),
+            identity.arn.path()
+        ));
+    }
+    Ok(())
+}

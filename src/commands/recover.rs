@@ -1,0 +1,291 @@
+//! `awskeep recover ENTRY --via PROFILE`: the stored key is dead. Another profile's
+//! rights tell why, and bring it back or make a new one.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::aws;
+use crate::cli::Recover;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::live::LiveAccount;
+use crate::iam_account::{Account, CallFailureClass, ListedKey, Session, Signer, prove};
+use crate::keys::{AccessKey, ProfileName};
+use crate::lease::LEAST_LEAD;
+use crate::machine::Machine;
+use crate::profile_files::edits;
+use crate::profiles::Profiles;
+use crate::rotation::denial::denied;
+use crate::rotation::given;
+use crate::rotation::rescue::{NowIs, Rescue, Way, diagnose};
+use crate::vault::item::{Identity, Item};
+
+#[derive(Serialize)]
+struct Recovered {
+    entry: String,
+    key_id: String,
+    /// `nothing`, `reactivated`, `put-into-service` or `issued`.
+    how: &'static str,
+    via: String,
+}
+
+/// The credentials of the other profile.
+enum Via {
+    Key(AccessKey),
+    Session(Session),
+}
+
+impl Via {
+    fn signer(&self) -> Signer<'_> {
+        match self {
+            Via::Key(key) => Signer::Key(key),
+            Via::Session(session) => Signer::Session(session),
+        }
+    }
+
+    fn key(&self) -> &AccessKey {
+        match self {
+            Via::Key(key) => key,
+            Via::Session(session) => &session.key,
+        }
+    }
+}
+
+pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let found = entries.meant(&args.target)?;
+    let identity = identity(&found)?;
+    let via = via(machine, &entries, &found, &args.via)?;
+    let _user = entries.lock_user(Some(&identity), found.name())?;
+    let held = entries.get(found.name())?;
+    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let at_work = AtWork {
+        context,
+        args,
+        held: &held,
+        identity: &identity,
+        account: &account,
+        via: &via,
+    };
+    at_work.same_account()?;
+    let listed = at_work.listed()?;
+    let way = match diagnose(&held.item, &listed) {
+        Way::Check => match at_work.check_current()? {
+            Works::Yes => {
+                return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
+            }
+            Works::SecretIsWrong => Way::Issue,
+        },
+        way @ (Way::Use { .. } | Way::Issue) => way,
+    };
+    at_work.go(&way, listed)
+}
+
+fn identity(held: &Held) -> Outcome<Identity> {
+    held.item.identity.clone().ok_or_else(|| {
+        Failure::new(
+            Kind::NotFound,
+            format!(
+                "entry {} was never proven, so its IAM user is not known",
+                held.name()
+            ),
+        )
+        .hint(format!("awskeep add {} --replace", held.name()))
+    })
+}
+
+/// The profile's own key: from the entry that it uses, else from the AWS files.
+fn via(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    held: &Held,
+    profile: &ProfileName,
+) -> Outcome<Via> {
+    let profiles = Profiles::read(machine)?;
+    if let Some(entry) = profiles.entry_of(profile.as_str()) {
+        let other = entries.get(&entry)?;
+        if other.name() == held.name() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("profile {profile} uses the same dead key of entry {entry}"),
+            )
+            .hint("name a profile of somebody who may handle this user's keys"));
+        }
+        return Ok(Via::Key(other.item.current.key()));
+    }
+    for file in [&profiles.credentials, &profiles.config] {
+        let keys = edits::keys_in(&file.document, profile)?;
+        let Some(key) = keys.pair() else { continue };
+        return Ok(match keys.token {
+            None => Via::Key(key),
+            Some(token) => Via::Session(Session {
+                key,
+                token: token.value,
+                // The file does not say; AWS does if it is over.
+                expires_at: machine.now() + LEAST_LEAD,
+            }),
+        });
+    }
+    Err(Failure::new(
+        Kind::NotFound,
+        format!("profile {profile} neither uses awskeep nor has keys in the AWS files"),
+    )
+    .hint(format!(
+        "awskeep cannot use roles or SSO here; put the session's keys into a profile: aws configure export-credentials --profile {profile}"
+    )))
+}
+
+/// Whether the served key works after all.
+enum Works {
+    Yes,
+    SecretIsWrong,
+}
+
+struct AtWork<'a> {
+    context: &'a Context<'a>,
+    args: &'a Recover,
+    held: &'a Held,
+    identity: &'a Identity,
+    account: &'a LiveAccount,
+    via: &'a Via,
+}
+
+impl AtWork<'_> {
+    fn same_account(&self) -> Outcome<()> {
+        let caller = self
+            .account
+            .caller(self.via.signer())
+            .map_err(|no| prove::refused(self.via.key(), "STS", &no))?
+            .value;
+        let wanted = self.identity.arn.account();
+        if caller.account != wanted.0 {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "profile {} is of account {}, entry {} of account {wanted}",
+                    self.args.via,
+                    caller.account,
+                    self.held.name()
+                ),
+            )
+            .hint("name a profile of the entry's own account"));
+        }
+        Ok(())
+    }
+
+    fn listed(&self) -> Outcome<Vec<ListedKey>> {
+        let name = self.held.name();
+        match self
+            .account
+            .list_keys(self.via.signer(), &self.identity.arn)
+        {
+            Ok(answer) => Ok(answer.value),
+            Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
+                Kind::NotFound,
+                format!("{} is gone at AWS, and its keys with it", self.identity.arn),
+            )
+            .hint(format!("awskeep remove {name}"))),
+            Err(no) if no.class == CallFailureClass::Denied => {
+                let denial = denied(name, "ListAccessKeys", &no);
+                Err(Failure {
+                    message: format!("profile {} may not look: {}", self.args.via, denial.message),
+                    hints: vec!["name a profile with rights on this user's keys".into()],
+                    ..denial
+                })
+            }
+            Err(no) => Err(prove::refused(self.via.key(), "IAM", &no)),
+        }
+    }
+
+    fn check_current(&self) -> Outcome<Works> {
+        let key = self.held.item.current.key();
+        match self.account.caller(Signer::Key(&key)) {
+            Ok(_) => Ok(Works::Yes),
+            Err(no) if no.class == CallFailureClass::WrongSecret => Ok(Works::SecretIsWrong),
+            Err(no) if no.class == CallFailureClass::KeyNotAccepted => Err(Failure::new(
+                Kind::Unfinished,
+                format!(
+                    "IAM lists {} as active, and STS does not accept it yet",
+                    key.id
+                ),
+            )
+            .hint("look again in a minute")),
+            Err(no) => Err(prove::refused(&key, "STS", &no)),
+        }
+    }
+
+    fn go(&self, way: &Way, listed: Vec<ListedKey>) -> Outcome<()> {
+        let name = self.held.name();
+        let (question, how, told) = match way {
+            Way::Check => return Ok(()),
+            Way::Use {
+                id,
+                now_is: NowIs::Inactive,
+                ..
+            } => (
+                format!("{id} of entry {name} is inactive at AWS; activate it again?"),
+                "reactivated",
+                "is active again and in service",
+            ),
+            Way::Use {
+                id,
+                now_is: NowIs::Active,
+                ..
+            } => (
+                format!(
+                    "{id}, which entry {name} holds too, is active at AWS; serve it from now on?"
+                ),
+                "put-into-service",
+                "is in service",
+            ),
+            Way::Issue => (
+                format!(
+                    "{} of entry {name} cannot be brought back; make a new key for {} with the rights of profile {}?",
+                    self.held.item.current.id, self.identity.arn, self.args.via
+                ),
+                "issued",
+                "is new and in service",
+            ),
+        };
+        if self.context.only_says(&[format!("ask: {question}")]) {
+            return Ok(());
+        }
+        let machine = self.context.machine;
+        machine.ui.confirm(&question)?;
+        if self.context.form == Form::Text && machine.ui.attended() {
+            machine.ui.tell(&format!(
+                "{name}: waiting until AWS knows the key everywhere"
+            ));
+        }
+        let stop = given::stop_flag()?;
+        let quiet = |_: &_, _: &_| ();
+        let vault = &self.held.vault;
+        let item = given::with_tools(machine, self.account, vault, &stop, &quiet, |tools| {
+            let rescue = Rescue {
+                tools,
+                entry: name,
+                identity: self.identity,
+                signer: self.via.signer(),
+                listed,
+            };
+            match way {
+                Way::Use { which, now_is, .. } => rescue.put_back(*which, *now_is),
+                Way::Check | Way::Issue => rescue.issue(),
+            }
+        })?;
+        self.tell(&item, how, told)
+    }
+
+    fn tell(&self, item: &Item, how: &'static str, told: &str) -> Outcome<()> {
+        self.context.done(
+            &format!("{}: {} {told}", item.entry, item.current.id),
+            &Recovered {
+                entry: item.entry.to_string(),
+                key_id: item.current.id.to_string(),
+                how,
+                via: self.args.via.to_string(),
+            },
+        )
+    }
+}

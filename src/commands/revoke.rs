@@ -1,0 +1,359 @@
+//! `awskeep revoke ENTRY`: a key has leaked. The served one is replaced and
+//! deactivated at once; with `--key`, another key of the user is only deactivated.
+//! Outside the promise that running programs go on: that is the point.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::aws;
+use crate::cli::Revoke;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::live::LiveAccount;
+use crate::iam_account::{Account, CallFailureClass, KeyStatus, Signer, prove};
+use crate::keys::AccessKeyId;
+use crate::policy::end_sessions_before;
+use crate::rotation::denial::denied;
+use crate::rotation::given;
+use crate::rotation::known::{Demand, Early, Known};
+use crate::rotation::plan::{Step, Wait};
+use crate::rotation::run::{self, Ended, Tools};
+use crate::rotation::words;
+use crate::state::{self, Receipt};
+use crate::time::{Length, Time};
+use crate::vault::item::{Identity, Item};
+
+/// A deactivation is seen everywhere some seconds late: sessions made in that time
+/// are ended too.
+const SEEN_LATE: Length = Length::minutes(1);
+
+#[derive(Serialize)]
+struct Revoked {
+    entry: String,
+    revoked: String,
+    /// The key that is served now.
+    key_id: String,
+    replaced: bool,
+    inactive_since: Time,
+    /// Temporary sessions that the key made live on; these end them.
+    sessions: Sessions,
+}
+
+#[derive(Serialize)]
+struct Sessions {
+    issued_before: Time,
+    user_command: String,
+    role_command: String,
+}
+
+pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let found = entries.meant(&args.target)?;
+    let identity = identity(&found)?;
+    let _user = entries.lock_user(Some(&identity), found.name())?;
+    let held = entries.get(found.name())?;
+    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let id = args.key.clone().unwrap_or(held.item.current.id.clone());
+    let at_work = AtWork {
+        context,
+        entries: &entries,
+        held: &held,
+        identity: &identity,
+        account: &account,
+    };
+    let previous = held.item.previous.as_ref().map(|slot| &slot.id);
+    let pending = held.item.pending.as_ref().map(|slot| &slot.id);
+    if id == held.item.current.id {
+        at_work.replace(&id)
+    } else if previous == Some(&id) {
+        at_work.retire(&id)
+    } else if pending == Some(&id) {
+        Err(Failure::new(
+            Kind::Usage,
+            format!("{id} is the new key of {}, not yet in service", held.name()),
+        )
+        .hint(format!("awskeep rotate {} --undo deletes it", held.name())))
+    } else {
+        at_work.deactivate(&id)
+    }
+}
+
+fn identity(held: &Held) -> Outcome<Identity> {
+    held.item.identity.clone().ok_or_else(|| {
+        let name = held.name();
+        Failure::new(
+            Kind::NotFound,
+            format!("entry {name} was never proven, so its IAM user is not known"),
+        )
+        .hint(format!(
+            "awskeep rotate {name} --retire-now proves and replaces it"
+        ))
+    })
+}
+
+struct AtWork<'a> {
+    context: &'a Context<'a>,
+    entries: &'a Entries<'a>,
+    held: &'a Held,
+    identity: &'a Identity,
+    account: &'a LiveAccount,
+}
+
+impl AtWork<'_> {
+    /// The served key: a new one into service, this one inactive.
+    fn replace(&self, id: &AccessKeyId) -> Outcome<()> {
+        let item = &self.held.item;
+        let name = self.held.name();
+        if item.undo_wanted_at.is_some() {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                format!("entry {name}: an undo is under way, which changes the served key"),
+            )
+            .hint(format!("first: awskeep rotate {name} --undo")));
+        }
+        if self.context.only_says(&self.plan(id)) {
+            return Ok(());
+        }
+        let ui = &self.context.machine.ui;
+        ui.confirm(&format!(
+            "replace {id} of entry {name} and deactivate it at once? what still uses it stops working"
+        ))?;
+        if let Some(previous) = &item.previous {
+            ui.confirm(&format!(
+                "{} was replaced before and takes the place of a new key; delete it now? it cannot be brought back",
+                previous.id
+            ))?;
+        }
+        let ended = self.with_tools(|tools| {
+            if item.previous.is_some() {
+                let cleared = self.step(tools, Demand::Finish, Early::Delete)?;
+                if cleared.step != Step::Done {
+                    return Ok(cleared);
+                }
+            }
+            self.step(tools, Demand::Now, Early::Retire)
+        })?;
+        self.done(id, &ended)
+    }
+
+    /// A replaced key that is leased: inactive now.
+    fn retire(&self, id: &AccessKeyId) -> Outcome<()> {
+        let name = self.held.name();
+        if self.context.only_says(&[format!("deactivate {id}")]) {
+            return Ok(());
+        }
+        self.context.machine.ui.confirm(&format!(
+            "deactivate {id}, the replaced key of entry {name}, at once? what still uses it stops working"
+        ))?;
+        let ended = self.with_tools(|tools| self.step(tools, Demand::Finish, Early::Retire))?;
+        self.done(id, &ended)
+    }
+
+    /// Another key of the user, which a person named: inactive, nothing else.
+    fn deactivate(&self, id: &AccessKeyId) -> Outcome<()> {
+        let machine = self.context.machine;
+        let name = self.held.name();
+        if let Some(other) = self.entries.holding(id)? {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("{id} is a key of entry {}", other.name()),
+            )
+            .hint(format!("awskeep revoke {} --key {id}", other.name())));
+        }
+        let key = self.held.item.current.key();
+        let signer = Signer::Key(&key);
+        let listed = self
+            .account
+            .list_keys(signer, &self.identity.arn)
+            .map_err(|no| match no.class {
+                CallFailureClass::Denied => denied(name, "ListAccessKeys", &no),
+                _ => prove::refused(&key, "IAM", &no),
+            })?;
+        if listed.value.iter().all(|listed| listed.id != *id) {
+            return Err(Failure::new(
+                Kind::NotFound,
+                format!("{} has no key {id}", self.identity.arn),
+            )
+            .hint(format!("awskeep status {name} --online")));
+        }
+        if self.context.only_says(&[format!("deactivate {id}")]) {
+            return Ok(());
+        }
+        machine.ui.confirm(&format!(
+            "deactivate {id} of {} at once, for everyone who uses it?",
+            self.identity.arn
+        ))?;
+        let receipt = Receipt::new(machine.now(), name, "revoke").key(id);
+        let inactive = KeyStatus::Inactive;
+        match self
+            .account
+            .set_status(signer, &self.identity.arn, id, &inactive)
+        {
+            Ok(answer) => {
+                state::note(machine, &receipt.request(answer.request_id.as_deref()));
+                let at = answer.aws_time.unwrap_or(machine.now());
+                self.tell(id, &self.held.item, at)
+            }
+            Err(no) => {
+                let receipt = receipt.request(no.request_id.as_deref());
+                state::note(machine, &receipt.result(format!("failed: {}", no.code)));
+                Err(match no.class {
+                    CallFailureClass::Denied => denied(name, "UpdateAccessKey", &no),
+                    _ => prove::refused(&key, "IAM", &no),
+                }
+                .hint(self.by_an_admin(id)))
+            }
+        }
+    }
+
+    fn plan(&self, id: &AccessKeyId) -> Vec<String> {
+        let item = &self.held.item;
+        let mut plan = Vec::new();
+        if let Some(previous) = &item.previous {
+            plan.push(format!("delete {}, replaced before", previous.id));
+        }
+        plan.push(match &item.pending {
+            Some(pending) => format!("put the new key {} into service", pending.id),
+            None => format!("make a new key for {}", self.identity.arn),
+        });
+        plan.push(format!("deactivate {id} at once"));
+        plan
+    }
+
+    fn with_tools<T>(
+        &self,
+        work: impl FnOnce(&Tools<'_, LiveAccount>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let machine = self.context.machine;
+        let told = self.context.form == Form::Text && machine.ui.attended();
+        let on_step = |step: &Step, known: &Known| {
+            if let (true, Some(line)) = (told, progress(step)) {
+                machine.ui.tell(&format!("{}: {line}", known.item.entry));
+            }
+        };
+        let stop = given::stop_flag()?;
+        given::with_tools(
+            machine,
+            self.account,
+            &self.held.vault,
+            &stop,
+            &on_step,
+            work,
+        )
+    }
+
+    fn step(&self, tools: &Tools<'_, LiveAccount>, demand: Demand, early: Early) -> Outcome<Ended> {
+        let name = self.held.name();
+        let policy = given::policy_now(&self.entries.settings, name, demand, early)?;
+        run::rotate(tools, name, self.identity, policy)
+            .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
+    }
+
+    /// What it came to; a leaked key that is still active is a failure.
+    fn done(&self, id: &AccessKeyId, ended: &Ended) -> Outcome<()> {
+        let item = &ended.known.item;
+        let inactive = match (&item.previous, &ended.step) {
+            (Some(previous), Step::Wait(Wait::Held { .. } | Wait::NotListedYet { .. }))
+                if previous.id == *id =>
+            {
+                previous.inactive_seen_at
+            }
+            // Its hold is over, too: it is deleted.
+            (None, Step::Done) if item.slots().all(|(_, slot)| slot.id != *id) => {
+                Some(ended.known.now())
+            }
+            _ => None,
+        };
+        if let Some(at) = inactive {
+            let machine = self.context.machine;
+            state::note(
+                machine,
+                &Receipt::new(machine.now(), self.held.name(), "revoke").key(id),
+            );
+            return self.tell(id, item, at);
+        }
+        // Whatever stopped the run says so; and that the leaked key lives on.
+        let state = words::told(ended, Demand::Finish);
+        let failure = match state {
+            Err(failure) => failure,
+            Ok(state) => Failure::new(Kind::Unfinished, state.line)
+                .hint(format!("awskeep revoke {} --key {id}", self.held.name())),
+        };
+        Err(Failure {
+            message: format!("{id} is not revoked: {}", failure.message),
+            ..failure
+        }
+        .hint(self.by_an_admin(id)))
+    }
+
+    fn by_an_admin(&self, id: &AccessKeyId) -> String {
+        format!(
+            "until then {id} may be active; whoever has the rights: aws iam update-access-key --user-name {} --access-key-id {id} --status Inactive",
+            self.identity.arn.user_name()
+        )
+    }
+
+    fn tell(&self, id: &AccessKeyId, item: &Item, inactive_since: Time) -> Outcome<()> {
+        let current = &item.current.id;
+        let issued_before = inactive_since + SEEN_LATE;
+        let document = end_sessions_before(issued_before).on_a_line();
+        let sessions = Sessions {
+            issued_before,
+            user_command: format!(
+                "aws iam put-user-policy --user-name {} --policy-name awskeep-end-older-sessions --policy-document '{document}'",
+                self.identity.arn.user_name()
+            ),
+            role_command: format!(
+                "aws iam put-role-policy --role-name ROLE --policy-name awskeep-end-older-sessions --policy-document '{document}'"
+            ),
+        };
+        let replaced = *current != self.held.item.current.id;
+        let serves = if replaced {
+            format!("; {current} is in service")
+        } else {
+            String::new()
+        };
+        let line = format!(
+            "{id} is inactive since {inactive_since}{serves}\n\
+             sessions made with {id} live on: those of GetSessionToken up to 36 hours, assumed roles up to 12\n\
+             end them, with an administrator's rights:\n  {}\n\
+             and for every role that the user may assume:\n  {}",
+            sessions.user_command, sessions.role_command
+        );
+        self.context.done(
+            &line,
+            &Revoked {
+                entry: item.entry.to_string(),
+                revoked: id.to_string(),
+                key_id: current.to_string(),
+                replaced,
+                inactive_since,
+                sessions,
+            },
+        )
+    }
+}
+
+fn progress(step: &Step) -> Option<String> {
+    match step {
+        Step::Mint => Some("asking AWS for a new key".into()),
+        Step::Prove(id) => Some(format!("waiting until AWS knows {id} everywhere")),
+        Step::Deactivate(id) => Some(format!("deactivating {id}")),
+        Step::Delete(id) | Step::DeleteLost(id) | Step::Discard(id) | Step::DeletePending(id) => {
+            Some(format!("deleting {id}"))
+        }
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::WriteIntent
+        | Step::ClearIntent
+        | Step::Settle { .. }
+        | Step::Promote
+        | Step::DropPending
+        | Step::Activate(_)
+        | Step::Swap
+        | Step::AskLastUse(_)
+        | Step::Clear => None,
+    }
+}

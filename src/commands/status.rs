@@ -1,0 +1,326 @@
+//! `awskeep status [ENTRY]`: where each key is in its life, what comes next and by
+//! which command. Offline by default; `--online` asks AWS what it says of the keys.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::aws;
+use crate::cli::Status;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
+use crate::rotation::denial::denied;
+use crate::rotation::given;
+use crate::rotation::life::{self, Attention, Life};
+use crate::state::{Receipt, Receipts};
+use crate::time::{Length, Time};
+
+/// One entry as it is told.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    life: Life,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_aws: Option<Vec<AtAws>>,
+}
+
+/// What AWS says of one key of the user; `slot` is none for a key of no slot here.
+#[derive(Serialize)]
+struct AtAws {
+    key_id: String,
+    slot: Option<&'static str>,
+    status: String,
+    created_at: Option<Time>,
+    last_used: LastUsed,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "known", rename_all = "snake_case")]
+enum LastUsed {
+    Never,
+    At {
+        time: Time,
+        service: String,
+        region: String,
+    },
+    MayNotLook,
+}
+
+#[derive(Serialize)]
+struct Told {
+    entries: Vec<Row>,
+    troubles: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let (held, mut troubles) = meant(&entries, args)?;
+    let receipts = Receipts::of(machine)?.read()?;
+    let mut rows = Vec::new();
+    for held in &held {
+        let mut row = row(&entries, held, &receipts)?;
+        if args.online {
+            match ask(context, held, &mut row.life.attention) {
+                Ok(seen) => row.at_aws = Some(seen),
+                Err(failure) => troubles.push(failure),
+            }
+        }
+        rows.push(row);
+    }
+    let told = Told {
+        entries: rows,
+        troubles: troubles.iter().map(ToString::to_string).collect(),
+    };
+    tell(context, &told, machine.now())?;
+    // What could not be read is a failure, after everything else was shown.
+    if let Some(trouble) = troubles.into_iter().next() {
+        return Err(trouble);
+    }
+    if args.check {
+        check(&told.entries)?;
+    }
+    Ok(())
+}
+
+fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failure>)> {
+    let target = &args.target;
+    if target.name.is_some() || target.entry.is_some() || target.profile.is_some() {
+        return Ok((vec![entries.meant(target)?], Vec::new()));
+    }
+    let inventory = entries.inventory()?;
+    let troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
+    Ok((inventory.held, troubles.collect()))
+}
+
+fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row> {
+    let rules = given::rules(&entries.settings, held.name())?;
+    let mut life = Life::of(&held.item, rules, entries.now());
+    let last_failure = life::last_failure(receipts, held.name()).cloned();
+    if let Some(failure) = &last_failure {
+        life.attention.push(Attention {
+            why: failed(failure),
+            command: format!("awskeep log {}", held.name()),
+        });
+    }
+    Ok(Row {
+        life,
+        last_failure,
+        at_aws: None,
+    })
+}
+
+fn failed(receipt: &Receipt) -> String {
+    let key = receipt.key_id.as_ref().map(|id| format!(" of {id}"));
+    format!(
+        "{}{} at {}: {}",
+        receipt.step,
+        key.unwrap_or_default(),
+        receipt.at,
+        receipt.result
+    )
+}
+
+/// What AWS says of the user's keys; a dead or missing current key wants attention.
+fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Outcome<Vec<AtAws>> {
+    let (item, name) = (&held.item, held.name());
+    let account = aws::account(context.machine, &aws::place_of(item))?;
+    let key = item.current.key();
+    let identity = match &item.identity {
+        Some(identity) => identity.clone(),
+        None => prove::prove_existing(&account, &key)?.identity,
+    };
+    let signer = Signer::Key(&key);
+    let mut dead = |how: &str| {
+        attention.push(Attention {
+            why: format!("{} {how} at AWS", key.id),
+            command: format!("awskeep recover {name} --via PROFILE"),
+        });
+    };
+    let listed = match account.list_keys(signer, &identity.arn) {
+        Ok(answer) => answer.value,
+        Err(no) if no.class == CallFailureClass::KeyNotAccepted => {
+            dead("is not accepted");
+            return Ok(Vec::new());
+        }
+        Err(no) if no.class == CallFailureClass::Denied => {
+            return Err(denied(name, "ListAccessKeys", &no));
+        }
+        Err(no) => return Err(prove::refused(&key, "IAM", &no)),
+    };
+    match listed.iter().find(|listed| listed.id == key.id) {
+        Some(listed) if listed.status == KeyStatus::Active => {}
+        Some(_) => dead("is not active"),
+        None => dead("is not listed"),
+    }
+    listed
+        .iter()
+        .map(|listed| {
+            let slot = item.slots().find(|(_, slot)| slot.id == listed.id);
+            Ok(AtAws {
+                key_id: listed.id.to_string(),
+                slot: slot.map(|(name, _)| name),
+                status: status_word(listed),
+                created_at: listed.created_at,
+                last_used: match account.last_used(signer, &listed.id) {
+                    Ok(answer) => last_used(answer.value),
+                    Err(no) if no.class == CallFailureClass::Denied => LastUsed::MayNotLook,
+                    Err(no) => return Err(prove::refused(&key, "IAM", &no)),
+                },
+            })
+        })
+        .collect()
+}
+
+fn status_word(listed: &ListedKey) -> String {
+    match &listed.status {
+        KeyStatus::Active => "active".into(),
+        KeyStatus::Inactive => "inactive".into(),
+        KeyStatus::Expired => "expired".into(),
+        KeyStatus::Other(word) => word.clone(),
+    }
+}
+
+fn last_used(said: LastUse) -> LastUsed {
+    match said {
+        LastUse::Never => LastUsed::Never,
+        LastUse::At {
+            time,
+            service,
+            region,
+        } => LastUsed::At {
+            time,
+            service,
+            region,
+        },
+    }
+}
+
+fn check(rows: &[Row]) -> Outcome<()> {
+    let wanting: Vec<(&Life, &Attention)> = rows
+        .iter()
+        .flat_map(|row| row.life.attention.iter().map(|why| (&row.life, why)))
+        .collect();
+    if wanting.is_empty() {
+        return Ok(());
+    }
+    let whys: Vec<String> = wanting
+        .iter()
+        .map(|(life, attention)| format!("entry {}: {}", life.entry, attention.why))
+        .collect();
+    let mut failure = Failure::new(Kind::Attention, whys.join("\n"));
+    for (_, attention) in wanting {
+        if !failure.hints.contains(&attention.command) {
+            failure.hints.push(attention.command.clone());
+        }
+    }
+    Err(failure)
+}
+
+fn tell(context: &Context<'_>, told: &Told, now: Time) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    match context.form {
+        Form::Json => ui.json(told),
+        Form::Text if told.entries.is_empty() && told.troubles.is_empty() => {
+            ui.tell("there are no entries yet\nhint: awskeep add NAME");
+            Ok(())
+        }
+        Form::Text if told.entries.is_empty() => Ok(()),
+        Form::Text => {
+            let mut text = lives(&told.entries, now);
+            if told.entries.iter().any(|row| row.at_aws.is_some()) {
+                text.push_str(&format!("\n{}", seen_at_aws(&told.entries, now)));
+            }
+            for row in &told.entries {
+                for line in remarks(row) {
+                    text.push_str(&format!("{}: {line}\n", row.life.entry));
+                }
+            }
+            ui.data(&text)
+        }
+    }
+}
+
+/// What does not fit into the table.
+fn remarks(row: &Row) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(begun) = &row.life.unfinished {
+        lines.push(format!("{}: {}", begun.what, begun.command));
+    }
+    for attention in &row.life.attention {
+        let line = format!("{}: {}", attention.why, attention.command);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn lives(rows: &[Row], now: Time) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header([
+        "ENTRY",
+        "SLOT",
+        "KEY",
+        "AGE",
+        "DUE",
+        "LEASED UNTIL",
+        "HELD UNTIL",
+        "NEXT",
+    ]);
+    let day = |at: Option<Time>| at.map_or("-".to_owned(), Time::day);
+    for row in rows {
+        for key in &row.life.keys {
+            table.add_row([
+                row.life.entry.to_string(),
+                key.slot.to_owned(),
+                key.key_id.clone(),
+                Length(key.age_s).rough(),
+                day(key.due_at),
+                key.leased_until
+                    .map_or("-".to_owned(), |until| until.to_string()),
+                day(key.held_until),
+                key.next_told(now),
+            ]);
+        }
+    }
+    text_of(&table)
+}
+
+fn seen_at_aws(rows: &[Row], now: Time) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["ENTRY", "KEY", "AT AWS", "AGE", "LAST USED", "HERE"]);
+    for row in rows {
+        for key in row.at_aws.iter().flatten() {
+            table.add_row([
+                row.life.entry.to_string(),
+                key.key_id.clone(),
+                key.status.clone(),
+                key.created_at
+                    .map_or("-".to_owned(), |at| now.since(at).rough()),
+                match &key.last_used {
+                    LastUsed::Never => "never".into(),
+                    LastUsed::MayNotLook => "AWS does not let us look".into(),
+                    LastUsed::At {
+                        time,
+                        service,
+                        region,
+                    } => format!("{time} {service} {region}"),
+                },
+                key.slot.unwrap_or("not this entry's").to_owned(),
+            ]);
+        }
+    }
+    text_of(&table)
+}
+
+fn text_of(table: &comfy_table::Table) -> String {
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}

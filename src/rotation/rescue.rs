@@ -1,0 +1,435 @@
+//! Getting an entry whose served key is dead back into service, with the rights of
+//! somebody else who may handle the user's keys. `diagnose` decides (pure); the rest
+//! performs it. Every stop in the middle leaves what the next run goes on from.
+
+use super::denial::denied;
+use super::known::Proof;
+use super::proving::{self, pause};
+use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{
+    Account, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, ListedKey, Signer,
+};
+use crate::keys::{AccessKeyId, EntryName};
+use crate::lease;
+use crate::state::Receipt;
+use crate::time::{Length, Time};
+use crate::vault::item::{Identity, Intent, Item, Slot, Stored};
+
+/// How long somebody else's intent is respected, as in `plan`.
+const FOREIGN_FRESH: Length = Length::minutes(10);
+
+/// Room for the new key in the item: a slot with all its times is smaller.
+const PAD_BYTES: usize = 300;
+
+/// How often CreateAccessKey is sent again after an answer that it was not done.
+const CREATES: u32 = 3;
+
+/// What can be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The served key is active at AWS; only a proof can tell what is wrong with it.
+    Check,
+    /// One of the entry's own keys is there.
+    Use {
+        which: Which,
+        id: AccessKeyId,
+        now_is: NowIs,
+    },
+    /// None is: a new key is made.
+    Issue,
+}
+
+/// The slot of a key that can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Current,
+    Pending,
+    Previous,
+}
+
+/// What AWS lists a key as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NowIs {
+    Active,
+    Inactive,
+}
+
+/// What a list of the user's keys says about the ways out.
+pub fn diagnose(item: &Item, listed: &[ListedKey]) -> Way {
+    let slots = [
+        (Which::Current, Some(&item.current)),
+        (Which::Pending, item.pending.as_ref()),
+        (Which::Previous, item.previous.as_ref()),
+    ];
+    for (which, slot) in slots {
+        let Some(slot) = slot else { continue };
+        let status = listed.iter().find(|key| key.id == slot.id);
+        let now_is = match (which, status.map(|key| &key.status)) {
+            (Which::Current, Some(KeyStatus::Active)) => return Way::Check,
+            (_, Some(KeyStatus::Active)) => NowIs::Active,
+            (_, Some(KeyStatus::Inactive)) => NowIs::Inactive,
+            (_, Some(KeyStatus::Expired | KeyStatus::Other(_)) | None) => continue,
+        };
+        let id = slot.id.clone();
+        return Way::Use { which, id, now_is };
+    }
+    Way::Issue
+}
+
+/// A rescue under way. The caller holds the lock of the entry's IAM user.
+pub struct Rescue<'a, A> {
+    pub tools: &'a Tools<'a, A>,
+    pub entry: &'a EntryName,
+    pub identity: &'a Identity,
+    /// Who may handle the user's keys.
+    pub signer: Signer<'a>,
+    /// The keys that AWS listed.
+    pub listed: Vec<ListedKey>,
+}
+
+impl<A: Account> Rescue<'_, A> {
+    /// Activates a key of the entry if need be, proves it, and serves it.
+    ///
+    /// # Errors
+    /// `Kind::Unfinished` while AWS does not accept it yet; `Kind::Aws` for refusals.
+    pub fn put_back(&self, which: Which, now_is: NowIs) -> Outcome<Item> {
+        let item = self.read()?;
+        let Some(slot) = slot_of(&item, which).cloned() else {
+            return Err(self.changed());
+        };
+        if now_is == NowIs::Inactive {
+            let active = KeyStatus::Active;
+            let said =
+                self.tools
+                    .account
+                    .set_status(self.signer, &self.identity.arn, &slot.id, &active);
+            match said {
+                Ok(answer) => self.note("activate", &slot.id, answer.request_id, "done"),
+                Err(no) => return Err(self.refused("activate", "UpdateAccessKey", &slot.id, &no)),
+            }
+        }
+        self.prove(&slot)?;
+        self.serve(&item, which)
+    }
+
+    /// Makes a new key, saves it, proves it, and serves it.
+    ///
+    /// # Errors
+    /// `Kind::PersonNeeded` where two keys stand in the way; as `put_back` else.
+    pub fn issue(&self) -> Outcome<Item> {
+        let item = self.read()?;
+        self.refuse_foreign(&item)?;
+        let lost = self.lost_keys(&item)?;
+        if self.listed.len() - lost.len() >= 2 {
+            return Err(self.two_keys());
+        }
+        for id in &lost {
+            match self
+                .tools
+                .account
+                .delete_key(self.signer, &self.identity.arn, id)
+            {
+                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
+                Err(no) if no.class == Class::NoSuchEntity => {}
+                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
+            }
+        }
+        let nonce = nonce();
+        let intent = Intent {
+            nonce: nonce.clone(),
+            at: self.tools.clock.now(),
+            host: self.tools.host.clone(),
+            seen: self.listed.iter().map(|key| key.id.clone()).collect(),
+            pad: ".".repeat(PAD_BYTES),
+            unknown: serde_json::Map::new(),
+        };
+        let mut with_intent = item.clone();
+        // A pending key that AWS does not list is gone.
+        with_intent.pending = None;
+        with_intent.intent = Some(intent);
+        self.tools.vault.save(&with_intent)?;
+        let slot = match self.create() {
+            Ok((created, request)) => self.keep(&with_intent, created, request, &nonce)?,
+            Err(no) => return Err(self.not_created(&with_intent, &no)),
+        };
+        self.prove(&slot)?;
+        self.serve(&self.read()?, Which::Pending)
+    }
+
+    fn create(&self) -> Result<(CreatedKey, Option<String>), CallFailure> {
+        let mut tries = 0;
+        loop {
+            match self
+                .tools
+                .account
+                .create_key(self.signer, &self.identity.arn)
+            {
+                Ok(answer) => return Ok((answer.value, answer.request_id)),
+                Err(no) if no.class == Class::Busy && tries < CREATES => {
+                    tries += 1;
+                    self.tools.clock.wait(pause(tries));
+                }
+                Err(no) => return Err(no),
+            }
+        }
+    }
+
+    /// The id to the receipts, the pair into the store, before anything else.
+    fn keep(
+        &self,
+        item: &Item,
+        created: CreatedKey,
+        request: Option<String>,
+        nonce: &str,
+    ) -> Outcome<Slot> {
+        let id = created.key.id.clone();
+        self.note(CREATE_RECEIPT, &id, request, &created_under(nonce));
+        let mut slot = Slot::new(created.key, self.tools.clock.now());
+        slot.created_at = created.created_at;
+        let mut new = item.clone();
+        if let Some(intent) = &mut new.intent {
+            intent.pad.clear();
+        }
+        new.pending = Some(slot.clone());
+        match self.tools.vault.save(&new) {
+            Ok(()) => {
+                (self.tools.sync)();
+                Ok(slot)
+            }
+            Err(why) => Err(self.take_back(&id, why)),
+        }
+    }
+
+    fn take_back(&self, id: &AccessKeyId, why: Failure) -> Failure {
+        let deleted = self
+            .tools
+            .account
+            .delete_key(self.signer, &self.identity.arn, id);
+        let (said, result) = match deleted {
+            Ok(_) => ("is deleted again", "done".to_owned()),
+            Err(no) => (
+                "could not be deleted either; the next run does it",
+                format!("failed: {}", no.code),
+            ),
+        };
+        self.note("take-back", id, None, &result);
+        Failure {
+            message: format!("the new key {id} could not be saved, and {said}"),
+            cause: Some(why.message),
+            ..why
+        }
+    }
+
+    fn not_created(&self, item: &Item, no: &CallFailure) -> Failure {
+        let unsure = matches!(no.class, Class::Unknown | Class::ReplyLost | Class::Busy);
+        if !unsure {
+            // Nothing was made under it. That it stays if this fails harms nothing.
+            let mut without = item.clone();
+            without.intent = None;
+            let _ = self.tools.vault.save(&without);
+        }
+        match no.class {
+            Class::LimitExceeded => self.two_keys(),
+            _ if unsure => self.unfinished(
+                "the answer to CreateAccessKey was lost; AWS may have made a key whose secret nobody has",
+                &no.message,
+            ),
+            _ => self.refused("create", "CreateAccessKey", &item.current.id, no),
+        }
+    }
+
+    fn prove(&self, slot: &Slot) -> Outcome<()> {
+        match proving::prove(self.tools, &slot.key(), self.identity) {
+            Proof::Accepted { id } => {
+                self.note("prove", &id, None, "accepted by STS and IAM");
+                Ok(())
+            }
+            Proof::Wrong { id, said } => Err(Failure::new(
+                Kind::Aws,
+                format!("entry {}: {id} is not put into service: {said}", self.entry),
+            )
+            .hint(format!("awskeep add {} --replace", self.entry))),
+            Proof::NotYet { said, .. } => {
+                let why = format!("{} is not known everywhere at AWS yet", slot.id);
+                Err(self.unfinished(&why, &said))
+            }
+            Proof::NotTried => Err(Failure::new(Kind::Bug, "a proof of no calls")),
+        }
+    }
+
+    /// One write: the proven key is current; the dead one stays to be retired if AWS
+    /// still lists it. No settle: there is no working key that could wait for it.
+    fn serve(&self, decided_on: &Item, which: Which) -> Outcome<Item> {
+        let old = self.read()?;
+        if slot_of(&old, which) != slot_of(decided_on, which) {
+            return Err(self.changed());
+        }
+        let new = served(&old, which, &self.listed, self.tools.clock.now());
+        self.tools.vault.save(&new)?;
+        (self.tools.sync)();
+        let result = if new.current.id == old.current.id {
+            "is active again".to_owned()
+        } else {
+            format!("replaces {}", old.current.id)
+        };
+        self.note("recover", &new.current.id, None, &result);
+        Ok(new)
+    }
+
+    /// Keys whose create reply was received under the item's intent and that are in
+    /// no slot: ours for certain, their secrets are gone.
+    fn lost_keys(&self, item: &Item) -> Outcome<Vec<AccessKeyId>> {
+        let Some(intent) = &item.intent else {
+            return Ok(Vec::new());
+        };
+        let result = created_under(&intent.nonce);
+        let receipts = (self.tools.receipts)()?;
+        let received = |id: &AccessKeyId| {
+            receipts.iter().any(|receipt| {
+                receipt.step == CREATE_RECEIPT
+                    && receipt.result == result
+                    && receipt.key_id.as_ref() == Some(id)
+            })
+        };
+        let ids = self.listed.iter().map(|key| &key.id);
+        Ok(ids
+            .filter(|id| received(id) && item.slots().all(|(_, slot)| slot.id != **id))
+            .cloned()
+            .collect())
+    }
+
+    fn refuse_foreign(&self, item: &Item) -> Outcome<()> {
+        match &item.intent {
+            Some(intent)
+                if intent.host != self.tools.host
+                    && self.tools.clock.now().since(intent.at) < FOREIGN_FRESH =>
+            {
+                let why = format!(
+                    "somebody else rotates it, from {} since {}",
+                    intent.host, intent.at
+                );
+                Err(self.unfinished(&why, "look again in 10 minutes"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn two_keys(&self) -> Failure {
+        let now = self.tools.clock.now();
+        let lines = self.listed.iter().map(|key| {
+            let age = key.created_at.map_or("age not known".into(), |at| {
+                format!("made {at}, {} ago", now.since(at).rough())
+            });
+            format!("\n  {} {:?}, {age}", key.id, key.status)
+        });
+        let user = self.identity.arn.user_name();
+        let mut failure = Failure::new(
+            Kind::PersonNeeded,
+            format!(
+                "entry {}: {user} has two keys, and AWS allows no third{}",
+                self.entry,
+                lines.collect::<String>()
+            ),
+        );
+        for key in &self.listed {
+            failure = failure.hint(format!(
+                "if nothing uses {0}: aws iam delete-access-key --user-name {user} --access-key-id {0}",
+                key.id
+            ));
+        }
+        failure
+    }
+
+    fn refused(&self, step: &str, action: &str, id: &AccessKeyId, no: &CallFailure) -> Failure {
+        self.note(
+            step,
+            id,
+            no.request_id.clone(),
+            &format!("failed: {}", no.code),
+        );
+        if no.class == Class::Denied {
+            return denied(self.entry, action, no);
+        }
+        Failure::new(
+            Kind::Aws,
+            format!("entry {}: AWS refused {action}", self.entry),
+        )
+        .cause(format!("{}: {}", no.code, no.message))
+        .hint(format!("awskeep status {}", self.entry))
+    }
+
+    fn unfinished(&self, why: &str, cause: &str) -> Failure {
+        Failure::new(Kind::Unfinished, format!("entry {}: {why}", self.entry))
+            .cause(cause)
+            .hint("run it again to go on")
+    }
+
+    fn changed(&self) -> Failure {
+        self.unfinished("it changed meanwhile", "another program wrote it")
+    }
+
+    fn read(&self) -> Outcome<Item> {
+        match self.tools.vault.find(self.entry)? {
+            Some(Stored::Item(item)) => Ok(*item),
+            Some(Stored::Alias(_)) | None => Err(Failure::new(
+                Kind::NotFound,
+                format!("entry {} is not there any more", self.entry),
+            )),
+        }
+    }
+
+    /// A receipt; that it could not be written stops nothing.
+    fn note(&self, step: &str, id: &AccessKeyId, request: Option<String>, result: &str) {
+        let receipt = Receipt::new(self.tools.clock.now(), self.entry, step)
+            .key(id)
+            .request(request.as_deref())
+            .result(result);
+        let _ = (self.tools.append)(&receipt);
+    }
+}
+
+fn slot_of(item: &Item, which: Which) -> Option<&Slot> {
+    match which {
+        Which::Current => Some(&item.current),
+        Which::Pending => item.pending.as_ref(),
+        Which::Previous => item.previous.as_ref(),
+    }
+}
+
+/// The item with that slot's key in service.
+fn served(old: &Item, which: Which, listed: &[ListedKey], now: Time) -> Item {
+    let mut item = old.clone();
+    item.intent = None;
+    item.undo_wanted_at = None;
+    let Some(chosen) = slot_of(old, which).cloned() else {
+        return item;
+    };
+    let handed_out = chosen.leased_until.filter(|until| *until > now);
+    item.current = Slot {
+        // Young again: AWS may not know it everywhere.
+        promoted_at: Some(now),
+        leased_until: None,
+        retire_started_at: None,
+        inactive_seen_at: None,
+        absent_seen_at: None,
+        ..chosen
+    };
+    if which == Which::Current {
+        return item;
+    }
+    item.pending = None;
+    let dead = listed.iter().find(|key| key.id == old.current.id);
+    let kept = old.previous.clone().filter(|_| which != Which::Previous);
+    item.previous = match dead {
+        None => kept,
+        Some(key) => {
+            let mut slot = old.current.clone();
+            slot.leased_until = Some(lease::leased_until(now, old.lease, old.handed_out_until));
+            slot.inactive_seen_at = (key.status != KeyStatus::Active).then_some(now);
+            Some(slot)
+        }
+    };
+    item.handed_out_until = handed_out;
+    item
+}

@@ -1,0 +1,186 @@
+//! `recover --via`: a dead entry is back in service, and nothing else is touched.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::Value;
+
+use crate::sandbox::{Ran, Sandbox};
+use crate::sim::faults::{Fault, Script, When};
+use crate::sim::people::{Rights, Status};
+
+/// Entry `work` of bob, and profile `boss` with an administrator's key in the files.
+fn with_boss() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    let (id, secret) = sandbox.aws.account(|account| {
+        account.add_user("/", "boss").rights = Rights::Everybody;
+        account.add_key("boss", at - 60)
+    });
+    sandbox.write(
+        ".aws/credentials",
+        &format!("[boss]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+    );
+    sandbox
+}
+
+fn by_hand(sandbox: &Sandbox, status: Option<Status>) {
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&sandbox.key_id, status, at));
+}
+
+fn recover(sandbox: &Sandbox, answers: &[&str]) -> Ran {
+    sandbox.run(&["recover", "work", "--via", "boss", "--json"], answers)
+}
+
+fn json_of(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+/// The served key is active at AWS, and its secret the one that AWS made.
+fn served(sandbox: &Sandbox) -> String {
+    let told = json_of(&sandbox.run(&["credential-process", "work"], &[]));
+    let id = told["AccessKeyId"].as_str().unwrap().to_owned();
+    let id = if id == "KEY" {
+        sandbox.key_id.clone()
+    } else {
+        id
+    };
+    let key = sandbox
+        .aws
+        .account(|account| account.key(&id).unwrap().clone());
+    assert_eq!(told["SecretAccessKey"], key.secret);
+    assert_eq!(key.status, Some(Status::Active));
+    id
+}
+
+#[test]
+fn an_inactive_key_is_activated_again() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, Some(Status::Inactive));
+    let asked = sandbox.run(&["recover", "work", "--via", "boss", "--no-input"], &[]);
+    assert_eq!(asked.code, 5, "{asked:?}");
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told = json_of(&ran);
+    assert_eq!(
+        (&told["how"], &told["key_id"]),
+        (&"reactivated".into(), &"KEY".into())
+    );
+    assert_eq!(served(&sandbox), sandbox.key_id);
+    // And the entry can be rotated as ever.
+    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+    sandbox.scan(&[]);
+}
+
+#[test]
+fn a_deleted_key_is_replaced_by_a_new_one() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(json_of(&ran)["how"], "issued");
+    assert_ne!(served(&sandbox), sandbox.key_id);
+    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    assert_eq!(told["entries"][0]["keys"].as_array().unwrap().len(), 1);
+    let log = json_of(&sandbox.run(&["log", "work", "--json"], &[]));
+    let steps = log.as_array().unwrap().iter().map(|r| r["step"].clone());
+    assert_eq!(
+        steps.collect::<Vec<_>>(),
+        ["add", "create", "prove", "recover"]
+    );
+    assert_eq!(
+        sandbox.aws.account(|a| a.user("bob").living_keys().count()),
+        1
+    );
+}
+
+#[test]
+fn a_key_of_the_entry_that_still_works_is_taken_before_a_new_one() {
+    let sandbox = with_boss();
+    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+    let new = served(&sandbox);
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&new, None, at));
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(json_of(&ran)["how"], "put-into-service");
+    assert_eq!(served(&sandbox), sandbox.key_id);
+}
+
+#[test]
+fn a_lost_reply_makes_no_second_orphan() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    let lose = Script::default().on("CreateAccessKey", 1, Fault::LoseReply(When::After));
+    sandbox.aws.set_script(lose);
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 7, "{ran:?}");
+    sandbox.aws.set_script(Script::default());
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // The orphan is there still: only a person knows whose it is.
+    let bob = |sandbox: &Sandbox| sandbox.aws.account(|a| a.user("bob").living_keys().count());
+    assert_eq!(bob(&sandbox), 2);
+    served(&sandbox);
+}
+
+#[test]
+fn two_foreign_keys_are_shown_and_left_alone() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    let others = sandbox
+        .aws
+        .account(|account| [account.add_key("bob", 0).0, account.add_key("bob", 0).0]);
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{ran:?}");
+    for id in &others {
+        assert!(ran.err.contains(id.as_str()), "{ran:?}");
+        let status = sandbox
+            .aws
+            .account(|account| account.key(id).unwrap().status);
+        assert_eq!(status, Some(Status::Active));
+    }
+}
+
+#[test]
+fn what_is_not_dead_or_not_allowed_is_left_alone() {
+    let sandbox = with_boss();
+    let before = sandbox.everything();
+    let fine = recover(&sandbox, &[]);
+    assert_eq!((fine.code, &json_of(&fine)["how"]), (0, &"nothing".into()));
+
+    by_hand(&sandbox, Some(Status::Inactive));
+    let said = sandbox.run(&["recover", "work", "--via", "boss", "--dry-run"], &[]);
+    assert_eq!(said.code, 0);
+    assert!(
+        said.err
+            .starts_with("would ask: KEY of entry work is inactive"),
+        "{said:?}"
+    );
+    sandbox.aws.account(|account| {
+        account.add_user("/", "eve");
+    });
+    for (via, code) in [("work", 2), ("nobody", 3)] {
+        let ran = sandbox.run(&["recover", "work", "--via", via], &["y"]);
+        assert_eq!(ran.code, code, "{via}: {ran:?}");
+    }
+    assert_eq!(sandbox.everything(), before);
+
+    let (id, secret) = sandbox.aws.account(|account| account.add_key("eve", 0));
+    sandbox.write(
+        ".aws/credentials",
+        &format!("[eve]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+    );
+    let denied = sandbox.run(&["recover", "work", "--via", "eve"], &["y"]);
+    assert_eq!(denied.code, 6, "{denied:?}");
+    assert!(
+        denied.err.contains("profile eve may not look"),
+        "{denied:?}"
+    );
+}

@@ -1,0 +1,190 @@
+//! `revoke`: the leaked key is inactive at once, whatever was in flight before.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::Value;
+
+use crate::sandbox::{Ran, Sandbox};
+use crate::sim::faults::{Fault, Script};
+use crate::sim::people::Status;
+
+fn with_work() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox
+}
+
+fn json_of(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+fn status_of(sandbox: &Sandbox, id: &str) -> Option<Status> {
+    sandbox
+        .aws
+        .account(|account| account.key(id).unwrap().status)
+}
+
+/// The key that the helper serves; its secret must be the one that AWS made.
+fn served(sandbox: &Sandbox) -> String {
+    let told = json_of(&sandbox.run(&["credential-process", "work"], &[]));
+    let id = told["AccessKeyId"].as_str().unwrap().to_owned();
+    let id = if id == "KEY" {
+        sandbox.key_id.clone()
+    } else {
+        id
+    };
+    let secret = sandbox
+        .aws
+        .account(|account| account.key(&id).unwrap().secret.clone());
+    assert_eq!(told["SecretAccessKey"], secret);
+    id
+}
+
+#[test]
+fn a_leaked_key_is_replaced_and_inactive_at_once() {
+    let sandbox = with_work();
+    let before = sandbox.everything();
+    let asked = sandbox.run(&["revoke", "work", "--no-input"], &[]);
+    assert_eq!(asked.code, 5, "{asked:?}");
+    assert!(asked.err.contains("would ask: replace KEY of entry work"));
+    assert_eq!(sandbox.run(&["revoke", "work"], &[""]).code, 5);
+    let said = sandbox.run(&["revoke", "work", "--dry-run"], &[]);
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (
+            0,
+            "would make a new key for arn:aws:iam::ACCOUNT:user/division/bob\n\
+             would deactivate KEY at once\n"
+        )
+    );
+    assert_eq!(sandbox.everything(), before);
+
+    let revoked = sandbox.run(&["revoke", "work", "--json"], &["y"]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    let told = json_of(&revoked);
+    assert_eq!(told["revoked"], "KEY");
+    assert_eq!(told["replaced"], true);
+    let command = told["sessions"]["user_command"].as_str().unwrap();
+    assert!(
+        command.starts_with("aws iam put-user-policy --user-name bob --policy-name ")
+            && command.contains("\"DateLessThan\":{\"aws:TokenIssueTime\":\"20"),
+        "{command}"
+    );
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+    let new = served(&sandbox);
+    assert_eq!(told["key_id"], new.as_str());
+    assert_eq!(status_of(&sandbox, &new), Some(Status::Active));
+    sandbox.scan(&[]);
+}
+
+#[test]
+fn a_held_key_makes_room_after_a_question() {
+    let sandbox = with_work();
+    assert_eq!(
+        sandbox
+            .run(&["rotate", "work", "--retire-now", "--yes"], &[])
+            .code,
+        0
+    );
+    let leaked = served(&sandbox);
+    assert_ne!(leaked, sandbox.key_id);
+    let declined = sandbox.run(&["revoke", "work"], &["y", "n"]);
+    assert_eq!(declined.code, 5, "{declined:?}");
+    assert!(declined.err.contains("KEY was replaced before"));
+    assert_eq!(served(&sandbox), leaked);
+
+    let revoked = sandbox.run(&["revoke", "work"], &["y", "y"]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    assert!(
+        revoked
+            .err
+            .contains("end them, with an administrator's rights:"),
+        "{revoked:?}"
+    );
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), None);
+    assert_eq!(status_of(&sandbox, &leaked), Some(Status::Inactive));
+    assert_ne!(served(&sandbox), leaked);
+}
+
+#[test]
+fn a_pending_key_is_used() {
+    let sandbox = with_work();
+    // The new key is made, and then AWS answers no proof.
+    sandbox.aws.set_script(Script::default().every(
+        "GetUser",
+        Fault::Refuse {
+            status: 403,
+            code: "InvalidClientTokenId",
+            message: "The security token included in the request is invalid.",
+        },
+    ));
+    let stuck = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(stuck.code, 7, "{stuck:?}");
+    sandbox.aws.set_script(Script::default());
+    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    let pending = told["entries"][0]["keys"][1]["key_id"].as_str().unwrap();
+    let revoked = sandbox.run(&["revoke", "work", "--yes"], &[]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    assert_eq!(served(&sandbox), pending);
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+}
+
+#[test]
+fn another_key_of_the_user_is_only_deactivated() {
+    let sandbox = with_work();
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    let other = sandbox
+        .aws
+        .account(|account| account.add_key("bob", at - 60).0);
+    let revoked = sandbox.run(&["revoke", "work", "--key", &other, "--json"], &["y"]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    let told = json_of(&revoked);
+    assert_eq!(
+        (&told["replaced"], &told["key_id"]),
+        (&false.into(), &"KEY".into())
+    );
+    assert_eq!(status_of(&sandbox, &other), Some(Status::Inactive));
+    assert_eq!(served(&sandbox), sandbox.key_id);
+
+    let unknown = sandbox.run(
+        &["revoke", "work", "--key", "AKIAIOSFODNN7EXAMPLE", "-y"],
+        &[],
+    );
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+}
+
+#[test]
+fn a_replaced_key_that_is_still_leased_is_deactivated_by_name() {
+    let sandbox = with_work();
+    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Active));
+    let revoked = sandbox.run(&["revoke", "work", "--key", &sandbox.key_id], &["y"]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+}
+
+#[test]
+fn a_key_that_cannot_be_replaced_is_said_to_be_alive() {
+    let sandbox = with_work();
+    sandbox.aws.account(|account| {
+        account.user_mut("bob").quarantine();
+    });
+    let refused = sandbox.run(&["revoke", "work", "--yes"], &[]);
+    assert_eq!(refused.code, 6, "{refused:?}");
+    assert!(
+        refused.err.contains(
+            "aws iam update-access-key --user-name bob --access-key-id KEY --status Inactive"
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(served(&sandbox), sandbox.key_id);
+
+    // Two keys, one of them foreign: it is not touched.
+    let sandbox = with_work();
+    let other = sandbox.aws.account(|account| account.add_key("bob", 0).0);
+    let refused = sandbox.run(&["revoke", "work", "--yes"], &[]);
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.err.contains("KEY is not revoked: "), "{refused:?}");
+    assert_eq!(status_of(&sandbox, &other), Some(Status::Active));
+}
