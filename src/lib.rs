@@ -14,6 +14,8 @@ pub mod entries;
 pub mod failure;
 pub mod helper_path;
 pub mod iam_account;
+pub mod import;
+pub mod keeping;
 pub mod key_source;
 pub mod keys;
 pub mod lease;

@@ -4,6 +4,7 @@ mod add;
 mod config;
 pub mod credential_process;
 mod export;
+mod import;
 mod list;
 mod remove;
 mod rename;
@@ -75,6 +76,7 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     };
     match cli.command {
         Command::Add(args) => add::run(&context, &args),
+        Command::Import(args) => import::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::List => list::run(&context),
         Command::Remove(args) => remove::run(&context, &args),

@@ -1,0 +1,295 @@
+//! `awskeep import`: moves plaintext keys out of the AWS files, and back with `--undo`.
+//! The plan is shown first; the work is `crate::import`'s.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Context, Form, Mode};
+use crate::cli::Import;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::import::diff;
+use crate::import::plan::{Row, Shape, Verdict, Weight};
+use crate::import::run::{self, Done, Prepared, Wanted};
+use crate::import::undo::{self, Undo};
+use crate::machine::Machine;
+
+#[derive(Serialize)]
+struct Told {
+    profiles: Vec<ToldRow>,
+}
+
+#[derive(Serialize)]
+struct ToldRow {
+    profile: String,
+    key_id: Option<String>,
+    account: Option<String>,
+    entry: Option<String>,
+    arn: Option<String>,
+    /// `planned`, `imported`, `refused`, `nothing to do`
+    result: &'static str,
+    reason: Option<String>,
+    mend: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Undone {
+    files: Vec<String>,
+    entries: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Import) -> Outcome<()> {
+    if args.undo {
+        return take_back(context);
+    }
+    match args.from.first().map(String::as_str) {
+        None | Some("files") => from_files(context, args),
+        Some(other) => Err(Failure::new(
+            Kind::Usage,
+            format!("there is no source {other:?}"),
+        )
+        .hint("the sources are: files, csv FILE, env, aws-vault")),
+    }
+}
+
+fn from_files(context: &Context<'_>, args: &Import) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let mut wanted = Wanted {
+        profiles: args.profiles.clone(),
+        store: args.store,
+        region: args.region.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        helper_path: args.helper_path.clone(),
+    };
+    for more in args.from.iter().skip(1) {
+        wanted.profiles.push(more.parse()?);
+    }
+    let prepared = run::prepare(machine, &entries, &wanted)?;
+    show(context, &prepared, args)?;
+    let count = prepared.moves().count();
+    if count == 0 || context.mode == Mode::Say {
+        if context.form == Form::Json {
+            machine.ui.json(&told(&prepared.rows, None))?;
+        } else if prepared.rows.is_empty() {
+            machine.ui.tell("there is no key in the AWS files");
+        }
+        return refused(&prepared.rows);
+    }
+    warn(machine);
+    machine.ui.confirm(&format!(
+        "move the keys of {count} profiles into a store, and take them out of the files?"
+    ))?;
+    let done = run::run(machine, &entries, &wanted, &prepared, &|_| Ok(()))?;
+    tell(context, &done, args)?;
+    refused(&done.rows)
+}
+
+/// The plan, as a table, and the edits if asked for.
+fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()> {
+    if context.form == Form::Json {
+        return Ok(());
+    }
+    let ui = &context.machine.ui;
+    if !prepared.rows.is_empty() {
+        ui.data(&table(&prepared.rows))?;
+    }
+    if args.diff {
+        let files = &prepared.files;
+        let changes = &prepared.changes;
+        for (file, new) in [
+            (&files.config, &changes.take_from_config.edited.document),
+            (
+                &files.credentials,
+                &changes.take_from_credentials.edited.document,
+            ),
+        ] {
+            let name = file.path.display().to_string();
+            ui.data(&diff::unified(&name, file.document.text(), new.text()))?;
+        }
+    }
+    Ok(())
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
+    for row in rows {
+        let id = row.key_id.as_ref();
+        let account = id.and_then(|id| id.account_hint());
+        table.add_row([
+            row.profile.as_str(),
+            id.map_or("-", |id| id.as_str()),
+            &account.map_or("-".to_owned(), |account| account.to_string()),
+            &what_happens(row),
+        ]);
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+fn what_happens(row: &Row) -> String {
+    match &row.verdict {
+        Verdict::Move(found) => match found.shape {
+            Shape::Pointed => format!("into entry {}", found.entry),
+            Shape::ThroughBase => format!(
+                "into entry {}, through a new profile {}-base",
+                found.entry, row.profile
+            ),
+            Shape::PointedAlready => format!("uses entry {}; its lines go", found.entry),
+        },
+        Verdict::Done(entry) => format!("uses entry {entry} already"),
+        Verdict::Refused(refusal) => format!("left alone: {} ({})", refusal.reason, refusal.mend),
+    }
+}
+
+fn warn(machine: &Machine) {
+    let container = ["REMOTE_CONTAINERS", "CODESPACES", "DEVCONTAINER"]
+        .into_iter()
+        .any(|name| machine.var(name).is_some());
+    if container || machine.here.join(".devcontainer").exists() {
+        machine.ui.warn(
+            "a container that mounts ~/.aws does not find awskeep: install it there too, or use awskeep exec --env",
+        );
+    }
+    if machine.var("AWS_ACCESS_KEY_ID").is_some() {
+        machine.ui.warn(
+            "AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set",
+        );
+    }
+}
+
+fn tell(context: &Context<'_>, done: &Done, args: &Import) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    if context.form == Form::Json {
+        return ui.json(&told(&done.rows, Some(done)));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for row in &done.rows {
+        match &row.verdict {
+            Verdict::Move(found) => {
+                let arn = done
+                    .identities
+                    .get(&found.entry)
+                    .map_or_else(String::new, |identity| format!(" ({})", identity.arn));
+                ui.tell(&format!(
+                    "profile {} uses entry {}: {}{arn}",
+                    row.profile, found.entry, found.key.id
+                ));
+                if !names.contains(&found.entry.as_str()) {
+                    names.push(found.entry.as_str());
+                }
+            }
+            Verdict::Refused(refusal) => ui.tell(&format!(
+                "profile {} is left alone: {}\nhint: {}",
+                row.profile, refusal.reason, refusal.mend
+            )),
+            Verdict::Done(_) => {}
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    if !args.no_rotate {
+        ui.tell(&format!(
+            "these keys stood in a file, so backups and other programs may have them: awskeep rotate {}",
+            names.join(" ")
+        ));
+    }
+    ui.tell("undo: awskeep import --undo");
+    Ok(())
+}
+
+fn told(rows: &[Row], done: Option<&Done>) -> Told {
+    let row = |row: &Row| {
+        let (entry, result, refusal) = match &row.verdict {
+            Verdict::Move(found) => {
+                let result = if done.is_some() { "imported" } else { "planned" };
+                (Some(found.entry.clone()), result, None)
+            }
+            Verdict::Done(entry) => (Some(entry.clone()), "nothing to do", None),
+            Verdict::Refused(refusal) => (None, "refused", Some(refusal)),
+        };
+        let identity = entry.as_ref().and_then(|entry| done?.identities.get(entry));
+        let account = identity
+            .map(|identity| identity.arn.account())
+            .or_else(|| row.key_id.as_ref()?.account_hint());
+        ToldRow {
+            profile: row.profile.clone(),
+            key_id: row.key_id.as_ref().map(ToString::to_string),
+            account: account.map(|account| account.to_string()),
+            arn: identity.map(|identity| identity.arn.to_string()),
+            entry: entry.map(|entry| entry.to_string()),
+            result,
+            reason: refusal.map(|refusal| refusal.reason.clone()),
+            mend: refusal.map(|refusal| refusal.mend.clone()),
+        }
+    };
+    Told {
+        profiles: rows.iter().map(row).collect(),
+    }
+}
+
+/// A long-term key that stays in plaintext is a failure, after all else was done.
+fn refused(rows: &[Row]) -> Outcome<()> {
+    let stay: Vec<&str> = rows
+        .iter()
+        .filter(|row| match &row.verdict {
+            Verdict::Refused(refusal) => refusal.weight == Weight::KeyStays,
+            Verdict::Move(_) | Verdict::Done(_) => false,
+        })
+        .map(|row| row.profile.as_str())
+        .collect();
+    if stay.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Failed,
+        format!("the keys of {} are still in plaintext", stay.join(", ")),
+    )
+    .hint("mend what is said above, then run awskeep import again"))
+}
+
+fn take_back(context: &Context<'_>) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let undo = undo::prepare(machine, &entries)?;
+    let shown = |path: &Path| path.display().to_string();
+    let files: Vec<String> = undo.files.iter().map(|back| shown(&back.file.path)).collect();
+    let names: Vec<String> = undo.entries.iter().map(ToString::to_string).collect();
+    if context.only_says(&[format!(
+        "put back {} as it was, with the secrets of entry {}",
+        files.join(" and "),
+        names.join(", ")
+    )]) {
+        return Ok(());
+    }
+    machine.ui.confirm(&question(&undo, &files, &names))?;
+    undo::run(machine, &entries, undo, &|_| Ok(()))?;
+    context.done(
+        &format!(
+            "{} is as it was before the import, with plaintext keys; the entries still have them too: awskeep remove {}",
+            files.join(" and "),
+            names.join(", ")
+        ),
+        &Undone { files, entries: names },
+    )
+}
+
+fn question(undo: &Undo, files: &[String], names: &[String]) -> String {
+    let rotated: Vec<String> = undo
+        .replaced
+        .iter()
+        .map(|(old, entry, new)| format!("{old} of entry {entry} was replaced: {new} is written instead; "))
+        .collect();
+    format!(
+        "{}put the secrets of {} back into {} in plaintext?",
+        rotated.concat(),
+        names.join(", "),
+        files.join(" and ")
+    )
+}
