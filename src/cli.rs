@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::keys::{EntryName, ProfileName};
+use crate::shells::quote::Shell;
 use crate::time::Length;
 use crate::vault::StoreKind;
 
@@ -55,6 +56,12 @@ pub enum Command {
     /// Show the entries, their keys, and the profiles that use them
     #[command(visible_alias = "ls")]
     List,
+    /// Run a program with a profile
+    Exec(Exec),
+    /// Print a profile's key as shell code
+    Env(Env),
+    /// Show which source of credentials wins for a profile in each SDK
+    Why(Why),
     /// Forget an entry
     #[command(visible_alias = "rm")]
     Remove(Remove),
@@ -179,6 +186,36 @@ pub struct CredentialProcess {
     /// Print the secret even to a terminal
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The profile
+    pub profile: ProfileName,
+    /// Put the key itself into the environment, for programs that know nothing else
+    #[arg(long)]
+    pub env: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Env {
+    /// The profile
+    pub profile: ProfileName,
+    /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
+    #[arg(long)]
+    pub shell: Option<Shell>,
+    /// Print the secret even to a terminal
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The profile (default: what each SDK takes)
+    pub profile: Option<ProfileName>,
 }
 
 #[derive(Debug, Args)]

@@ -155,7 +155,10 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
 fn taken(item: &Item) -> Failure {
     Failure::new(
         Kind::Unfinished,
-        format!("the name {} was taken for another key meanwhile", item.entry),
+        format!(
+            "the name {} was taken for another key meanwhile",
+            item.entry
+        ),
     )
     .hint("run it again")
 }

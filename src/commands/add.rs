@@ -45,7 +45,13 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         (Some(profile), false) => Some(profile.clone()),
         (None, false) => Some(ProfileName::from(name)),
     };
-    let kind = keeping::choose_store(machine, &entries, args.store, name, &format!("awskeep add {name}"))?;
+    let kind = keeping::choose_store(
+        machine,
+        &entries,
+        args.store,
+        name,
+        &format!("awskeep add {name}"),
+    )?;
     let vault = entries.vault(kind)?;
     refuse_taken_name(&vault, name, args)?;
 

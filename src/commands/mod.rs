@@ -3,12 +3,15 @@
 mod add;
 mod config;
 pub mod credential_process;
+mod env;
+mod exec;
 mod export;
 mod import;
 mod list;
 mod remove;
 mod rename;
 mod store;
+mod why;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Outcome;
@@ -79,6 +82,9 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Import(args) => import::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::List => list::run(&context),
+        Command::Exec(args) => exec::run(&context, &args),
+        Command::Env(args) => env::run(&context, &args),
+        Command::Why(args) => why::run(&context, &args),
         Command::Remove(args) => remove::run(&context, &args),
         Command::Rename(args) => rename::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),

@@ -32,19 +32,17 @@ impl Step {
         }
     }
 
-    fn then(
-        &self,
-        edit: impl FnOnce(&Document) -> Outcome<Edited>,
-        changes: Vec<Change>,
-    ) -> Outcome<Step> {
-        let mut all = self.changes.clone();
-        all.extend(changes);
-        Ok(Step {
-            edited: self.edited.clone().then(edit)?,
-            changes: all,
-        })
+    fn take(&mut self, next: Next) {
+        if let Some((edited, changes)) = next {
+            self.edited.undo.extend(edited.undo);
+            self.edited.document = edited.document;
+            self.changes.extend(changes);
+        }
     }
 }
+
+/// One more edit of a step; none if there is nothing to do.
+type Next = Option<(Edited, Vec<Change>)>;
 
 /// All writes, in order: profiles are pointed before any key's line goes.
 #[derive(Debug, Clone)]
@@ -88,10 +86,18 @@ fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
         let Verdict::Move(found) = &row.verdict else {
             continue;
         };
-        let both = pointed(&point, files.credentials, found, helper_path)
-            .and_then(|point| Ok((point, without_keys(&taken, &found.profile)?)));
+        let both = pointed(
+            &point.edited.document,
+            files.credentials,
+            found,
+            helper_path,
+        )
+        .and_then(|next| Ok((next, without_keys(&taken.edited.document, &found.profile)?)));
         match both {
-            Ok((new_point, new_taken)) => (point, taken) = (new_point, new_taken),
+            Ok((to_point, to_take)) => {
+                point.take(to_point);
+                taken.take(to_take);
+            }
             Err(failure) => row.verdict = Verdict::Refused(Refusal::of(&failure)),
         }
     }
@@ -100,8 +106,8 @@ fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
         let Verdict::Move(found) = &row.verdict else {
             continue;
         };
-        match without_keys(&from_config, &found.profile) {
-            Ok(step) => from_config = step,
+        match without_keys(&from_config.edited.document, &found.profile) {
+            Ok(next) => from_config.take(next),
             Err(failure) => row.verdict = Verdict::Refused(Refusal::of(&failure)),
         }
     }
@@ -113,64 +119,49 @@ fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
 }
 
 fn pointed(
-    step: &Step,
+    config: &Document,
     credentials: &Document,
     found: &Move,
     helper_path: &str,
-) -> Outcome<Step> {
+) -> Outcome<Next> {
     let profile = &found.profile;
     let line = command_line::build(helper_path, &found.entry, Platform::HERE)?;
     match found.shape {
-        Shape::PointedAlready => Ok(step.clone()),
-        Shape::Pointed => step.then(
-            |config| edits::set_property(config, profile, PROCESS, &line),
-            vec![Change::set(profile, PROCESS)],
-        ),
+        Shape::PointedAlready => Ok(None),
+        Shape::Pointed => {
+            let edited = edits::set_property(config, profile, PROCESS, &line)?;
+            Ok(Some((edited, vec![Change::set(profile, PROCESS)])))
+        }
         Shape::ThroughBase => {
-            let (edited, base) = edits::add_base_profile_for_self_reference(
-                &step.edited.document,
-                credentials,
-                profile,
-                &line,
-            )?;
-            step.then(
-                |_| Ok(edited),
-                vec![
-                    Change::set(profile, "source_profile"),
-                    Change::set(&base, PROCESS),
-                ],
-            )
+            let (edited, base) =
+                edits::add_base_profile_for_self_reference(config, credentials, profile, &line)?;
+            let changes = vec![
+                Change::set(profile, "source_profile"),
+                Change::set(&base, PROCESS),
+            ];
+            Ok(Some((edited, changes)))
         }
     }
 }
 
-fn without_keys(step: &Step, profile: &ProfileName) -> Outcome<Step> {
-    let has_keys = !edits::keys_in(&step.edited.document, profile)?.is_none();
-    if !has_keys {
-        return Ok(step.clone());
+fn without_keys(document: &Document, profile: &ProfileName) -> Outcome<Next> {
+    let taken = edits::take_out_keys(document, profile)?;
+    if taken.removed.is_empty() {
+        return Ok(None);
     }
+    let edited = taken
+        .edited
+        .then(|document| edits::drop_empty_section(document, profile))?;
     let mut changes: Vec<Change> = KEY_LINES
         .iter()
         .map(|key| Change::removed(profile, key))
         .collect();
     changes.push(Change::dropped(profile));
-    step.then(
-        |document| {
-            edits::take_out_keys(document, profile)?
-                .edited
-                .then(|document| edits::drop_empty_section(document, profile))
-        },
-        changes,
-    )
+    Ok(Some((edited, changes)))
 }
 
 /// Refuses what would change who anybody is; whether there was any.
-fn refuse_differences(
-    files: Files<'_>,
-    rows: &mut [Row],
-    known: &Known,
-    made: &Changes,
-) -> bool {
+fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &Changes) -> bool {
     let mut moved = BTreeSet::new();
     let mut entry_of_key: BTreeMap<String, EntryName> = known
         .keys

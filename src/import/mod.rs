@@ -4,6 +4,7 @@
 //! with the same key, `run` does it in an order that can be cut off anywhere,
 //! `record` remembers the way back without a secret, `undo` goes it.
 
+pub mod aws_vault;
 pub mod changes;
 pub mod diff;
 pub mod names;

@@ -153,6 +153,88 @@ pub fn rows(files: Files<'_>, known: &Known, wanted: &[ProfileName]) -> Vec<Row>
     rows
 }
 
+/// Rows for keys that come from elsewhere, each for one profile.
+pub fn given_rows(files: Files<'_>, known: &Known, given: &[(ProfileName, AccessKey)]) -> Vec<Row> {
+    let mut rows: Vec<Row> = given
+        .iter()
+        .map(|(profile, key)| Row {
+            profile: profile.to_string(),
+            key_id: Some(key.id.clone()),
+            verdict: judge_given(files, known, profile, key),
+        })
+        .collect();
+    refuse_two_secrets(&mut rows);
+    name_entries(&mut rows, &files.profile_names(), known);
+    rows
+}
+
+fn judge_given(files: Files<'_>, known: &Known, profile: &ProfileName, key: &AccessKey) -> Verdict {
+    let name = profile.as_str();
+    let has_keys = KEY_LINES
+        .iter()
+        .any(|line| files.value(name, line).is_some());
+    let moved = if has_keys {
+        judge(files, known, name).and_then(|found| {
+            if found.key == *key {
+                return Ok(found);
+            }
+            Err(Refusal::new(
+                format!("it has another key, {}, in the files", found.key.id),
+                format!("awskeep import {name} first, or name another profile"),
+            ))
+        })
+    } else {
+        judge_pointing(files, known, profile, key)
+    };
+    match moved {
+        Ok(found) if found.shape == Shape::PointedAlready && !has_keys => {
+            Verdict::Done(found.entry)
+        }
+        Ok(found) => Verdict::Move(found),
+        Err(refusal) => Verdict::Refused(refusal),
+    }
+}
+
+fn judge_pointing(
+    files: Files<'_>,
+    known: &Known,
+    profile: &ProfileName,
+    key: &AccessKey,
+) -> Result<Move, Refusal> {
+    let name = profile.as_str();
+    for document in files.both() {
+        document
+            .refuse_trouble(profile)
+            .map_err(|failure| Refusal::of(&failure))?;
+    }
+    refuse_other_sources(files, name)?;
+    if let Some((document, line, _)) = files.value(name, "role_arn") {
+        return Err(Refusal::new(
+            format!("it is a role ({}:{line})", document.name()),
+            "name another profile, and make it this one's source_profile",
+        ));
+    }
+    let holder = known.keys.get(&key.id);
+    let shape = match files.entry_of(name) {
+        Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
+        Some(entry) => {
+            return Err(Refusal::new(
+                format!("it uses entry {entry}, which has another key"),
+                "name another profile",
+            ));
+        }
+        None => Shape::Pointed,
+    };
+    Ok(Move {
+        profile: profile.clone(),
+        key: key.clone(),
+        entry: holder
+            .cloned()
+            .unwrap_or_else(|| names::entry_name(std::iter::once(name), &BTreeSet::new())),
+        shape,
+    })
+}
+
 fn row(files: Files<'_>, known: &Known, name: &str) -> Option<Row> {
     let has = |key: &&str| files.value(name, key).is_some();
     if !KEY_LINES.iter().any(|key| has(&key)) {
@@ -186,8 +268,13 @@ fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move, Refusal> {
         Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
         Some(entry) => {
             return Err(Refusal::new(
-                format!("it uses entry {entry}, but {} stands in the files too and wins in most SDKs", key.id),
-                format!("take the key's lines out, or take out credential_process and import again; see awskeep why {name}"),
+                format!(
+                    "it uses entry {entry}, but {} stands in the files too and wins in most SDKs",
+                    key.id
+                ),
+                format!(
+                    "take the key's lines out, or take out credential_process and import again; see awskeep why {name}"
+                ),
             ));
         }
         None => shape_of_role(files, name, holder)?,
@@ -220,11 +307,15 @@ fn shape_of_role(
             Ok(Shape::PointedAlready)
         }
         Some((_, _, source)) => Err(Refusal::new(
-            format!("it has a role whose source is {source} ({place}), and a key of its own that some SDKs use instead"),
+            format!(
+                "it has a role whose source is {source} ({place}), and a key of its own that some SDKs use instead"
+            ),
             "take the key's lines out, or move them to a profile of their own",
         )),
         None => Err(Refusal::new(
-            format!("it has a role without a source_profile ({place}), which SDKs read differently"),
+            format!(
+                "it has a role without a source_profile ({place}), which SDKs read differently"
+            ),
             format!("add source_profile = {name} below role_arn, or take role_arn out"),
         )),
     }
@@ -305,7 +396,10 @@ fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Refusal> {
             Refusal::new(format!("{name}:{at}: {what}"), "correct the line")
         }),
         (Some(id), None) => Err(Refusal::new(
-            format!("{name}:{}: there is an access key id but no secret", id.line),
+            format!(
+                "{name}:{}: there is an access key id but no secret",
+                id.line
+            ),
             "add the secret, or take the line out",
         )),
         (None, _) => Err(Refusal::new(
@@ -323,17 +417,32 @@ fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Refusal> {
 const OTHERS: [(&str, &str); 6] = [
     ("credential_source", "take that line out"),
     ("web_identity_token_file", "take that line out"),
-    ("sso_session", "take the key's lines out if you sign in by sso"),
-    ("sso_start_url", "take the key's lines out if you sign in by sso"),
-    ("sso_account_id", "take the key's lines out if you sign in by sso"),
-    ("login_session", "take the key's lines out if you use aws login"),
+    (
+        "sso_session",
+        "take the key's lines out if you sign in by sso",
+    ),
+    (
+        "sso_start_url",
+        "take the key's lines out if you sign in by sso",
+    ),
+    (
+        "sso_account_id",
+        "take the key's lines out if you sign in by sso",
+    ),
+    (
+        "login_session",
+        "take the key's lines out if you use aws login",
+    ),
 ];
 
 fn refuse_other_sources(files: Files<'_>, name: &str) -> Result<(), Refusal> {
     for (key, mend) in OTHERS {
         if let Some((document, line, _)) = files.value(name, key) {
             return Err(Refusal::new(
-                format!("it also has {key} ({}:{line}), and SDKs choose differently", document.name()),
+                format!(
+                    "it also has {key} ({}:{line}), and SDKs choose differently",
+                    document.name()
+                ),
                 mend,
             ));
         }
@@ -400,7 +509,10 @@ fn refuse_two_secrets(rows: &mut [Row]) {
             && keys[&found.key.id].len() > 1
         {
             row.verdict = Verdict::Refused(Refusal::new(
-                format!("{} stands in several profiles with different secrets", found.key.id),
+                format!(
+                    "{} stands in several profiles with different secrets",
+                    found.key.id
+                ),
                 "correct the wrong one",
             ));
         }

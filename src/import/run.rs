@@ -42,12 +42,23 @@ const LOCK_WAIT: Duration = Duration::from_secs(20);
 /// What a person said.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
+    pub from: From,
     /// Empty: all.
     pub profiles: Vec<ProfileName>,
     pub store: Option<StoreKind>,
     pub region: Option<String>,
     pub endpoint_url: Option<String>,
     pub helper_path: Option<PathBuf>,
+}
+
+/// Where the keys are.
+#[derive(Debug, Clone, Default)]
+pub enum From {
+    /// In the AWS files.
+    #[default]
+    Files,
+    /// They were read elsewhere, each for a profile.
+    Given(Vec<(ProfileName, AccessKey)>),
 }
 
 /// What would be done.
@@ -92,8 +103,15 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>, wanted: &Wanted) -> Out
         config: &files.config.document,
         credentials: &files.credentials.document,
     };
-    let mut rows = plan::rows(both, &known, &wanted.profiles);
-    for profile in &wanted.profiles {
+    let mut rows = match &wanted.from {
+        From::Files => plan::rows(both, &known, &wanted.profiles),
+        From::Given(keys) => plan::given_rows(both, &known, keys),
+    };
+    for profile in wanted
+        .profiles
+        .iter()
+        .filter(|_| matches!(wanted.from, From::Files))
+    {
         if !rows.iter().any(|row| row.profile == profile.as_str()) {
             return Err(Failure::new(
                 Kind::NotFound,
@@ -146,7 +164,10 @@ pub fn run(
     before("record")?;
     for found in moves(&now.rows) {
         let receipt = Receipt::new(machine.now(), &found.entry, "import").key(&found.key.id);
-        state::note(machine, &receipt.result(format!("profile {}", found.profile)));
+        state::note(
+            machine,
+            &receipt.result(format!("profile {}", found.profile)),
+        );
     }
     Ok(Done {
         identities: proofs
@@ -168,7 +189,10 @@ fn refuse_one_file(files: &Profiles) -> Outcome<()> {
     match (real(&files.config), real(&files.credentials)) {
         (Some(one), Some(other)) if one == other => Err(Failure::new(
             Kind::Failed,
-            format!("{} is both the config and the credentials file", one.display()),
+            format!(
+                "{} is both the config and the credentials file",
+                one.display()
+            ),
         )
         .hint("split it: profiles in the one, keys in the other")),
         (Some(_) | None, Some(_) | None) => Ok(()),
@@ -193,9 +217,9 @@ fn known(entries: &Entries<'_>) -> Outcome<Known> {
 /// Another import, or a person with an editor, may have been faster.
 fn refuse_more_than(agreed: &Prepared, now: &Prepared) -> Outcome<()> {
     for found in now.moves() {
-        let was_shown = agreed.moves().any(|shown| {
-            (&shown.profile, &shown.key.id) == (&found.profile, &found.key.id)
-        });
+        let was_shown = agreed
+            .moves()
+            .any(|shown| (&shown.profile, &shown.key.id) == (&found.profile, &found.key.id));
         if !was_shown {
             return Err(Failure::new(
                 Kind::Unfinished,
@@ -284,7 +308,14 @@ fn save_all(
             continue;
         }
         before("save")?;
-        save_one(machine, entries, found, wanted, proof, now.known.keys.contains_key(id))?;
+        save_one(
+            machine,
+            entries,
+            found,
+            wanted,
+            proof,
+            now.known.keys.contains_key(id),
+        )?;
         saved.push(id);
     }
     Ok(())
@@ -341,7 +372,10 @@ fn serve_all(
         }
         before("serve")?;
         let line = command_line::build(&now.helper, &found.entry, Platform::HERE)?;
-        same_key(&through::fetch(machine, &line)?, &entries.get(&found.entry)?.item)?;
+        same_key(
+            &through::fetch(machine, &line)?,
+            &entries.get(&found.entry)?.item,
+        )?;
         served.push(&found.entry);
     }
     Ok(())
@@ -394,7 +428,13 @@ fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()
 fn announcement(machine: &Machine, now: &Prepared) -> Record {
     let (config, credentials) = (&now.files.config, &now.files.credentials);
     let changes = &now.changes;
-    let was = |path: &Path| if path.symlink_metadata().is_ok() { Was::There } else { Was::Missing };
+    let was = |path: &Path| {
+        if path.symlink_metadata().is_ok() {
+            Was::There
+        } else {
+            Was::Missing
+        }
+    };
     let (config_was, credentials_was) = (was(&config.path), was(&credentials.path));
     let writes = [
         Write::of(&changes.point, &config.document, &config.path, config_was),
@@ -526,6 +566,9 @@ fn same_user(
     }
     Err(Failure::new(
         Kind::Failed,
-        format!("entry {} is {} now, which it was not before", item.entry, answer.value.arn),
+        format!(
+            "entry {} is {} now, which it was not before",
+            item.entry, answer.value.arn
+        ),
     ))
 }

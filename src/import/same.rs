@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zeroize::Zeroizing;
+
 use super::plan::Files;
 use crate::keys::EntryName;
+use crate::profile_files::document::{Document, Header};
 use crate::profile_files::parse_helper;
 use crate::profile_files::resolve::{Asked, Consumer, Inputs, Outcome, resolve};
 
@@ -34,17 +37,24 @@ pub fn differences(
     moved: &BTreeSet<String>,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Vec<Different> {
+    let (before_parts, after_parts) = (Parts::of(before), Parts::of(after));
     let mut found = Vec::new();
     for profile in before.profile_names() {
         let chain = chain(before, &profile);
         if !chain.iter().any(|name| moved.contains(name)) {
             continue;
         }
+        // Only the sections that matter: hundreds of profiles must not cost their square.
+        let was = before_parts.only(&chain);
+        let is = after_parts.only(&self::chain(after, &profile));
         let different = Consumer::ALL.into_iter().find(|consumer| {
-            who(before, &profile, *consumer, entry_of_key)
-                != who(after, &profile, *consumer, entry_of_key)
+            who(&was, &profile, *consumer, entry_of_key)
+                != who(&is, &profile, *consumer, entry_of_key)
         });
-        if let Some(consumer) = different {
+        // A profile that was nobody's may get a key.
+        if let Some(consumer) = different
+            && !nobody(&was, &profile)
+        {
             found.push(Different {
                 profile,
                 consumer,
@@ -53,6 +63,78 @@ pub fn differences(
         }
     }
     found
+}
+
+/// Both files, by sections.
+struct Parts<'a> {
+    files: Files<'a>,
+    /// Where the lines start, and the lines of each section's header.
+    config: Cuts,
+    credentials: Cuts,
+}
+
+struct Cuts {
+    line_starts: Vec<usize>,
+    headers: Vec<usize>,
+}
+
+/// Both files with a few profiles in them.
+struct Part {
+    config: Document,
+    credentials: Document,
+}
+
+impl<'a> Parts<'a> {
+    fn of(files: Files<'a>) -> Parts<'a> {
+        Parts {
+            files,
+            config: Cuts::of(files.config),
+            credentials: Cuts::of(files.credentials),
+        }
+    }
+
+    fn only(&self, profiles: &[String]) -> Part {
+        Part {
+            config: self.config.only(self.files.config, profiles),
+            credentials: self.credentials.only(self.files.credentials, profiles),
+        }
+    }
+}
+
+impl Cuts {
+    fn of(document: &Document) -> Cuts {
+        let text = document.text();
+        let mut line_starts = vec![0];
+        line_starts.extend(text.match_indices('\n').map(|(at, _)| at + 1));
+        Cuts {
+            line_starts,
+            headers: document.sections().iter().map(|s| s.line - 1).collect(),
+        }
+    }
+
+    fn only(&self, document: &Document, profiles: &[String]) -> Document {
+        let mut text = Zeroizing::new(String::new());
+        for (n, section) in document.sections().iter().enumerate() {
+            let own = match &section.header {
+                Header::Default | Header::PrefixedDefault => {
+                    profiles.iter().any(|name| name == "default")
+                }
+                Header::Profile(name) => profiles.contains(name),
+                Header::SsoSession(_) | Header::Services(_) => false,
+                Header::Other => section.inner == "DEFAULT",
+            };
+            if !own {
+                continue;
+            }
+            let start = self.line_starts[self.headers[n]];
+            let end = self
+                .headers
+                .get(n + 1)
+                .map_or(document.text().len(), |line| self.line_starts[*line]);
+            text.push_str(&document.text()[start..end]);
+        }
+        Document::parse(document.kind(), &text)
+    }
 }
 
 /// A consumer's name for people.
@@ -65,6 +147,16 @@ pub fn consumer_name(consumer: Consumer) -> &'static str {
         Consumer::Rust => "the Rust SDK",
         Consumer::Java => "the Java SDK",
     }
+}
+
+/// Whether no file gives the profile any credentials.
+fn nobody(files: &Part, profile: &str) -> bool {
+    Consumer::ALL.into_iter().all(|consumer| {
+        matches!(
+            who(files, profile, consumer, &BTreeMap::new()),
+            Who::Other("nothing" | "container")
+        )
+    })
 }
 
 fn chain(files: Files<'_>, profile: &str) -> Vec<String> {
@@ -83,15 +175,15 @@ fn chain(files: Files<'_>, profile: &str) -> Vec<String> {
 }
 
 fn who(
-    files: Files<'_>,
+    files: &Part,
     profile: &str,
     consumer: Consumer,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Who {
     let none = BTreeMap::new();
     let inputs = Inputs {
-        config: files.config,
-        credentials: files.credentials,
+        config: &files.config,
+        credentials: &files.credentials,
         env: &none,
         asked: Asked::ByName(profile),
     };

@@ -40,7 +40,9 @@ pub fn fetch(machine: &Machine, line: &str) -> Outcome<AccessKey> {
         return Err(failed("does not serve the key").cause(said.trim()));
     }
     if !said.is_empty() {
-        return Err(failed("writes to stderr, which some SDKs take for its answer"));
+        return Err(failed(
+            "writes to stderr, which some SDKs take for its answer",
+        ));
     }
     let text = std::str::from_utf8(&answer).map_err(|_| failed("does not answer with text"))?;
     key_source::from_json(text)
@@ -74,8 +76,14 @@ mod tests {
     #[test]
     fn lines_are_split_like_the_cli_does() {
         for (line, expected) in [
-            ("/b/awskeep credential-process work", &["/b/awskeep", "credential-process", "work"][..]),
-            ("\"/my b/awskeep\"  credential-process\twork ", &["/my b/awskeep", "credential-process", "work"]),
+            (
+                "/b/awskeep credential-process work",
+                &["/b/awskeep", "credential-process", "work"][..],
+            ),
+            (
+                "\"/my b/awskeep\"  credential-process\twork ",
+                &["/my b/awskeep", "credential-process", "work"],
+            ),
             ("a \"\" b", &["a", "", "b"]),
             ("", &[]),
         ] {

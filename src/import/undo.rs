@@ -147,7 +147,9 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
         let held: Held = match entries.holding(id)? {
             Some(held) => held,
             None => entries.get(&recorded.entry).map_err(|failure| {
-                failure.hint(format!("the secret of {id} is not stored any more; nothing was put back"))
+                failure.hint(format!(
+                    "the secret of {id} is not stored any more; nothing was put back"
+                ))
             })?,
         };
         let current = held.item.current.key();
@@ -226,9 +228,7 @@ fn current(hunk: &Hunk, keys: &Keys) -> Hunk {
         } => TakenLine::Key {
             before: before.clone(),
             field: *field,
-            id: id
-                .as_ref()
-                .map(|id| keys.new_id(id).unwrap_or(id).clone()),
+            id: id.as_ref().map(|id| keys.new_id(id).unwrap_or(id).clone()),
             after: after.clone(),
         },
         TakenLine::Text(text) => {
@@ -258,9 +258,7 @@ fn changed(file: &AwsFile, write: &Write) -> Failure {
         .count();
     let most = hashes.len().min(write.lines.len()) - head;
     let tail = (0..most)
-        .take_while(|n| {
-            hashes[hashes.len() - 1 - n] == write.lines[write.lines.len() - 1 - n]
-        })
+        .take_while(|n| hashes[hashes.len() - 1 - n] == write.lines[write.lines.len() - 1 - n])
         .count();
     let gone = write.lines.len() - head - tail;
     let shown: String = diff::masked(&lines)[head..lines.len() - tail]

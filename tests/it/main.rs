@@ -5,5 +5,10 @@
 mod sim;
 
 mod commands;
+#[cfg(unix)]
+mod exec;
+#[cfg(unix)]
+mod import;
+mod import_property;
 mod sandbox;
 mod tidy;
