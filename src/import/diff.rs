@@ -82,7 +82,8 @@ fn masked_line(line: &str) -> (String, bool) {
             return (line.to_owned(), true);
         }
         let separator = line[at + gap..].find(['=', ':']).unwrap_or(0);
-        return (format!("{} {MASK}", &line[..=at + gap + separator]), true);
+        let shown = line[..=at + gap + separator].trim_end();
+        return (format!("{shown} {MASK}"), true);
     }
     if low.contains("aws_access_key_id") {
         let value = line.split(['=', ':']).nth(1).unwrap_or_default().trim();

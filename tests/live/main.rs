@@ -15,4 +15,5 @@ mod sandbox;
 mod clients_test;
 mod contract;
 mod fixtures_test;
+mod import_test;
 mod resolve_test;
