@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::{AccessKeyId, EntryName, ProfileName};
+use crate::shells::quote::Shell;
 use crate::time::Length;
 use crate::vault::StoreKind;
 
@@ -48,6 +49,8 @@ pub struct Global {
 pub enum Command {
     /// Store a key and point a profile at it
     Add(Add),
+    /// Move the plaintext keys of the AWS files into a store
+    Import(Import),
     /// Print an entry's key as AWS SDKs expect it from a credential_process
     CredentialProcess(CredentialProcess),
     /// Replace an entry's key by a new one, or go on with what was begun
@@ -65,6 +68,12 @@ pub enum Command {
     /// Show the entries, their keys, and the profiles that use them
     #[command(visible_alias = "ls")]
     List,
+    /// Run a program with a profile
+    Exec(Exec),
+    /// Print a profile's key as shell code
+    Env(Env),
+    /// Show which source of credentials wins for a profile in each SDK
+    Why(Why),
     /// Forget an entry
     #[command(visible_alias = "rm")]
     Remove(Remove),
@@ -142,6 +151,40 @@ pub struct Source {
     /// Read AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     #[arg(long)]
     pub env: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The profiles (default: all that have a key)
+    #[arg(value_name = "PROFILE")]
+    pub profiles: Vec<ProfileName>,
+    /// Where the keys are: files (the default), csv FILE, env, or aws-vault
+    #[arg(long, num_args = 1..=2, value_names = ["SOURCE", "FILE"])]
+    pub from: Vec<String>,
+    /// Show the edits
+    #[arg(long)]
+    pub diff: bool,
+    /// Put back what the last import changed
+    #[arg(long, conflicts_with_all = ["profiles", "from", "diff", "rotate", "no_rotate"])]
+    pub undo: bool,
+    /// Rotate the keys afterwards, since backups may have them
+    #[arg(long, conflicts_with = "no_rotate")]
+    pub rotate: bool,
+    /// Say nothing of rotating them
+    #[arg(long)]
+    pub no_rotate: bool,
+    /// Keep them in this store: keychain or file
+    #[arg(long)]
+    pub store: Option<StoreKind>,
+    /// The region of the STS endpoint to prove keys at (default: the profile's, else us-east-1)
+    #[arg(long)]
+    pub region: Option<String>,
+    /// An endpoint that is not AWS's own, for STS and IAM
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// The path of awskeep to write into the profiles
+    #[arg(long, value_name = "PATH")]
+    pub helper_path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +302,36 @@ pub struct Policy {
     /// The variant for users who must use MFA
     #[arg(long)]
     pub mfa: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The profile
+    pub profile: ProfileName,
+    /// Put the key itself into the environment, for programs that know nothing else
+    #[arg(long)]
+    pub env: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Env {
+    /// The profile
+    pub profile: ProfileName,
+    /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
+    #[arg(long)]
+    pub shell: Option<Shell>,
+    /// Print the secret even to a terminal
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The profile (default: what each SDK takes)
+    pub profile: Option<ProfileName>,
 }
 
 #[derive(Debug, Args)]

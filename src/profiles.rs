@@ -235,7 +235,7 @@ const OTHERS: [(&str, &str); 9] = [
 ];
 
 /// Holds off other runs of awskeep that would change the AWS files.
-fn lock() -> Outcome<Lock> {
+pub fn lock() -> Outcome<Lock> {
     Lock::wait(&disk::locks_dir()?.join("profile-files.lock"), LOCK_WAIT)
 }
 

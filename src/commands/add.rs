@@ -14,15 +14,14 @@ use crate::cli::{Add, Source};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
-use crate::iam_account::{Place, prove};
+use crate::iam_account::Place;
+use crate::keeping::{self, Over};
 use crate::key_source::{self, Found};
 use crate::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
 use crate::machine::Machine;
-use crate::passphrase;
 use crate::profiles::{Pointing, Profiles};
-use crate::settings::{self, Key};
 use crate::state::{self, Receipt};
-use crate::vault::item::{Identity, Item, Slot, Stored};
+use crate::vault::item::{Identity, Item, Stored};
 use crate::vault::{StoreKind, Vault};
 
 #[derive(Serialize)]
@@ -46,7 +45,13 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         (Some(profile), false) => Some(profile.clone()),
         (None, false) => Some(ProfileName::from(name)),
     };
-    let kind = choose_store(context, &entries, args, name)?;
+    let kind = keeping::choose_store(
+        machine,
+        &entries,
+        args.store,
+        name,
+        &format!("awskeep add {name}"),
+    )?;
     let vault = entries.vault(kind)?;
     refuse_taken_name(&vault, name, args)?;
 
@@ -67,7 +72,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         return use_other_entry(context, &held, &key, pointing.as_ref());
     }
     let (place, identity) = prove_key(context, args, &key, profile.as_ref())?;
-    let item = build_item(&entries, name, key, place, identity)?;
+    let item = keeping::item(&entries, name, key, place, identity)?;
     let mut plan = vec![format!(
         "keep {} as entry {name} in the {kind}",
         item.current.id
@@ -80,7 +85,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     if context.only_says(&plan) {
         return Ok(());
     }
-    save(&entries, &vault, item.clone())?;
+    keeping::save(&entries, &vault, item.clone(), Over::Anything)?;
     state::note(
         machine,
         &Receipt::new(machine.now(), name, "add").key(&item.current.id),
@@ -89,54 +94,6 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         Profiles::read(machine)?.point(pointing, name)?;
     }
     tell(context, &item, kind, profile.as_ref())
-}
-
-/// The store for the entry: as said, as chosen in the settings, or the keychain if
-/// it works. With no keychain a person chooses; nothing weaker is taken silently.
-fn choose_store(
-    context: &Context<'_>,
-    entries: &Entries<'_>,
-    args: &Add,
-    name: &EntryName,
-) -> Outcome<StoreKind> {
-    let ui = &context.machine.ui;
-    if let Some(kind) = args.store {
-        let recorded = entries.settings.store(Some(name))?;
-        if recorded != kind && entries.find(name).is_ok_and(|found| found.is_some()) {
-            return Err(
-                Failure::new(Kind::Usage, format!("entry {name} is in the {recorded}"))
-                    .hint(format!("awskeep store move {} {name}", kind.word())),
-            );
-        }
-        if kind == StoreKind::File {
-            passphrase::make_file_if_missing(context.machine, None)?;
-        }
-        return Ok(kind);
-    }
-    let kind = entries.settings.store(Some(name))?;
-    let Err(fault) = entries.vault(kind)?.names() else {
-        return Ok(kind);
-    };
-    let failure = fault.failure(kind, Some(name));
-    if entries.settings.store_is_chosen(Some(name))
-        || !matches!(fault, crate::vault::fault::Fault::Absent(_))
-    {
-        return Err(failure);
-    }
-    let failure = failure.hint(format!(
-        "awskeep add {name} --store file keeps it in a file encrypted with a passphrase"
-    ));
-    if !ui.attended() {
-        return Err(failure);
-    }
-    ui.report(&failure);
-    ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
-    passphrase::make_file_if_missing(context.machine, None)?;
-    // That was a choice: the next entry goes there too.
-    settings::edit(&entries.settings.path, |text| {
-        settings::with_setting(text, None, Key::Store, Some(StoreKind::File.word()))
-    })?;
-    Ok(StoreKind::File)
 }
 
 fn refuse_taken_name(vault: &Vault, name: &EntryName, args: &Add) -> Outcome<()> {
@@ -267,74 +224,16 @@ fn prove_key(
         ));
         return Ok((place, None));
     }
-    let account = aws::account(machine, &place)?;
-    let proof = prove::prove_existing(&account, key).map_err(|failure| {
+    let identity = keeping::prove(machine, &place, key).map_err(|failure| {
+        if failure.kind == Kind::Usage {
+            return failure;
+        }
         failure.hint(format!(
             "awskeep add … --no-verify keeps {} unchecked",
             key.id
         ))
     })?;
-    if proof.identity.arn.partition() != place.partition {
-        return Err(Failure::new(
-            Kind::Aws,
-            format!(
-                "{} is of partition {}, but {} is a region of {}",
-                key.id,
-                proof.identity.arn.partition(),
-                place.region,
-                place.partition
-            ),
-        )
-        .hint("say the right --region"));
-    }
-    Ok((place, Some(proof.identity)))
-}
-
-fn build_item(
-    entries: &Entries<'_>,
-    name: &EntryName,
-    key: AccessKey,
-    place: Place,
-    identity: Option<Identity>,
-) -> Outcome<Item> {
-    let mut item = Item::new(name.clone(), key, crate::time::Time::default());
-    item.identity = identity;
-    item.region = place.region;
-    item.partition = place.partition;
-    item.endpoint = place.endpoint;
-    item.lease = entries.settings.length(Key::Lease, Some(name))?;
-    Ok(item)
-}
-
-/// Saves under both locks, after one more look at what is there.
-fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item) -> Outcome<()> {
-    let machine_now = entries.now();
-    let _user = entries.lock_user(item.identity.as_ref(), &item.entry)?;
-    let _names = entries.lock_names()?;
-    item.current.saved_at = machine_now;
-    if let Some(there) = vault.replaceable(&item.entry)? {
-        if let Some(lost) = there.would_lose() {
-            return Err(Failure::new(
-                Kind::Unfinished,
-                format!("replacing entry {} would lose {lost}", item.entry),
-            )
-            .hint(format!("awskeep rotate {} --finish", item.entry)));
-        }
-        if there.current.id == item.current.id {
-            item.current = Slot {
-                secret: item.current.secret.clone(),
-                ..there.current.clone()
-            };
-        }
-        item.handed_out_until = there.handed_out_until;
-    }
-    vault.save(&item)?;
-    if entries.settings.store(Some(&item.entry))? != vault.kind {
-        settings::edit(&entries.settings.path, |text| {
-            settings::with_setting(text, Some(&item.entry), Key::Store, Some(vault.kind.word()))
-        })?;
-    }
-    Ok(())
+    Ok((place, Some(identity)))
 }
 
 fn tell(

@@ -3,7 +3,10 @@
 mod add;
 mod config;
 pub mod credential_process;
+mod env;
+mod exec;
 mod export;
+mod import;
 mod list;
 mod log;
 mod policy;
@@ -14,6 +17,7 @@ mod revoke;
 mod rotate;
 mod status;
 mod store;
+mod why;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Outcome;
@@ -81,6 +85,7 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     };
     match cli.command {
         Command::Add(args) => add::run(&context, &args),
+        Command::Import(args) => import::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::Rotate(args) => rotate::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
@@ -89,6 +94,9 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Log(args) => log::run(&context, &args),
         Command::Policy(args) => policy::run(&context, &args),
         Command::List => list::run(&context),
+        Command::Exec(args) => exec::run(&context, &args),
+        Command::Env(args) => env::run(&context, &args),
+        Command::Why(args) => why::run(&context, &args),
         Command::Remove(args) => remove::run(&context, &args),
         Command::Rename(args) => rename::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),

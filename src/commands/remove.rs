@@ -8,6 +8,7 @@ use crate::cli::Remove;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, CallFailureClass, Signer, prove};
+use crate::import;
 use crate::keys::{AccessKey, ProfileName};
 use crate::profiles::Profiles;
 use crate::settings;
@@ -165,6 +166,7 @@ fn forget(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<
             })
         })?;
     }
+    import::record::Records::of(context.machine)?.forget_entry(held.name())?;
     let receipt =
         Receipt::new(context.machine.now(), held.name(), "remove").key(&held.item.current.id);
     state::note(context.machine, &receipt);

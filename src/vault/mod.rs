@@ -169,12 +169,12 @@ impl Vault {
         }
     }
 
-    /// The item that a new one would take the place of; none if there is none, or
-    /// only an old name or something damaged.
+    /// What a new item would take the place of; none if there is nothing, or only
+    /// something damaged.
     ///
     /// # Errors
     /// `Kind::Store` if the store does not answer, or a newer program's item is there.
-    pub fn replaceable(&self, entry: &EntryName) -> Outcome<Option<Item>> {
+    pub fn replaceable(&self, entry: &EntryName) -> Outcome<Option<Stored>> {
         let bytes = match self.bytes(entry) {
             Ok(bytes) => bytes,
             Err(Fault::NoEntry | Fault::Corrupt(_)) => return Ok(None),
@@ -183,10 +183,7 @@ impl Vault {
         if item::is_newer(&bytes) {
             return Err(item::newer(entry));
         }
-        match item::decode(entry, &bytes) {
-            Ok(Stored::Item(item)) => Ok(Some(*item)),
-            Ok(Stored::Alias(_)) | Err(_) => Ok(None),
-        }
+        Ok(item::decode(entry, &bytes).ok())
     }
 
     /// Writes an item, in place if there is one, and reads it back.

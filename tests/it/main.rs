@@ -5,6 +5,9 @@
 mod sim;
 
 mod commands;
+mod exec;
+mod import;
+mod import_property;
 mod memory_store;
 mod recover;
 mod revoke;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use awskeep::machine::{Clock, Folders, Machine};
-use awskeep::ui::Ui;
+use awskeep::ui::{Captured, Ui};
 
 use crate::sim::account::Account;
 use crate::sim::clock::SimClock;
@@ -86,8 +86,23 @@ impl Sandbox {
         fs::write(self.path(below), text).unwrap();
     }
 
-    /// Runs awskeep with these answers to its questions.
-    pub fn run(&self, arguments: &[&str], answers: &[&str]) -> Ran {
+    /// A helper that SDKs, and `import`, can really run.
+    #[cfg(unix)]
+    pub fn make_helper(&self) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path("bin/awskeep");
+        let home = self.home.path().display();
+        let script = format!(
+            "#!/bin/sh\nHOME='{home}' XDG_CONFIG_HOME='{home}/.config' XDG_STATE_HOME='{home}/.state' \
+             XDG_DATA_HOME='{home}/.data' exec '{}' \"$@\"\n",
+            env!("CARGO_BIN_EXE_awskeep")
+        );
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The machine of this user, with these answers to its questions.
+    pub fn machine(&self, answers: &[&str]) -> (Machine, Captured) {
         let (ui, captured) = Ui::scripted(answers);
         let folder = |below: &str| Some(self.path(below));
         let machine = Machine {
@@ -104,6 +119,12 @@ impl Sandbox {
             program: self.path("bin/awskeep"),
             ui,
         };
+        (machine, captured)
+    }
+
+    /// Runs awskeep with these answers to its questions.
+    pub fn run(&self, arguments: &[&str], answers: &[&str]) -> Ran {
+        let (machine, captured) = self.machine(answers);
         let arguments = std::iter::once("awskeep").chain(arguments.iter().copied());
         let code = match awskeep::run(machine, arguments.map(Into::into).collect()) {
             Ok(()) => 0,
@@ -165,6 +186,15 @@ impl Sandbox {
                 "the scan does not see the secret in {path:?}"
             );
         }
+    }
+
+    /// The files, from the home on, that hold this text.
+    pub fn files_with(&self, text: &str) -> Vec<String> {
+        let home = self.home.path();
+        files_with(home, text.as_bytes())
+            .into_iter()
+            .map(|path| path.strip_prefix(home).unwrap().display().to_string())
+            .collect()
     }
 
     /// Every file below the home with its content, to see that nothing changed.

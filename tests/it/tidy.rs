@@ -162,6 +162,7 @@ fn secrets_are_exposed_in_few_places() {
         "key_source.rs",
         "credential_process.rs",
         "commands/add.rs",
+        "handing_out.rs",
         "iam_account/live",
         "profile_files/",
         "vault/file/",

@@ -15,6 +15,7 @@ mod sandbox;
 mod clients_test;
 mod contract;
 mod fixtures_test;
+mod import_test;
 mod resolve_test;
 mod rotation;
 mod stores;

@@ -31,6 +31,19 @@ pub fn lock(bus_address: Option<&str>, wait: Duration) -> Result<(), Fault> {
     store(bus_address, wait)?.lock()
 }
 
+/// Labels and secrets of another program's collection, to be imported.
+///
+/// # Errors
+/// `Fault::Absent` if there is no such collection, `Fault::Locked` if it is locked.
+#[cfg(target_os = "linux")]
+pub fn items_of_collection(
+    bus_address: Option<&str>,
+    name: &str,
+    wait: Duration,
+) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, Fault> {
+    store(bus_address, wait)?.items_of_collection(name)
+}
+
 #[cfg(target_os = "linux")]
 fn store(bus_address: Option<&str>, wait: Duration) -> Result<super::SecretServiceStore, Fault> {
     let uid = rustix::process::geteuid().as_raw();

@@ -18,6 +18,7 @@ use keyring_core::{Credential, Entry};
 use secret_service::EncryptionType;
 use secret_service::Error as ServiceError;
 use secret_service::blocking::{Collection, Item, SecretService};
+use zeroize::Zeroizing;
 
 use super::address::BusAddress;
 use super::{errors, wire};
@@ -86,13 +87,48 @@ impl SecretServiceStore {
         })
     }
 
+    /// Labels and secrets of another program's collection, to be imported.
+    ///
+    /// # Errors
+    /// `Absent` if there is no such collection, `Locked` if it is locked, and as `probe`.
+    pub fn items_of_collection(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Fault> {
+        let name = name.to_owned();
+        self.within(self.timeout(), move |store| {
+            store.with_service(|service| {
+                let all = service
+                    .get_all_collections()
+                    .map_err(|error| store.fault(&error))?;
+                let path = format!("/org/freedesktop/secrets/collection/{name}");
+                let found = all.into_iter().find(|collection| {
+                    collection.collection_path.as_str() == path
+                        || collection.get_label().is_ok_and(|label| label == name)
+                });
+                let Some(collection) = found else {
+                    return Err(Fault::Absent(format!("there is no collection {name}")));
+                };
+                store.check_open(&collection)?;
+                let items = collection
+                    .get_all_items()
+                    .map_err(|error| store.fault(&error))?;
+                items
+                    .iter()
+                    .map(|item| Ok((item.get_label()?, Zeroizing::new(item.get_secret()?))))
+                    .collect::<Result<_, ServiceError>>()
+                    .map_err(|error| store.fault(&error))
+            })
+        })
+    }
+
     /// Runs a call in a thread of its own, since no timeout of zbus covers a handshake
     /// or a prompt; the thread is left behind and ends with the process.
-    fn within(
+    fn within<T: Send + 'static>(
         &self,
         deadline: Duration,
-        call: impl FnOnce(&SecretServiceStore) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<(), Fault> {
+        call: impl FnOnce(&SecretServiceStore) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let store = self.clone();
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::Builder::new()

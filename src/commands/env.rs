@@ -1,0 +1,72 @@
+//! `awskeep env PROFILE`: the key as shell code, for shells and for programs that know
+//! nothing but variables.
+
+use zeroize::Zeroizing;
+
+use super::{Context, Form, Mode};
+use crate::cli::Env;
+use crate::entries::Entries;
+use crate::failure::Outcome;
+use crate::handing_out::{self, Variables};
+use crate::shells::quote::Shell;
+use crate::ui::ToTerminal;
+
+pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
+    let machine = context.machine;
+    let to_terminal = if args.force {
+        ToTerminal::Force
+    } else {
+        ToTerminal::Refuse
+    };
+    if context.mode == Mode::Say {
+        context.only_says(&[format!("print the key of {} as shell code", args.profile)]);
+        return Ok(());
+    }
+    // Refused before the key counts as handed out.
+    machine.ui.secret_data(b"", to_terminal)?;
+    let shell = args
+        .shell
+        .or_else(|| Shell::of_program(machine.var("SHELL")?))
+        .unwrap_or(if cfg!(windows) {
+            Shell::PowerShell
+        } else {
+            Shell::Bash
+        });
+    let entries = Entries::open(machine)?;
+    let variables = handing_out::by_key(machine, &entries, &args.profile, "env")?;
+    let text = match context.form {
+        Form::Text => code(shell, &variables),
+        Form::Json => json(&variables),
+    };
+    machine.ui.secret_data(text.as_bytes(), to_terminal)
+}
+
+fn code(shell: Shell, variables: &Variables) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(8 * 1_024));
+    for name in &variables.unset {
+        text.push_str(&shell.unset(name));
+    }
+    for (name, value) in variables.values() {
+        text.push_str(&shell.set(name, value));
+    }
+    text
+}
+
+/// An object of what is set; null for what must go.
+fn json(variables: &Variables) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(8 * 1_024));
+    text.push('{');
+    let unset = variables.unset.iter().map(|name| (*name, None));
+    let set = variables.values().map(|(name, value)| (name, Some(value)));
+    for (n, (name, value)) in unset.chain(set).enumerate() {
+        text.push_str(if n == 0 { "\n  " } else { ",\n  " });
+        let value = value.map_or_else(
+            || Zeroizing::new("null".to_owned()),
+            |value| Zeroizing::new(serde_json::Value::from(value).to_string()),
+        );
+        text.push_str(&format!("\"{name}\": "));
+        text.push_str(&value);
+    }
+    text.push_str("\n}\n");
+    text
+}

@@ -1,0 +1,66 @@
+//! `awskeep exec PROFILE -- CMD…`: runs a program with a profile. On Unix this process
+//! becomes the program, so that signals and the exit code are the program's own.
+
+use std::process::Command;
+
+use super::{Context, Mode};
+use crate::cli::Exec;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::handing_out::{self, Variables};
+
+pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
+    let machine = context.machine;
+    let shown = args.command.join(" ");
+    if context.mode == Mode::Say {
+        let how = if args.env {
+            "the key of"
+        } else {
+            "AWS_PROFILE ="
+        };
+        context.only_says(&[format!("run {shown} with {how} {}", args.profile)]);
+        return Ok(());
+    }
+    let variables = if args.env {
+        let entries = Entries::open(machine)?;
+        handing_out::by_key(machine, &entries, &args.profile, "exec --env")?
+    } else {
+        handing_out::by_profile(machine, &args.profile)?
+    };
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Failure::new(Kind::Usage, "no command was given"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    become_it(with(command, &variables), program)
+}
+
+fn with(mut command: Command, variables: &Variables) -> Command {
+    for name in &variables.unset {
+        command.env_remove(name);
+    }
+    command.envs(variables.values());
+    command
+}
+
+#[cfg(unix)]
+fn become_it(mut command: Command, program: &str) -> Outcome<()> {
+    use std::os::unix::process::CommandExt;
+    Err(cannot_run(program, &command.exec()))
+}
+
+#[cfg(not(unix))]
+fn become_it(mut command: Command, program: &str) -> Outcome<()> {
+    let status = command
+        .status()
+        .map_err(|error| cannot_run(program, &error))?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
+fn cannot_run(program: &str, error: &std::io::Error) -> Failure {
+    let kind = match error.kind() {
+        std::io::ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, format!("{program} cannot be run")).cause(error)
+}

@@ -1,0 +1,405 @@
+//! `awskeep import`: moves plaintext keys out of the AWS files, and back with `--undo`.
+//! The plan is shown first; the work is `crate::import`'s.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{Context, Form, Mode};
+use crate::cli::Import;
+use crate::disk;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::import::plan::{Row, Shape, Verdict, Weight};
+use crate::import::run::{self, Done, From, Prepared, Wanted};
+use crate::import::undo::{self, Undo};
+use crate::import::{aws_vault, diff, names};
+use crate::key_source;
+use crate::keys::ProfileName;
+use crate::machine::Machine;
+
+#[derive(Serialize)]
+struct Told {
+    profiles: Vec<ToldRow>,
+}
+
+#[derive(Serialize)]
+struct ToldRow {
+    profile: String,
+    key_id: Option<String>,
+    account: Option<String>,
+    entry: Option<String>,
+    arn: Option<String>,
+    /// `planned`, `imported`, `refused`, `nothing to do`
+    result: &'static str,
+    reason: Option<String>,
+    mend: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Undone {
+    files: Vec<String>,
+    entries: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Import) -> Outcome<()> {
+    if args.undo {
+        return take_back(context);
+    }
+    let (from, csv) = source(context.machine, args)?;
+    import(context, args, from)?;
+    match csv {
+        Some(path) if context.mode == Mode::Act => offer_to_remove(context.machine, &path),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Where the keys are, and the CSV file if they are in one.
+fn source(machine: &Machine, args: &Import) -> Outcome<(From, Option<PathBuf>)> {
+    let rest = args.from.get(1);
+    match args.from.first().map(String::as_str) {
+        None | Some("files") => Ok((From::Files, None)),
+        Some("csv") => {
+            let Some(file) = rest else {
+                return Err(Failure::new(Kind::Usage, "no CSV file was named")
+                    .hint("awskeep import --from csv FILE"));
+            };
+            let path = machine.here.join(file);
+            Ok((from_csv(&path, file, args)?, Some(path)))
+        }
+        Some("env") => Ok((from_env(machine, args, rest)?, None)),
+        Some("aws-vault") => {
+            let mut vaulted = aws_vault::read(machine)?;
+            for (name, why) in &vaulted.passed_over {
+                machine
+                    .ui
+                    .warn(&format!("aws-vault's {name} is passed over: {why}"));
+            }
+            let wanted = |profile: &ProfileName| {
+                args.profiles.is_empty() && rest.is_none()
+                    || args.profiles.contains(profile)
+                    || rest.is_some_and(|name| name == profile.as_str())
+            };
+            vaulted.keys.retain(|(profile, _)| wanted(profile));
+            Ok((From::Given(vaulted.keys), None))
+        }
+        Some(other) => Err(
+            Failure::new(Kind::Usage, format!("there is no source {other:?}"))
+                .hint("the sources are: files, csv FILE, env, aws-vault"),
+        ),
+    }
+}
+
+fn from_csv(path: &Path, name: &str, args: &Import) -> Outcome<From> {
+    let text = std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| disk::failed("read", path, &error))?;
+    let found = key_source::from_csv(name, &text)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let profile = match args.profiles.as_slice() {
+        [one] => one.clone(),
+        [] => {
+            let user = found
+                .user_name
+                .as_deref()
+                .unwrap_or_else(|| stem.trim_end_matches("_accessKeys"));
+            names::mapped(user).parse()?
+        }
+        [_, _, ..] => {
+            return Err(Failure::new(
+                Kind::Usage,
+                "a CSV file has one key: name one profile",
+            ));
+        }
+    };
+    Ok(From::Given(vec![(profile, found.long_term()?)]))
+}
+
+fn from_env(machine: &Machine, args: &Import, rest: Option<&String>) -> Outcome<From> {
+    let named = rest.map(|name| name.parse::<ProfileName>()).transpose()?;
+    let profile = named.or_else(|| args.profiles.first().cloned());
+    let profile = profile.ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            "no profile was named for the key in the environment",
+        )
+        .hint("awskeep import --from env PROFILE")
+    })?;
+    let found = key_source::from_variables(
+        machine.var("AWS_ACCESS_KEY_ID"),
+        machine.var("AWS_SECRET_ACCESS_KEY"),
+        machine.var("AWS_SESSION_TOKEN"),
+    );
+    Ok(From::Given(vec![(profile, found.long_term()?)]))
+}
+
+/// The file is of no use any more, and its secret is in plaintext.
+fn offer_to_remove(machine: &Machine, path: &Path) -> Outcome<()> {
+    let shown = path.display();
+    match machine
+        .ui
+        .confirm(&format!("remove {shown}, which still holds the secret?"))
+    {
+        Ok(()) => {
+            disk::remove(path)?;
+            machine.ui.tell(&format!("{shown} is removed"));
+        }
+        Err(_) => machine
+            .ui
+            .tell(&format!("{shown} still holds the secret: rm {shown}")),
+    }
+    Ok(())
+}
+
+fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let mut wanted = Wanted {
+        profiles: args.profiles.clone(),
+        from,
+        store: args.store,
+        region: args.region.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        helper_path: args.helper_path.clone(),
+    };
+    if let (Some(more), From::Files) = (args.from.get(1), &wanted.from) {
+        wanted.profiles.push(more.parse()?);
+    }
+    let prepared = run::prepare(machine, &entries, &wanted)?;
+    show(context, &prepared, args)?;
+    let count = prepared.moves().count();
+    if count == 0 || context.mode == Mode::Say {
+        if context.form == Form::Json {
+            machine.ui.json(&told(&prepared.rows, None))?;
+        } else if prepared.rows.is_empty() {
+            machine.ui.tell("there is no key to import");
+        }
+        return refused(&prepared.rows);
+    }
+    warn(machine);
+    machine.ui.confirm(&format!(
+        "move the keys of {count} profiles into a store, and take them out of the files?"
+    ))?;
+    let done = run::run(machine, &entries, &wanted, &prepared, &|_| Ok(()))?;
+    tell(context, &done, args)?;
+    refused(&done.rows)
+}
+
+/// The plan, as a table, and the edits if asked for.
+fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()> {
+    if context.form == Form::Json {
+        return Ok(());
+    }
+    let ui = &context.machine.ui;
+    if !prepared.rows.is_empty() {
+        ui.data(&table(&prepared.rows))?;
+    }
+    if args.diff {
+        let files = &prepared.files;
+        let changes = &prepared.changes;
+        for (file, new) in [
+            (&files.config, &changes.take_from_config.edited.document),
+            (
+                &files.credentials,
+                &changes.take_from_credentials.edited.document,
+            ),
+        ] {
+            let name = file.path.display().to_string();
+            ui.data(&diff::unified(&name, file.document.text(), new.text()))?;
+        }
+    }
+    Ok(())
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
+    for row in rows {
+        let id = row.key_id.as_ref();
+        let account = id.and_then(|id| id.account_hint());
+        table.add_row([
+            row.profile.as_str(),
+            id.map_or("-", |id| id.as_str()),
+            &account.map_or("-".to_owned(), |account| account.to_string()),
+            &what_happens(row),
+        ]);
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+fn what_happens(row: &Row) -> String {
+    match &row.verdict {
+        Verdict::Move(found) => match found.shape {
+            Shape::Pointed => format!("into entry {}", found.entry),
+            Shape::ThroughBase => format!(
+                "into entry {}, through a new profile {}-base",
+                found.entry, row.profile
+            ),
+            Shape::PointedAlready => format!("uses entry {}; its lines go", found.entry),
+        },
+        Verdict::Done(entry) => format!("uses entry {entry} already"),
+        Verdict::Refused(refusal) => format!("left alone: {} ({})", refusal.reason, refusal.mend),
+    }
+}
+
+fn warn(machine: &Machine) {
+    let container = ["REMOTE_CONTAINERS", "CODESPACES", "DEVCONTAINER"]
+        .into_iter()
+        .any(|name| machine.var(name).is_some());
+    if container || machine.here.join(".devcontainer").exists() {
+        machine.ui.warn(
+            "a container that mounts ~/.aws does not find awskeep: install it there too, or use awskeep exec --env",
+        );
+    }
+    if machine.var("AWS_ACCESS_KEY_ID").is_some() {
+        machine.ui.warn(
+            "AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set",
+        );
+    }
+}
+
+fn tell(context: &Context<'_>, done: &Done, args: &Import) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    if context.form == Form::Json {
+        return ui.json(&told(&done.rows, Some(done)));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for row in &done.rows {
+        match &row.verdict {
+            Verdict::Move(found) => {
+                let arn = done
+                    .identities
+                    .get(&found.entry)
+                    .map_or_else(String::new, |identity| format!(" ({})", identity.arn));
+                ui.tell(&format!(
+                    "profile {} uses entry {}: {}{arn}",
+                    row.profile, found.entry, found.key.id
+                ));
+                if !names.contains(&found.entry.as_str()) {
+                    names.push(found.entry.as_str());
+                }
+            }
+            Verdict::Refused(refusal) => ui.tell(&format!(
+                "profile {} is left alone: {}\nhint: {}",
+                row.profile, refusal.reason, refusal.mend
+            )),
+            Verdict::Done(_) => {}
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    if !args.no_rotate {
+        ui.tell(&format!(
+            "these keys stood in a file, so backups and other programs may have them: awskeep rotate {}",
+            names.join(" ")
+        ));
+    }
+    ui.tell("undo: awskeep import --undo");
+    Ok(())
+}
+
+fn told(rows: &[Row], done: Option<&Done>) -> Told {
+    let row = |row: &Row| {
+        let (entry, result, refusal) = match &row.verdict {
+            Verdict::Move(found) => {
+                let result = if done.is_some() {
+                    "imported"
+                } else {
+                    "planned"
+                };
+                (Some(found.entry.clone()), result, None)
+            }
+            Verdict::Done(entry) => (Some(entry.clone()), "nothing to do", None),
+            Verdict::Refused(refusal) => (None, "refused", Some(refusal)),
+        };
+        let identity = entry.as_ref().and_then(|entry| done?.identities.get(entry));
+        let account = identity
+            .map(|identity| identity.arn.account())
+            .or_else(|| row.key_id.as_ref()?.account_hint());
+        ToldRow {
+            profile: row.profile.clone(),
+            key_id: row.key_id.as_ref().map(ToString::to_string),
+            account: account.map(|account| account.to_string()),
+            arn: identity.map(|identity| identity.arn.to_string()),
+            entry: entry.map(|entry| entry.to_string()),
+            result,
+            reason: refusal.map(|refusal| refusal.reason.clone()),
+            mend: refusal.map(|refusal| refusal.mend.clone()),
+        }
+    };
+    Told {
+        profiles: rows.iter().map(row).collect(),
+    }
+}
+
+/// A long-term key that stays in plaintext is a failure, after all else was done.
+fn refused(rows: &[Row]) -> Outcome<()> {
+    let stay: Vec<&str> = rows
+        .iter()
+        .filter(|row| match &row.verdict {
+            Verdict::Refused(refusal) => refusal.weight == Weight::KeyStays,
+            Verdict::Move(_) | Verdict::Done(_) => false,
+        })
+        .map(|row| row.profile.as_str())
+        .collect();
+    if stay.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Failed,
+        format!("the keys of {} are still in plaintext", stay.join(", ")),
+    )
+    .hint("mend what is said above, then run awskeep import again"))
+}
+
+fn take_back(context: &Context<'_>) -> Outcome<()> {
+    let machine = context.machine;
+    let entries = Entries::open(machine)?;
+    let undo = undo::prepare(machine, &entries)?;
+    let shown = |path: &Path| path.display().to_string();
+    let files: Vec<String> = undo
+        .files
+        .iter()
+        .map(|back| shown(&back.file.path))
+        .collect();
+    let names: Vec<String> = undo.entries.iter().map(ToString::to_string).collect();
+    if context.only_says(&[format!(
+        "put back {} as it was, with the secrets of entry {}",
+        files.join(" and "),
+        names.join(", ")
+    )]) {
+        return Ok(());
+    }
+    machine.ui.confirm(&question(&undo, &files, &names))?;
+    undo::run(machine, &entries, undo, &|_| Ok(()))?;
+    context.done(
+        &format!(
+            "{} is as it was before the import, with plaintext keys; the entries still have them too: awskeep remove {}",
+            files.join(" and "),
+            names.join(", ")
+        ),
+        &Undone { files, entries: names },
+    )
+}
+
+fn question(undo: &Undo, files: &[String], names: &[String]) -> String {
+    let rotated: Vec<String> = undo
+        .replaced
+        .iter()
+        .map(|(old, entry, new)| {
+            format!("{old} of entry {entry} was replaced: {new} is written instead; ")
+        })
+        .collect();
+    format!(
+        "{}put the secrets of {} back into {} in plaintext?",
+        rotated.concat(),
+        names.join(", "),
+        files.join(" and ")
+    )
+}

@@ -1,0 +1,199 @@
+//! `awskeep why PROFILE`: which source of credentials wins in each SDK, what it
+//! shadows, and what to do. Asks nobody; looks at variables and files only.
+
+use serde::Serialize;
+
+use super::{Context, Form};
+use crate::cli::Why;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::import::same::consumer_name;
+use crate::profile_files::parse_helper;
+use crate::profile_files::resolve::{self, Asked, Inputs, Place, Resolution};
+use crate::profiles::Profiles;
+
+#[derive(Serialize)]
+struct Told {
+    consumers: Vec<Resolution>,
+    advice: Vec<String>,
+}
+
+pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
+    let machine = context.machine;
+    let files = Profiles::read(machine)?;
+    if let Some(profile) = &args.profile {
+        let there = [&files.config, &files.credentials]
+            .into_iter()
+            .any(|file| file.document.section_of(profile).is_some());
+        if !there {
+            return Err(
+                Failure::new(Kind::NotFound, format!("there is no profile {profile}"))
+                    .hint("aws configure list-profiles, or awskeep list"),
+            );
+        }
+    }
+    let inputs = Inputs {
+        config: &files.config.document,
+        credentials: &files.credentials.document,
+        env: &machine.vars,
+        asked: match &args.profile {
+            Some(profile) => Asked::ByName(profile.as_str()),
+            None => Asked::ByEnvironment,
+        },
+    };
+    let mut consumers = resolve::resolve_all(inputs);
+    if args.profile.is_some() {
+        // With AWS_PROFILE instead of --profile, keys in the environment win in most.
+        note_environment(machine.var("AWS_ACCESS_KEY_ID").is_some(), context);
+    }
+    consumers.iter_mut().for_each(shorten);
+    let advice = advice(&consumers);
+    match context.form {
+        Form::Json => machine.ui.json(&Told { consumers, advice }),
+        Form::Text => {
+            machine.ui.data(&table(&consumers))?;
+            for line in &advice {
+                machine.ui.tell(line);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn note_environment(has_keys: bool, context: &Context<'_>) {
+    if has_keys && context.form == Form::Text {
+        context.machine.ui.warn(
+            "AWS_ACCESS_KEY_ID is set: without --profile it wins over AWS_PROFILE, but in the JavaScript SDK",
+        );
+    }
+}
+
+/// A foreign command line may hold a secret: only its program is shown.
+fn shorten(resolution: &mut Resolution) {
+    shorten_outcome(&mut resolution.outcome);
+}
+
+fn shorten_outcome(outcome: &mut resolve::Outcome) {
+    match outcome {
+        resolve::Outcome::Process { command, .. } => {
+            if parse_helper(command).is_none() {
+                let program = command.split_whitespace().next().unwrap_or_default();
+                *command = format!("{program} …");
+            }
+        }
+        resolve::Outcome::AssumeRole { from, .. } => shorten_outcome(from),
+        resolve::Outcome::Env
+        | resolve::Outcome::Static { .. }
+        | resolve::Outcome::CredentialSource { .. }
+        | resolve::Outcome::Sso { .. }
+        | resolve::Outcome::WebIdentity { .. }
+        | resolve::Outcome::Login { .. }
+        | resolve::Outcome::Container
+        | resolve::Outcome::Nothing
+        | resolve::Outcome::Error { .. } => {}
+    }
+}
+
+fn table(consumers: &[Resolution]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["PROGRAM", "PROFILE", "USES", "SHADOWED"]);
+    for resolution in consumers {
+        let shadowed: Vec<String> = resolution
+            .shadows
+            .iter()
+            .map(|shadow| format!("{} ({})", shadow.what, place(&shadow.place)))
+            .collect();
+        table.add_row([
+            consumer_name(resolution.consumer).trim_start_matches("the "),
+            &resolution.profile,
+            &words(&resolution.outcome),
+            if shadowed.is_empty() {
+                "-".to_owned()
+            } else {
+                shadowed.join(", ")
+            }
+            .as_str(),
+        ]);
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+fn words(outcome: &resolve::Outcome) -> String {
+    match outcome {
+        resolve::Outcome::Env => "the key in the environment".into(),
+        resolve::Outcome::Static { place: at, id } => {
+            let id = id.as_deref().unwrap_or("something that is no key id");
+            format!("plaintext {id} ({})", place(at))
+        }
+        resolve::Outcome::Process { place: at, command } => match parse_helper(command) {
+            Some(helper) => format!("awskeep entry {} ({})", helper.entry, place(at)),
+            None => format!("{command} ({})", place(at)),
+        },
+        resolve::Outcome::AssumeRole {
+            role_arn,
+            place: at,
+            from,
+        } => format!("role {role_arn} ({}) by {}", place(at), words(from)),
+        resolve::Outcome::CredentialSource { place: at, source } => {
+            format!("{source} ({})", place(at))
+        }
+        resolve::Outcome::Sso { place: at } => format!("sso ({})", place(at)),
+        resolve::Outcome::WebIdentity { place: at } => format!("web identity ({})", place(at)),
+        resolve::Outcome::Login { place: at } => format!("aws login ({})", place(at)),
+        resolve::Outcome::Container => "nothing here; the container's role".into(),
+        resolve::Outcome::Nothing => "nothing here; the instance's role, if any".into(),
+        resolve::Outcome::Error { text } => format!("fails: {text}"),
+    }
+}
+
+fn place(place: &Place) -> String {
+    match place {
+        Place::Variable(name) => name.clone(),
+        Place::Line(file, line) => format!("{file}:{line}"),
+    }
+}
+
+fn advice(consumers: &[Resolution]) -> Vec<String> {
+    let mut advice: Vec<String> = Vec::new();
+    let mut add = |line: String| {
+        if !advice.contains(&line) {
+            advice.push(line);
+        }
+    };
+    for resolution in consumers {
+        let profile = &resolution.profile;
+        match &resolution.outcome {
+            resolve::Outcome::Static { .. } => add(format!(
+                "hint: awskeep import {profile} moves the plaintext key into a store"
+            )),
+            resolve::Outcome::Env => {
+                add("hint: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN".into())
+            }
+            resolve::Outcome::Error { .. } => add(format!(
+                "hint: correct what {} cannot read",
+                consumer_name(resolution.consumer)
+            )),
+            resolve::Outcome::Process { .. }
+            | resolve::Outcome::AssumeRole { .. }
+            | resolve::Outcome::CredentialSource { .. }
+            | resolve::Outcome::Sso { .. }
+            | resolve::Outcome::WebIdentity { .. }
+            | resolve::Outcome::Login { .. }
+            | resolve::Outcome::Container
+            | resolve::Outcome::Nothing => {}
+        }
+        for shadow in &resolution.shadows {
+            let is_key = shadow.what.contains("static") || shadow.what.contains("key");
+            if is_key && matches!(shadow.place, Place::Line(..)) {
+                add(format!(
+                    "hint: take the shadowed key at {} out: other SDKs may use it",
+                    place(&shadow.place)
+                ));
+            }
+        }
+    }
+    advice
+}

@@ -1,0 +1,16 @@
+//! Moving plaintext keys out of the AWS files and into a store, and back.
+//!
+//! `plan` decides, `changes` turns it into edits and shows that every SDK ends up
+//! with the same key, `run` does it in an order that can be cut off anywhere,
+//! `record` remembers the way back without a secret, `undo` goes it.
+
+pub mod aws_vault;
+pub mod changes;
+pub mod diff;
+pub mod names;
+pub mod plan;
+pub mod record;
+pub mod run;
+pub mod same;
+pub mod through;
+pub mod undo;

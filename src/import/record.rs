@@ -1,0 +1,221 @@
+//! What `import --undo` needs: the places and key ids of what was taken, and hashes
+//! to tell whether a file is still what the import left. No secret. Edge (the state
+//! folder).
+//!
+//! A record is written before the edits that it undoes, and marked finished after
+//! them. It goes away with its undo, with the last of its entries, or after 30 days.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::changes::Step;
+use super::diff;
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKeyId, EntryName};
+use crate::machine::Machine;
+use crate::profile_files::undo::Hunk;
+use crate::profile_files::{Document, FileKind};
+use crate::time::{Length, Time};
+
+/// How long an import can be undone.
+pub const KEPT: Length = Length::days(30);
+
+/// One import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub v: u32,
+    pub at: Time,
+    pub state: State,
+    pub keys: Vec<RecordedKey>,
+    pub profiles: Vec<String>,
+    /// In the order of writing.
+    pub writes: Vec<Write>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Announced; perhaps cut off half-way.
+    Started,
+    Finished,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedKey {
+    pub entry: EntryName,
+    pub key_id: AccessKeyId,
+}
+
+/// One write of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    pub file: File,
+    pub path: PathBuf,
+    pub was: Was,
+    pub before: Hash,
+    pub after: Hash,
+    pub hunks: Vec<Hunk>,
+    /// A short hash of each line afterwards, to show what has changed since.
+    pub lines: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum File {
+    Config,
+    Credentials,
+}
+
+impl File {
+    pub fn kind(self) -> FileKind {
+        match self {
+            File::Config => FileKind::Config,
+            File::Credentials => FileKind::Credentials,
+        }
+    }
+}
+
+/// Whether the file was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Was {
+    There,
+    Missing,
+}
+
+/// The SHA-256 of a whole file, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hash(String);
+
+impl Hash {
+    pub fn of(text: &str) -> Hash {
+        Hash(hex(&Sha256::digest(text.as_bytes())))
+    }
+}
+
+/// Eight bytes of a line's hash.
+pub fn line_hash(line: &str) -> String {
+    hex(&Sha256::digest(line.as_bytes())[..8])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Write {
+    /// The announcement of one step; none if it changes nothing.
+    pub fn of(step: &Step, old: &Document, path: &Path, was: Was) -> Option<Write> {
+        let new = step.edited.document.text();
+        if step.edited.is_nothing() || old.text() == new {
+            return None;
+        }
+        Some(Write {
+            file: match old.kind() {
+                FileKind::Config => File::Config,
+                FileKind::Credentials => File::Credentials,
+            },
+            path: path.to_owned(),
+            was,
+            before: Hash::of(old.text()),
+            after: Hash::of(new),
+            hunks: step.edited.undo.clone(),
+            lines: diff::lines(new).into_iter().map(line_hash).collect(),
+        })
+    }
+}
+
+/// The records of this user on this machine.
+pub struct Records {
+    folder: PathBuf,
+}
+
+impl Records {
+    pub fn of(machine: &Machine) -> Outcome<Records> {
+        Ok(Records {
+            folder: machine.state_folder()?.join("import"),
+        })
+    }
+
+    /// A path that no record has yet; later ones sort behind earlier ones.
+    pub fn new_path(&self, at: Time) -> PathBuf {
+        let mut number = 0;
+        loop {
+            let path = self.folder.join(format!("{:012}-{number:03}.json", at.0));
+            if !path.exists() {
+                return path;
+            }
+            number += 1;
+        }
+    }
+
+    pub fn write(&self, path: &Path, record: &Record) -> Outcome<()> {
+        disk::private_dir(&self.folder)?;
+        let json = serde_json::to_vec_pretty(record).map_err(|error| {
+            Failure::new(Kind::Bug, "an import's record cannot be written as JSON").cause(error)
+        })?;
+        disk::write_atomic(path, &json, 0o600)
+    }
+
+    /// All records, oldest first.
+    ///
+    /// # Errors
+    /// `Kind::Failed` naming one that cannot be read.
+    pub fn all(&self) -> Outcome<Vec<(PathBuf, Record)>> {
+        let names = match std::fs::read_dir(&self.folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(disk::failed("read", &self.folder, &error)),
+        };
+        let mut paths: Vec<PathBuf> = names
+            .filter_map(|name| Some(name.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .collect();
+        paths.sort();
+        paths
+            .into_iter()
+            .map(|path| {
+                let bytes =
+                    std::fs::read(&path).map_err(|error| disk::failed("read", &path, &error))?;
+                let record = serde_json::from_slice(&bytes).map_err(|error| {
+                    Failure::new(
+                        Kind::Failed,
+                        format!("{} is not a record of an import", path.display()),
+                    )
+                    .cause(error)
+                    .hint(format!("rm {}", path.display()))
+                })?;
+                Ok((path, record))
+            })
+            .collect()
+    }
+
+    /// Drops what is too old to be undone.
+    pub fn forget_old(&self, now: Time) -> Outcome<()> {
+        for (path, record) in self.all()? {
+            if now > record.at + KEPT {
+                disk::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the records whose keys are all gone with this entry.
+    pub fn forget_entry(&self, entry: &EntryName) -> Outcome<()> {
+        for (path, mut record) in self.all()? {
+            if !record.keys.iter().any(|key| key.entry == *entry) {
+                continue;
+            }
+            record.keys.retain(|key| key.entry != *entry);
+            if record.keys.is_empty() {
+                disk::remove(&path)?;
+            } else {
+                self.write(&path, &record)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,574 @@
+//! Carries a plan out, in an order that may be cut off anywhere: prove each key, save
+//! it, have the helper serve it, announce, point the profiles, take the key's lines
+//! out, fetch through the profiles and compare, record. Edge.
+//!
+//! Nothing is taken back when a step fails: what was done is right as it is, and the
+//! next run goes on. The plaintext leaves only after the store has given the key
+//! back through the very line that SDKs will run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::changes::{self, Changes, Step};
+use super::plan::{self, Files, Known, Move, Refusal, Row, Shape, Verdict};
+use super::record::{Record, RecordedKey, Records, State, Was, Write};
+use super::through;
+use crate::aws;
+use crate::disk::{self, Lock};
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::helper_path;
+use crate::iam_account::{Account, Place, Signer, prove};
+use crate::keeping::{self, Over};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+use crate::machine::Machine;
+use crate::profile_files::command_line::{self, Platform};
+use crate::profile_files::document::Document;
+use crate::profile_files::files::AwsFile;
+use crate::profile_files::sdk_reader;
+use crate::profiles::{self, Profiles};
+use crate::settings::Key;
+use crate::state::{self, Receipt};
+use crate::vault::StoreKind;
+use crate::vault::item::{Identity, Item};
+
+/// Called before each effect with its name; an error stops right there.
+pub type Before<'a> = &'a dyn Fn(&'static str) -> Outcome<()>;
+
+/// How long to wait for another import.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// What a person said.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub from: From,
+    /// Empty: all.
+    pub profiles: Vec<ProfileName>,
+    pub store: Option<StoreKind>,
+    pub region: Option<String>,
+    pub endpoint_url: Option<String>,
+    pub helper_path: Option<PathBuf>,
+}
+
+/// Where the keys are.
+#[derive(Debug, Clone, Default)]
+pub enum From {
+    /// In the AWS files.
+    #[default]
+    Files,
+    /// They were read elsewhere, each for a profile.
+    Given(Vec<(ProfileName, AccessKey)>),
+}
+
+/// What would be done.
+pub struct Prepared {
+    pub files: Profiles,
+    pub rows: Vec<Row>,
+    pub changes: Changes,
+    known: Known,
+    helper: String,
+}
+
+/// What was done.
+pub struct Done {
+    pub rows: Vec<Row>,
+    pub identities: BTreeMap<EntryName, Identity>,
+}
+
+impl Prepared {
+    pub fn moves(&self) -> impl Iterator<Item = &Move> {
+        moves(&self.rows)
+    }
+}
+
+fn moves(rows: &[Row]) -> impl Iterator<Item = &Move> {
+    rows.iter().filter_map(|row| match &row.verdict {
+        Verdict::Move(found) => Some(found),
+        Verdict::Refused(_) | Verdict::Done(_) => None,
+    })
+}
+
+/// Reads everything and decides; asks AWS nothing, changes nothing.
+pub fn prepare(machine: &Machine, entries: &Entries<'_>, wanted: &Wanted) -> Outcome<Prepared> {
+    let files = Profiles::read(machine)?;
+    refuse_one_file(&files)?;
+    let known = known(entries)?;
+    let helper = helper_path::choose(machine, wanted.helper_path.as_deref())?;
+    let helper = helper.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("{} is not UTF-8", helper.display()))
+            .hint("name another copy with --helper-path")
+    })?;
+    let both = Files {
+        config: &files.config.document,
+        credentials: &files.credentials.document,
+    };
+    let mut rows = match &wanted.from {
+        From::Files => plan::rows(both, &known, &wanted.profiles),
+        From::Given(keys) => plan::given_rows(both, &known, keys),
+    };
+    for profile in wanted
+        .profiles
+        .iter()
+        .filter(|_| matches!(wanted.from, From::Files))
+    {
+        if !rows.iter().any(|row| row.profile == profile.as_str()) {
+            return Err(Failure::new(
+                Kind::NotFound,
+                format!("profile {profile} has no access key in the AWS files"),
+            )
+            .hint(format!("awskeep why {profile}")));
+        }
+    }
+    let changes = changes::changes(both, &mut rows, &known, &helper);
+    Ok(Prepared {
+        files,
+        rows,
+        changes,
+        known,
+        helper,
+    })
+}
+
+/// Does what was prepared and agreed to.
+///
+/// # Errors
+/// `Kind::Unfinished` if the files or the store changed since; otherwise the first
+/// thing that fails for all. What AWS says of one key refuses that key only.
+pub fn run(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    wanted: &Wanted,
+    agreed: &Prepared,
+    before: Before<'_>,
+) -> Outcome<Done> {
+    let _import = Lock::wait(&disk::locks_dir()?.join("import.lock"), LOCK_WAIT)?;
+    let mut now = prepare(machine, entries, wanted)?;
+    refuse_more_than(agreed, &now)?;
+    let proofs = prove_all(machine, &mut now, wanted)?;
+    save_all(machine, entries, &now, wanted, &proofs, before)?;
+    let both = Files {
+        config: &now.files.config.document,
+        credentials: &now.files.credentials.document,
+    };
+    now.changes = changes::changes(both, &mut now.rows, &now.known, &now.helper);
+    if moves(&now.rows).next().is_none() {
+        return Ok(Done {
+            rows: now.rows,
+            identities: BTreeMap::new(),
+        });
+    }
+    serve_all(machine, entries, &now, before)?;
+    edit(machine, &mut now, before)?;
+    fetch_all(machine, entries, &now, &proofs)?;
+    before("record")?;
+    for found in moves(&now.rows) {
+        let receipt = Receipt::new(machine.now(), &found.entry, "import").key(&found.key.id);
+        state::note(
+            machine,
+            &receipt.result(format!("profile {}", found.profile)),
+        );
+    }
+    Ok(Done {
+        identities: proofs
+            .into_iter()
+            .map(|(_, proof)| (proof.entry, proof.identity))
+            .collect(),
+        rows: now.rows,
+    })
+}
+
+struct Proof {
+    entry: EntryName,
+    place: Place,
+    identity: Identity,
+}
+
+fn refuse_one_file(files: &Profiles) -> Outcome<()> {
+    let real = |file: &AwsFile| file.path.canonicalize().ok();
+    match (real(&files.config), real(&files.credentials)) {
+        (Some(one), Some(other)) if one == other => Err(Failure::new(
+            Kind::Failed,
+            format!(
+                "{} is both the config and the credentials file",
+                one.display()
+            ),
+        )
+        .hint("split it: profiles in the one, keys in the other")),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+fn known(entries: &Entries<'_>) -> Outcome<Known> {
+    let inventory = entries.inventory()?;
+    let mut known = Known::default();
+    for held in &inventory.held {
+        known.names.insert(held.name().clone());
+        for (_, slot) in held.item.slots() {
+            known.keys.insert(slot.id.clone(), held.name().clone());
+        }
+    }
+    known
+        .names
+        .extend(inventory.aliases.into_iter().map(|(name, _, _)| name));
+    Ok(known)
+}
+
+/// Another import, or a person with an editor, may have been faster.
+fn refuse_more_than(agreed: &Prepared, now: &Prepared) -> Outcome<()> {
+    for found in now.moves() {
+        let was_shown = agreed
+            .moves()
+            .any(|shown| (&shown.profile, &shown.key.id) == (&found.profile, &found.key.id));
+        if !was_shown {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                format!("profile {} changed meanwhile", found.profile),
+            )
+            .hint("run it again"));
+        }
+    }
+    Ok(())
+}
+
+/// Proves every key; what AWS refuses is left alone.
+fn prove_all(
+    machine: &Machine,
+    now: &mut Prepared,
+    wanted: &Wanted,
+) -> Outcome<BTreeMap<AccessKeyId, Proof>> {
+    let mut proofs = BTreeMap::new();
+    let mut refusals: BTreeMap<AccessKeyId, Refusal> = BTreeMap::new();
+    for found in moves(&now.rows) {
+        let id = &found.key.id;
+        if proofs.contains_key(id) || refusals.contains_key(id) {
+            continue;
+        }
+        match prove_one(machine, &now.files.config.document, found, wanted) {
+            Ok(proof) => drop(proofs.insert(id.clone(), proof)),
+            Err(failure) => match failure.kind {
+                Kind::Aws | Kind::Failed | Kind::Usage => {
+                    refusals.insert(id.clone(), Refusal::of(&failure));
+                }
+                Kind::NotFound
+                | Kind::Store
+                | Kind::PersonNeeded
+                | Kind::Unfinished
+                | Kind::Attention
+                | Kind::Bug => return Err(failure),
+            },
+        }
+    }
+    for row in &mut now.rows {
+        if let Verdict::Move(found) = &row.verdict
+            && let Some(refusal) = refusals.get(&found.key.id)
+        {
+            row.verdict = Verdict::Refused(refusal.clone());
+        }
+    }
+    Ok(proofs)
+}
+
+fn prove_one(
+    machine: &Machine,
+    config: &Document,
+    found: &Move,
+    wanted: &Wanted,
+) -> Outcome<Proof> {
+    let place = aws::place_to_prove(
+        machine,
+        config,
+        found.profile.as_str(),
+        wanted.region.as_deref(),
+        wanted.endpoint_url.as_deref(),
+    )?;
+    let identity = keeping::prove(machine, &place, &found.key)?;
+    Ok(Proof {
+        entry: found.entry.clone(),
+        place,
+        identity,
+    })
+}
+
+fn save_all(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    now: &Prepared,
+    wanted: &Wanted,
+    proofs: &BTreeMap<AccessKeyId, Proof>,
+    before: Before<'_>,
+) -> Outcome<()> {
+    let mut saved: Vec<&AccessKeyId> = Vec::new();
+    for found in moves(&now.rows) {
+        let id = &found.key.id;
+        let Some(proof) = proofs.get(id) else {
+            return Err(Failure::new(Kind::Bug, format!("{id} was not proven")));
+        };
+        if saved.contains(&id) {
+            continue;
+        }
+        before("save")?;
+        save_one(
+            machine,
+            entries,
+            found,
+            wanted,
+            proof,
+            now.known.keys.contains_key(id),
+        )?;
+        saved.push(id);
+    }
+    Ok(())
+}
+
+fn save_one(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    found: &Move,
+    wanted: &Wanted,
+    proof: &Proof,
+    is_known: bool,
+) -> Outcome<()> {
+    let name = &found.entry;
+    // Programs that read the file before may go on using the key for as long as this.
+    let until = machine.now() + entries.settings.length(Key::EnvLease, Some(name))?;
+    if is_known {
+        let _user = entries.lock_user(Some(&proof.identity), name)?;
+        let mut held = entries.get(name)?;
+        if !held.item.slots().any(|(_, slot)| slot.key() == found.key) {
+            return Err(Failure::new(
+                Kind::Store,
+                format!("entry {name} has another secret for {}", found.key.id),
+            )
+            .hint(format!("awskeep add {name} --replace")));
+        }
+        held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
+        return held.vault.save(&held.item);
+    }
+    let kind = keeping::choose_store(machine, entries, wanted.store, name, "awskeep import")?;
+    let vault = entries.vault(kind)?;
+    let mut item = keeping::item(
+        entries,
+        name,
+        found.key.clone(),
+        proof.place.clone(),
+        Some(proof.identity.clone()),
+    )?;
+    item.handed_out_until = Some(until);
+    keeping::save(entries, &vault, item, Over::SameKeyOnly)
+}
+
+/// The line that SDKs will run must give each key before any file is touched.
+fn serve_all(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    now: &Prepared,
+    before: Before<'_>,
+) -> Outcome<()> {
+    let mut served: Vec<&EntryName> = Vec::new();
+    for found in moves(&now.rows) {
+        if served.contains(&&found.entry) {
+            continue;
+        }
+        before("serve")?;
+        let line = command_line::build(&now.helper, &found.entry, Platform::HERE)?;
+        same_key(
+            &through::fetch(machine, &line)?,
+            &entries.get(&found.entry)?.item,
+        )?;
+        served.push(&found.entry);
+    }
+    Ok(())
+}
+
+fn same_key(fetched: &AccessKey, item: &Item) -> Outcome<()> {
+    if *fetched == item.current.key() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Failed,
+        format!(
+            "the helper serves {} for entry {}, which has {}",
+            fetched.id, item.entry, item.current.id
+        ),
+    )
+    .hint("check --helper-path: it may use another store"))
+}
+
+/// Announces the edits, then writes them.
+fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()> {
+    let _lock = profiles::lock()?;
+    let records = Records::of(machine)?;
+    records.forget_old(machine.now())?;
+    let path = records.new_path(machine.now());
+    let mut record = announcement(machine, now);
+    before("announce")?;
+    if !record.writes.is_empty() {
+        records.write(&path, &record)?;
+    }
+    for (n, step) in now.changes.in_order().into_iter().enumerate() {
+        let (name, file) = match n {
+            0 => ("point", &mut now.files.config),
+            1 => ("take from credentials", &mut now.files.credentials),
+            _ => ("take from config", &mut now.files.config),
+        };
+        if step.edited.document.text() != file.document.text() {
+            before(name)?;
+            write(file, step)?;
+        }
+    }
+    before("finish")?;
+    if !record.writes.is_empty() {
+        record.state = State::Finished;
+        records.write(&path, &record)?;
+    }
+    Ok(())
+}
+
+fn announcement(machine: &Machine, now: &Prepared) -> Record {
+    let (config, credentials) = (&now.files.config, &now.files.credentials);
+    let changes = &now.changes;
+    let was = |path: &Path| {
+        if path.symlink_metadata().is_ok() {
+            Was::There
+        } else {
+            Was::Missing
+        }
+    };
+    let (config_was, credentials_was) = (was(&config.path), was(&credentials.path));
+    let writes = [
+        Write::of(&changes.point, &config.document, &config.path, config_was),
+        Write::of(
+            &changes.take_from_credentials,
+            &credentials.document,
+            &credentials.path,
+            credentials_was,
+        ),
+        Write::of(
+            &changes.take_from_config,
+            &changes.point.edited.document,
+            &config.path,
+            config_was,
+        ),
+    ];
+    let mut keys: Vec<RecordedKey> = Vec::new();
+    for found in now.moves() {
+        let key = RecordedKey {
+            entry: found.entry.clone(),
+            key_id: found.key.id.clone(),
+        };
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Record {
+        v: 1,
+        at: machine.now(),
+        state: State::Started,
+        keys,
+        profiles: now.moves().map(|found| found.profile.to_string()).collect(),
+        writes: writes.into_iter().flatten().collect(),
+    }
+}
+
+fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
+    let new = &step.edited.document;
+    sdk_reader::differs_by_exactly(
+        file.document.kind(),
+        file.document.text(),
+        new.text(),
+        &step.changes,
+    )
+    .map_err(|what| {
+        Failure::new(
+            Kind::Failed,
+            format!("{} is left as it is", file.path.display()),
+        )
+        .cause(what)
+        .hint("edit the profile by hand, then run it again")
+    })?;
+    file.replace(new.clone())
+}
+
+/// Every profile is fetched through, and must be who it was.
+fn fetch_all(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    now: &Prepared,
+    proofs: &BTreeMap<AccessKeyId, Proof>,
+) -> Outcome<()> {
+    let written = Profiles::read(machine)?;
+    let mut fetched: Vec<String> = Vec::new();
+    for found in now.moves() {
+        let line = line_of(&written, found)?;
+        if fetched.contains(&line) {
+            continue;
+        }
+        let fetch = || {
+            let key = through::fetch(machine, &line)?;
+            let item = entries.get(&found.entry)?.item;
+            same_key(&key, &item)?;
+            same_user(machine, &item, &key, proofs.get(&found.key.id))
+        };
+        fetch().map_err(|failure| failure.hint("awskeep import --undo puts everything back"))?;
+        fetched.push(line);
+    }
+    Ok(())
+}
+
+fn line_of(written: &Profiles, found: &Move) -> Outcome<String> {
+    let files = Files {
+        config: &written.config.document,
+        credentials: &written.credentials.document,
+    };
+    let process = |profile: &str| {
+        files
+            .both()
+            .into_iter()
+            .find_map(|document| document.property(profile, "credential_process"))
+            .map(|property| property.value.to_string())
+    };
+    let profile = found.profile.as_str();
+    let source = || {
+        let source = files.config.property(profile, "source_profile")?;
+        process(&source.value)
+    };
+    let line = match found.shape {
+        Shape::Pointed => process(profile),
+        Shape::ThroughBase => source(),
+        Shape::PointedAlready => process(profile).or_else(source),
+    };
+    line.ok_or_else(|| {
+        Failure::new(
+            Kind::Unfinished,
+            format!("profile {profile} was changed meanwhile"),
+        )
+        .hint("run it again")
+    })
+}
+
+fn same_user(
+    machine: &Machine,
+    item: &Item,
+    key: &AccessKey,
+    proof: Option<&Proof>,
+) -> Outcome<()> {
+    let account = aws::account(machine, &aws::place_of(item))?;
+    let answer = account
+        .caller(Signer::Key(key))
+        .map_err(|failure| prove::refused(key, "STS", &failure))?;
+    let same = proof.is_some_and(|proof| {
+        proof.identity.user_id == answer.value.user_id
+            && proof.identity.arn.as_str() == answer.value.arn
+    });
+    if same {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Failed,
+        format!(
+            "entry {} is {} now, which it was not before",
+            item.entry, answer.value.arn
+        ),
+    ))
+}

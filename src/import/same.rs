@@ -1,0 +1,223 @@
+//! Whether every SDK ends up with the same key as before, by the model of what each
+//! SDK does. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
+use super::plan::Files;
+use crate::keys::EntryName;
+use crate::profile_files::document::{Document, Header};
+use crate::profile_files::parse_helper;
+use crate::profile_files::resolve::{Asked, Consumer, Inputs, Outcome, resolve};
+
+/// Whom a program would be; key ids and our own helper lines come down to the entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Who {
+    Entry(EntryName),
+    Key(Option<String>),
+    Process(String),
+    Role(String, Box<Who>),
+    Other(&'static str),
+}
+
+/// A profile that a consumer would resolve to somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Different {
+    pub profile: String,
+    pub consumer: Consumer,
+    /// The profiles that its `source_profile` leads through, itself included.
+    pub chain: Vec<String>,
+}
+
+/// The profiles that would change, among those that `moved` ones have a part in.
+pub fn differences(
+    before: Files<'_>,
+    after: Files<'_>,
+    moved: &BTreeSet<String>,
+    entry_of_key: &BTreeMap<String, EntryName>,
+) -> Vec<Different> {
+    let (before_parts, after_parts) = (Parts::of(before), Parts::of(after));
+    let mut found = Vec::new();
+    for profile in before.profile_names() {
+        let chain = chain(before, &profile);
+        if !chain.iter().any(|name| moved.contains(name)) {
+            continue;
+        }
+        // Only the sections that matter: hundreds of profiles must not cost their square.
+        let was = before_parts.only(&chain);
+        let is = after_parts.only(&self::chain(after, &profile));
+        let told = |part: &Part, consumer: Consumer| who(part, &profile, consumer, entry_of_key);
+        let everybody: Vec<Who> = Consumer::ALL.map(|consumer| told(&was, consumer)).into();
+        let different = Consumer::ALL
+            .into_iter()
+            .zip(&everybody)
+            .find(|(consumer, before)| {
+                let after = told(&is, *consumer);
+                // What one SDK could not read may become what the others read all along.
+                let is_mended = **before == Who::Other("error") && everybody.contains(&after);
+                after != **before && !is_mended
+            });
+        let different = different.map(|(consumer, _)| consumer);
+        // A profile that was nobody's may get a key.
+        if let Some(consumer) = different
+            && !nobody(&was, &profile)
+        {
+            found.push(Different {
+                profile,
+                consumer,
+                chain,
+            });
+        }
+    }
+    found
+}
+
+/// Both files, by sections.
+struct Parts<'a> {
+    files: Files<'a>,
+    /// Where the lines start, and the lines of each section's header.
+    config: Cuts,
+    credentials: Cuts,
+}
+
+struct Cuts {
+    line_starts: Vec<usize>,
+    headers: Vec<usize>,
+}
+
+/// Both files with a few profiles in them.
+struct Part {
+    config: Document,
+    credentials: Document,
+}
+
+impl<'a> Parts<'a> {
+    fn of(files: Files<'a>) -> Parts<'a> {
+        Parts {
+            files,
+            config: Cuts::of(files.config),
+            credentials: Cuts::of(files.credentials),
+        }
+    }
+
+    fn only(&self, profiles: &[String]) -> Part {
+        Part {
+            config: self.config.only(self.files.config, profiles),
+            credentials: self.credentials.only(self.files.credentials, profiles),
+        }
+    }
+}
+
+impl Cuts {
+    fn of(document: &Document) -> Cuts {
+        let text = document.text();
+        let mut line_starts = vec![0];
+        line_starts.extend(text.match_indices('\n').map(|(at, _)| at + 1));
+        Cuts {
+            line_starts,
+            headers: document.sections().iter().map(|s| s.line - 1).collect(),
+        }
+    }
+
+    fn only(&self, document: &Document, profiles: &[String]) -> Document {
+        let mut text = Zeroizing::new(String::new());
+        for (n, section) in document.sections().iter().enumerate() {
+            let own = match &section.header {
+                Header::Default | Header::PrefixedDefault => {
+                    profiles.iter().any(|name| name == "default")
+                }
+                Header::Profile(name) => profiles.contains(name),
+                Header::SsoSession(_) | Header::Services(_) => false,
+                Header::Other => section.inner == "DEFAULT",
+            };
+            if !own {
+                continue;
+            }
+            let start = self.line_starts[self.headers[n]];
+            let end = self
+                .headers
+                .get(n + 1)
+                .map_or(document.text().len(), |line| self.line_starts[*line]);
+            text.push_str(&document.text()[start..end]);
+        }
+        Document::parse(document.kind(), &text)
+    }
+}
+
+/// A consumer's name for people.
+pub fn consumer_name(consumer: Consumer) -> &'static str {
+    match consumer {
+        Consumer::CliV1 => "the AWS CLI 1 and boto3",
+        Consumer::CliV2 => "the AWS CLI 2",
+        Consumer::Go => "the Go SDK (Terraform)",
+        Consumer::JavaScript => "the JavaScript SDK",
+        Consumer::Rust => "the Rust SDK",
+        Consumer::Java => "the Java SDK",
+    }
+}
+
+/// Whether no file gives the profile any credentials.
+fn nobody(files: &Part, profile: &str) -> bool {
+    Consumer::ALL.into_iter().all(|consumer| {
+        matches!(
+            who(files, profile, consumer, &BTreeMap::new()),
+            Who::Other("nothing" | "container")
+        )
+    })
+}
+
+fn chain(files: Files<'_>, profile: &str) -> Vec<String> {
+    let mut chain = vec![profile.to_owned()];
+    loop {
+        let at = chain.last().map_or("", String::as_str);
+        let source = files
+            .both()
+            .into_iter()
+            .find_map(|document| document.property(at, "source_profile"));
+        match source {
+            Some(source) if !chain.contains(&source.value) => chain.push(source.value.to_string()),
+            Some(_) | None => return chain,
+        }
+    }
+}
+
+fn who(
+    files: &Part,
+    profile: &str,
+    consumer: Consumer,
+    entry_of_key: &BTreeMap<String, EntryName>,
+) -> Who {
+    let none = BTreeMap::new();
+    let inputs = Inputs {
+        config: &files.config,
+        credentials: &files.credentials,
+        env: &none,
+        asked: Asked::ByName(profile),
+    };
+    told(&resolve(inputs, consumer).outcome, entry_of_key)
+}
+
+fn told(outcome: &Outcome, entry_of_key: &BTreeMap<String, EntryName>) -> Who {
+    match outcome {
+        Outcome::Static { id, .. } => match id.as_ref().and_then(|id| entry_of_key.get(id)) {
+            Some(entry) => Who::Entry(entry.clone()),
+            None => Who::Key(id.clone()),
+        },
+        Outcome::Process { command, .. } => match parse_helper(command) {
+            Some(helper) => Who::Entry(helper.entry),
+            None => Who::Process(command.clone()),
+        },
+        Outcome::AssumeRole { role_arn, from, .. } => {
+            Who::Role(role_arn.clone(), Box::new(told(from, entry_of_key)))
+        }
+        Outcome::Env => Who::Other("env"),
+        Outcome::CredentialSource { .. } => Who::Other("credential source"),
+        Outcome::Sso { .. } => Who::Other("sso"),
+        Outcome::WebIdentity { .. } => Who::Other("web identity"),
+        Outcome::Login { .. } => Who::Other("login"),
+        Outcome::Container => Who::Other("container"),
+        Outcome::Nothing => Who::Other("nothing"),
+        Outcome::Error { .. } => Who::Other("error"),
+    }
+}

@@ -1,0 +1,282 @@
+//! Takes an import back: the files become what they were, byte for byte. Edge.
+//!
+//! A file that is no longer what the import left is not touched. The secrets come
+//! from the store, where they stay: an entry is removed by `remove` only.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::diff;
+use super::record::{Hash, KEPT, Record, Records, State, Was, Write, line_hash};
+use super::run::Before;
+use crate::disk;
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::machine::Machine;
+use crate::profile_files::Document;
+use crate::profile_files::files::AwsFile;
+use crate::profile_files::undo::{Hunk, KeyField, TakenLine, put_back};
+use crate::profiles;
+use crate::settings::Key;
+use crate::state::{self, Receipt};
+
+/// What an undo would do.
+pub struct Undo {
+    pub files: Vec<Back>,
+    /// Keys that were rotated since: the old id, and the entry whose current key
+    /// takes its place.
+    pub replaced: Vec<(AccessKeyId, EntryName, AccessKeyId)>,
+    pub entries: Vec<EntryName>,
+    records: Vec<PathBuf>,
+}
+
+/// One file, as it is and as it was.
+pub struct Back {
+    pub file: AwsFile,
+    pub new: Document,
+    was: Was,
+}
+
+/// The keys that can be put back, by the id that stood in the file.
+struct Keys {
+    stored: BTreeMap<AccessKeyId, AccessKey>,
+    replaced: Vec<(AccessKeyId, EntryName, AccessKeyId)>,
+}
+
+/// Decides; changes nothing but dropping records that are too old.
+///
+/// # Errors
+/// `Kind::NotFound` if there is no import to undo, or a secret is gone;
+/// `Kind::Failed` with a diff if a file was changed since.
+pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
+    let records = Records::of(machine)?;
+    records.forget_old(machine.now())?;
+    let mut all = records.all()?;
+    let Some(newest) = all.pop() else {
+        return Err(
+            Failure::new(Kind::NotFound, "there is no import to undo").hint(format!(
+                "an import can be undone for {}; awskeep export ENTRY writes a key to the files",
+                KEPT.rough()
+            )),
+        );
+    };
+    let mut taken = vec![newest];
+    // What was cut off belongs to the run that went on with it.
+    while let Some((path, record)) = all.pop_if(|(_, record)| record.state == State::Started) {
+        taken.insert(0, (path, record));
+    }
+    let keys = keys(entries, &taken)?;
+    let mut writes: BTreeMap<PathBuf, Vec<&Write>> = BTreeMap::new();
+    for write in taken.iter().flat_map(|(_, record)| &record.writes) {
+        writes.entry(write.path.clone()).or_default().push(write);
+    }
+    let mut files = Vec::new();
+    for writes in writes.into_values() {
+        files.extend(back(&writes, &keys)?);
+    }
+    // Keys first, so that every profile answers all the time.
+    files.sort_by_key(|back: &Back| match back.file.document.kind() {
+        crate::profile_files::FileKind::Credentials => 0,
+        crate::profile_files::FileKind::Config => 1,
+    });
+    let mut names: Vec<EntryName> = taken
+        .iter()
+        .flat_map(|(_, record)| record.keys.iter().map(|key| key.entry.clone()))
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(Undo {
+        files,
+        replaced: keys.replaced,
+        entries: names,
+        records: taken.into_iter().map(|(path, _)| path).collect(),
+    })
+}
+
+/// Does it.
+pub fn run(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    undo: Undo,
+    before: Before<'_>,
+) -> Outcome<()> {
+    for name in &undo.entries {
+        before("extend")?;
+        extend(machine, entries, name)?;
+    }
+    let _lock = profiles::lock()?;
+    for mut back in undo.files {
+        before("put back")?;
+        let is_new = back.was == Was::Missing && back.new.text().is_empty();
+        back.file.replace(back.new)?;
+        if is_new {
+            disk::remove(&back.file.path)?;
+        }
+    }
+    before("forget")?;
+    for path in undo.records.iter().rev() {
+        disk::remove(path)?;
+    }
+    for name in &undo.entries {
+        state::note(machine, &Receipt::new(machine.now(), name, "import-undo"));
+    }
+    Ok(())
+}
+
+/// The copy in the file may be used for as long as anything handed out without a way back.
+fn extend(machine: &Machine, entries: &Entries<'_>, name: &EntryName) -> Outcome<()> {
+    let held = entries.get(name)?;
+    let _user = entries.lock_user(held.item.identity.as_ref(), held.name())?;
+    let mut held = entries.get(held.name())?;
+    let until = machine.now() + entries.settings.length(Key::EnvLease, Some(held.name()))?;
+    held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
+    held.vault.save(&held.item)
+}
+
+fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
+    let mut keys = Keys {
+        stored: BTreeMap::new(),
+        replaced: Vec::new(),
+    };
+    for recorded in records.iter().flat_map(|(_, record)| &record.keys) {
+        let id = &recorded.key_id;
+        if keys.stored.contains_key(id) {
+            continue;
+        }
+        let held: Held = match entries.holding(id)? {
+            Some(held) => held,
+            None => entries.get(&recorded.entry).map_err(|failure| {
+                failure.hint(format!(
+                    "the secret of {id} is not stored any more; nothing was put back"
+                ))
+            })?,
+        };
+        let current = held.item.current.key();
+        if current.id != *id {
+            let replaced = (id.clone(), held.name().clone(), current.id.clone());
+            keys.replaced.push(replaced);
+        }
+        keys.stored.insert(id.clone(), current);
+    }
+    Ok(keys)
+}
+
+/// Goes back through one file's writes; none if nothing of them is in it.
+fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
+    let Some(first) = writes.first() else {
+        return Ok(None);
+    };
+    let file = AwsFile::read(&first.path, first.file.kind())?;
+    let mut at = file.document.clone();
+    // The hash that `at` would have, had no key been replaced.
+    let mut hash = Hash::of(at.text());
+    for write in writes.iter().rev() {
+        if hash == write.before {
+            continue;
+        }
+        if hash != write.after {
+            return Err(changed(&file, write));
+        }
+        let hunks: Vec<Hunk> = write.hunks.iter().map(|hunk| current(hunk, keys)).collect();
+        let mut differs = false;
+        for hunk in &write.hunks {
+            differs |= current(hunk, keys) != *hunk;
+        }
+        at = put_back(&at, &hunks, |field, id| match field {
+            KeyField::Secret => Some(keys.by_current(id?)?.secret.clone()),
+            KeyField::Token | KeyField::NotAnId => None,
+        })?;
+        if !differs && Hash::of(at.text()) != write.before {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("{} would not become what it was", file.path.display()),
+            )
+            .hint("awskeep export ENTRY writes the key to the files"));
+        }
+        hash = write.before.clone();
+    }
+    if at.text() == file.document.text() {
+        return Ok(None);
+    }
+    Ok(Some(Back {
+        file,
+        new: at,
+        was: first.was,
+    }))
+}
+
+impl Keys {
+    fn by_current(&self, id: &AccessKeyId) -> Option<&AccessKey> {
+        self.stored.values().find(|key| key.id == *id)
+    }
+
+    /// The id that takes this one's place.
+    fn new_id(&self, id: &AccessKeyId) -> Option<&AccessKeyId> {
+        self.stored.get(id).map(|key| &key.id)
+    }
+}
+
+/// A hunk with the ids that are current now.
+fn current(hunk: &Hunk, keys: &Keys) -> Hunk {
+    let line = |taken: &TakenLine| match taken {
+        TakenLine::Key {
+            before,
+            field,
+            id,
+            after,
+        } => TakenLine::Key {
+            before: before.clone(),
+            field: *field,
+            id: id.as_ref().map(|id| keys.new_id(id).unwrap_or(id).clone()),
+            after: after.clone(),
+        },
+        TakenLine::Text(text) => {
+            let mut text = text.clone();
+            for (old, _, new) in &keys.replaced {
+                text = text.replace(old.as_str(), new.as_str());
+            }
+            TakenLine::Text(text)
+        }
+        TakenLine::LineEnd(end) => TakenLine::LineEnd(end.clone()),
+    };
+    Hunk {
+        line: hunk.line,
+        put: hunk.put,
+        taken: hunk.taken.iter().map(line).collect(),
+    }
+}
+
+/// The refusal, with what is new in the file since, secrets masked.
+fn changed(file: &AwsFile, write: &Write) -> Failure {
+    let lines = diff::lines(file.document.text());
+    let hashes: Vec<String> = lines.iter().map(|line| line_hash(line)).collect();
+    let head = hashes
+        .iter()
+        .zip(&write.lines)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let most = hashes.len().min(write.lines.len()) - head;
+    let tail = (0..most)
+        .take_while(|n| hashes[hashes.len() - 1 - n] == write.lines[write.lines.len() - 1 - n])
+        .count();
+    let gone = write.lines.len() - head - tail;
+    let shown: String = diff::masked(&lines)[head..lines.len() - tail]
+        .iter()
+        .map(|line| format!("\n+{}", line.trim_end_matches(['\r', '\n'])))
+        .collect();
+    let path = file.path.display();
+    let were = if gone == 0 {
+        String::new()
+    } else {
+        format!("\n-({gone} lines as the import left them)")
+    };
+    Failure::new(
+        Kind::Failed,
+        format!(
+            "{path} was changed since the import, and is left as it is\n@@ line {} @@{were}{shown}",
+            head + 1
+        ),
+    )
+    .hint("take the change out and run it again, or: awskeep export ENTRY")
+}

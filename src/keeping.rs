@@ -1,0 +1,168 @@
+//! Keeping a key: choosing its store, proving it, building its item, saving it under
+//! both locks. Edge. Shared by every command that takes a key in; where the key
+//! comes from and which profile shall use it is the command's own business.
+
+use crate::aws;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{Place, prove};
+use crate::keys::{AccessKey, EntryName};
+use crate::machine::Machine;
+use crate::passphrase;
+use crate::settings::{self, Key};
+use crate::vault::item::{Identity, Item, Slot, Stored};
+use crate::vault::{StoreKind, Vault};
+
+/// The store for the entry: as said, as chosen in the settings, or the keychain if
+/// it works. With no keychain a person chooses; nothing weaker is taken silently.
+///
+/// # Errors
+/// `Kind::Store` if the store does not work; `Kind::Usage` if the entry is in another.
+pub fn choose_store(
+    machine: &Machine,
+    entries: &Entries<'_>,
+    wanted: Option<StoreKind>,
+    name: &EntryName,
+    command: &str,
+) -> Outcome<StoreKind> {
+    let ui = &machine.ui;
+    if let Some(kind) = wanted {
+        let recorded = entries.settings.store(Some(name))?;
+        if recorded != kind && entries.find(name).is_ok_and(|found| found.is_some()) {
+            return Err(
+                Failure::new(Kind::Usage, format!("entry {name} is in the {recorded}"))
+                    .hint(format!("awskeep store move {} {name}", kind.word())),
+            );
+        }
+        if kind == StoreKind::File {
+            passphrase::make_file_if_missing(machine, None)?;
+        }
+        return Ok(kind);
+    }
+    let kind = entries.settings.store(Some(name))?;
+    let Err(fault) = entries.vault(kind)?.names() else {
+        return Ok(kind);
+    };
+    let failure = fault.failure(kind, Some(name));
+    if entries.settings.store_is_chosen(Some(name))
+        || !matches!(fault, crate::vault::fault::Fault::Absent(_))
+    {
+        return Err(failure);
+    }
+    let failure = failure.hint(format!(
+        "{command} --store file keeps it in a file encrypted with a passphrase"
+    ));
+    if !ui.attended() {
+        return Err(failure);
+    }
+    ui.report(&failure);
+    ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
+    passphrase::make_file_if_missing(machine, None)?;
+    // That was a choice: the next entry goes there too.
+    settings::edit(&entries.settings.path, |text| {
+        settings::with_setting(text, None, Key::Store, Some(StoreKind::File.word()))
+    })?;
+    Ok(StoreKind::File)
+}
+
+/// Whose key it is, as STS and IAM say.
+///
+/// # Errors
+/// `Kind::Aws` if it is refused, or is of another partition than the place.
+pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Identity> {
+    let account = aws::account(machine, place)?;
+    let proof = prove::prove_existing(&account, key)?;
+    if proof.identity.arn.partition() != place.partition {
+        return Err(Failure::new(
+            Kind::Aws,
+            format!(
+                "{} is of partition {}, but {} is a region of {}",
+                key.id,
+                proof.identity.arn.partition(),
+                place.region,
+                place.partition
+            ),
+        )
+        .hint("say the right --region"));
+    }
+    Ok(proof.identity)
+}
+
+/// The item for a proven key; nothing is written yet.
+pub fn item(
+    entries: &Entries<'_>,
+    name: &EntryName,
+    key: AccessKey,
+    place: Place,
+    identity: Option<Identity>,
+) -> Outcome<Item> {
+    let mut item = Item::new(name.clone(), key, crate::time::Time::default());
+    item.identity = identity;
+    item.region = place.region;
+    item.partition = place.partition;
+    item.endpoint = place.endpoint;
+    item.lease = entries.settings.length(Key::Lease, Some(name))?;
+    Ok(item)
+}
+
+/// What a save may write over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Whatever stands under the name: a person said so, or it was looked at before.
+    Anything,
+    /// Only an item with this very key.
+    SameKeyOnly,
+}
+
+/// Saves under both locks, after one more look at what is there.
+///
+/// # Errors
+/// `Kind::Unfinished` if a pending or held key would be lost; `Kind::Store`.
+pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) -> Outcome<()> {
+    let machine_now = entries.now();
+    let _user = entries.lock_user(item.identity.as_ref(), &item.entry)?;
+    let _names = entries.lock_names()?;
+    item.current.saved_at = machine_now;
+    let found = vault.replaceable(&item.entry)?;
+    match (&found, over) {
+        (Some(Stored::Alias(_)), Over::SameKeyOnly) => return Err(taken(&item)),
+        (Some(Stored::Item(there)), Over::SameKeyOnly) if there.current.id != item.current.id => {
+            return Err(taken(&item));
+        }
+        (Some(_) | None, Over::SameKeyOnly | Over::Anything) => {}
+    }
+    if let Some(Stored::Item(there)) = found {
+        if let Some(lost) = there.would_lose() {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                format!("replacing entry {} would lose {lost}", item.entry),
+            )
+            .hint(format!("awskeep rotate {} --finish", item.entry)));
+        }
+        if there.current.id == item.current.id {
+            item.current = Slot {
+                secret: item.current.secret.clone(),
+                ..there.current.clone()
+            };
+        }
+        item.handed_out_until = item.handed_out_until.max(there.handed_out_until);
+    }
+    vault.save(&item)?;
+    if entries.settings.store(Some(&item.entry))? != vault.kind {
+        settings::edit(&entries.settings.path, |text| {
+            settings::with_setting(text, Some(&item.entry), Key::Store, Some(vault.kind.word()))
+        })?;
+    }
+    Ok(())
+}
+
+fn taken(item: &Item) -> Failure {
+    Failure::new(
+        Kind::Unfinished,
+        format!(
+            "the name {} was taken for another key meanwhile",
+            item.entry
+        ),
+    )
+    .hint("run it again")
+}

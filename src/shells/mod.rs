@@ -1,0 +1,3 @@
+//! What awskeep knows of shells: how each quotes.
+
+pub mod quote;

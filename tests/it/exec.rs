@@ -1,0 +1,213 @@
+//! `exec`, `env` and `why`: the real program, with real children and shells.
+
+use std::process::{Command, Output};
+
+use awskeep::entries::Entries;
+
+use crate::sandbox::Sandbox;
+
+/// Variables that must not reach a child, with values to look for.
+const BAD: [(&str, &str); 8] = [
+    ("AWS_ACCESS_KEY_ID", "stale-id"),
+    ("AWS_SECRET_ACCESS_KEY", "stale-secret"),
+    ("AWS_SESSION_TOKEN", "stale-token"),
+    ("AWS_CREDENTIAL_EXPIRATION", "stale-time"),
+    ("AWS_DEFAULT_PROFILE", "stale-profile"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "stale-file"),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "stale-uri"),
+    ("AWSKEEP_PASSPHRASE_FILE", "stale-passphrase"),
+];
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.write(
+        ".aws/config",
+        &sandbox
+            .read(".aws/config")
+            .replace("[profile work]\n", "[profile work]\nregion = eu-west-1\n"),
+    );
+    sandbox
+}
+
+fn program(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    Command::new(sandbox.path("bin/awskeep"))
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(BAD)
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn handed_out_until(sandbox: &Sandbox) -> Option<i64> {
+    let (machine, _) = sandbox.machine(&[]);
+    let entries = Entries::open(&machine).unwrap();
+    let held = entries.get(&"work".parse().unwrap()).unwrap();
+    held.item.handed_out_until.map(|time| time.0)
+}
+
+fn in_a_day() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.unwrap().as_secs()).unwrap() + 86_400
+}
+
+#[test]
+fn exec_passes_the_profile_and_nothing_stale() {
+    let sandbox = sandbox();
+    let ran = program(&sandbox, &["exec", "work", "--", "env"]);
+    assert!(ran.status.success(), "{ran:?}");
+    let env = out(&ran);
+    assert!(env.contains("AWS_PROFILE=work\n"), "{env}");
+    assert!(
+        !env.contains("stale-") && !env.contains(&sandbox.secret),
+        "{env}"
+    );
+    assert_eq!(handed_out_until(&sandbox), None);
+}
+
+#[test]
+fn exec_env_passes_the_key_and_notes_it_before() {
+    let sandbox = sandbox();
+    let ran = program(&sandbox, &["exec", "work", "--env", "--", "env"]);
+    let env = out(&ran);
+    for line in [
+        format!("AWS_ACCESS_KEY_ID={}\n", sandbox.key_id),
+        format!("AWS_SECRET_ACCESS_KEY={}\n", sandbox.secret),
+        "AWS_REGION=eu-west-1\n".into(),
+        "AWS_DEFAULT_REGION=eu-west-1\n".into(),
+    ] {
+        assert!(env.contains(&line), "{line}: {env}");
+    }
+    for gone in ["stale-", "AWS_PROFILE", "AWS_SESSION_TOKEN", "EXPIRATION"] {
+        assert!(!env.contains(gone), "{gone}: {env}");
+    }
+    let until = handed_out_until(&sandbox).unwrap();
+    assert!((until - in_a_day()).abs() < 300, "{until}");
+}
+
+#[test]
+fn the_exit_code_and_signals_are_the_programs_own() {
+    use std::os::unix::process::ExitStatusExt;
+    let sandbox = sandbox();
+    for (script, code, signal) in [
+        ("exit 0", Some(0), None),
+        ("exit 42", Some(42), None),
+        ("kill -TERM $$", None, Some(15)),
+    ] {
+        let ran = program(&sandbox, &["exec", "work", "--", "sh", "-c", script]);
+        assert_eq!(
+            (ran.status.code(), ran.status.signal()),
+            (code, signal),
+            "{script}"
+        );
+        assert_eq!((ran.stdout, ran.stderr), (vec![], vec![]), "{script}");
+    }
+    for (arguments, code) in [
+        (&["exec", "work", "--", "/no/such/program"][..], 3),
+        (&["exec", "nobody", "--", "true"], 3),
+        (&["exec", "work", "true"], 2),
+        (&["exec", "work"], 2),
+    ] {
+        let ran = program(&sandbox, arguments);
+        assert_eq!(ran.status.code(), Some(code), "{ran:?}");
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{ran:?}");
+    }
+}
+
+#[test]
+fn exec_works_inside_exec() {
+    let sandbox = sandbox();
+    let helper = sandbox.path("bin/awskeep");
+    let helper = helper.to_str().unwrap();
+    let inner = [
+        "exec",
+        "work",
+        "--env",
+        "--",
+        helper,
+        "exec",
+        "work",
+        "--",
+        helper,
+        "credential-process",
+        "work",
+    ];
+    let ran = program(&sandbox, &inner);
+    assert!(ran.status.success(), "{ran:?}");
+    assert!(out(&ran).contains(&sandbox.secret));
+}
+
+#[test]
+fn a_role_is_not_handed_out_as_its_bases_key() {
+    let sandbox = sandbox();
+    sandbox.write(
+        ".aws/config",
+        &(sandbox.read(".aws/config") + "[profile role]\nrole_arn = r\nsource_profile = work\n"),
+    );
+    let ran = program(&sandbox, &["exec", "role", "--env", "--", "env"]);
+    assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+    let ran = program(&sandbox, &["exec", "role", "--", "env"]);
+    assert!(out(&ran).contains("AWS_PROFILE=role\n"), "{ran:?}");
+    assert_eq!(handed_out_until(&sandbox), None);
+}
+
+#[test]
+fn env_is_understood_by_real_shells() {
+    let sandbox = sandbox();
+    for shell in ["bash", "zsh", "fish"] {
+        let code = program(&sandbox, &["env", "work", "--shell", shell]);
+        assert!(code.status.success(), "{code:?}");
+        let script = format!(
+            "{}printenv AWS_SECRET_ACCESS_KEY; printenv AWS_SESSION_TOKEN",
+            out(&code)
+        );
+        let ran = Command::new(shell).args(["-c", &script]).envs(BAD).output();
+        let Ok(ran) = ran else {
+            assert_ne!(shell, "bash");
+            continue;
+        };
+        assert_eq!(
+            out(&ran),
+            format!("{}\n", sandbox.secret),
+            "{shell}: {ran:?}"
+        );
+    }
+    assert!(handed_out_until(&sandbox).is_some());
+    let json = program(&sandbox, &["env", "work", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
+    assert_eq!(told["AWS_SECRET_ACCESS_KEY"], sandbox.secret.as_str());
+    assert_eq!(told["AWS_SESSION_TOKEN"], serde_json::Value::Null);
+}
+
+#[test]
+fn why_names_the_winner_and_what_it_shadows() {
+    let sandbox = sandbox();
+    sandbox.write(
+        ".aws/credentials",
+        "[work]\naws_access_key_id = AKIAZZZZZZZZZZZZZZZZ\naws_secret_access_key = hidden\n",
+    );
+    let ran = sandbox.run(&["why", "work"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(
+        lines[2].starts_with("AWS CLI 2")
+            && lines[2].contains("plaintext AKIAZZZZZZZZZZZZZZZZ (~/.aws/credentials:2)"),
+        "{ran:?}"
+    );
+    assert!(
+        lines[5].starts_with("Rust SDK") && lines[5].contains("awskeep entry work (~/.aws/config:"),
+        "{ran:?}"
+    );
+    assert!(ran.err.contains("hint: awskeep import work"), "{ran:?}");
+    let json = sandbox.run(&["why", "work", "--json"], &[]);
+    let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(told["consumers"][0]["outcome"]["kind"], "static", "{told}");
+    assert_eq!(sandbox.run(&["why", "nobody"], &[]).code, 3);
+    assert!(!json.out.contains("hidden") && !ran.out.contains("hidden"));
+}
