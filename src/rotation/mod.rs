@@ -37,7 +37,10 @@ pub mod plan;
 pub mod proving;
 pub mod rescue;
 pub mod run;
+pub mod ways;
 pub mod words;
 
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod plan_tests;
