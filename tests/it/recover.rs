@@ -227,3 +227,28 @@ fn another_entrys_key_can_be_the_helper_in_need() {
     no_file_holds(&sandbox, &secret);
     assert_eq!(served(&sandbox), sandbox.key_id);
 }
+
+#[test]
+fn a_new_key_that_is_slow_to_spread_is_taken_up_by_the_next_run() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    sandbox.aws.set_script(Script::default().every(
+        "GetUser",
+        Fault::Refuse {
+            status: 403,
+            code: "InvalidClientTokenId",
+            message: "The security token included in the request is invalid.",
+        },
+    ));
+    let slow = recover(&sandbox, &["y"]);
+    assert_eq!((slow.code, slow.out.as_str()), (7, ""), "{slow:?}");
+    sandbox.aws.set_script(Script::default());
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(json_of(&ran)["how"], "put-into-service");
+    served(&sandbox);
+    assert_eq!(
+        sandbox.aws.account(|a| a.user("bob").living_keys().count()),
+        1
+    );
+}
