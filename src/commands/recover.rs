@@ -9,7 +9,7 @@ use crate::cli::Recover;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{Account, CallFailureClass, ListedKey, Session, Signer, prove};
+use crate::iam_account::{Account, Answer, CallFailureClass, ListedKey, Session, Signer, prove};
 use crate::keys::{AccessKey, ProfileName};
 use crate::lease::LEAST_LEAD;
 use crate::machine::Machine;
@@ -17,7 +17,8 @@ use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
 use crate::rotation::given;
-use crate::rotation::rescue::{NowIs, Rescue, Way, diagnose};
+use crate::rotation::rescue::Rescue;
+use crate::rotation::ways::{NowIs, Way, diagnose};
 use crate::vault::item::{Identity, Item};
 
 #[derive(Serialize)]
@@ -70,7 +71,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     };
     at_work.same_account()?;
     let listed = at_work.listed()?;
-    let way = match diagnose(&held.item, &listed) {
+    let way = match diagnose(&held.item, &listed.value) {
         Way::Check => match at_work.check_current()? {
             Works::Yes => {
                 return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
@@ -111,6 +112,17 @@ fn via(
                 format!("profile {profile} uses the same dead key of entry {entry}"),
             )
             .hint("name a profile of somebody who may handle this user's keys"));
+        }
+        let (there, here) = (aws::place_of(&other.item), aws::place_of(&held.item));
+        if (&there.partition, &there.endpoint) != (&here.partition, &here.endpoint) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "entry {entry} of profile {profile} is of another partition or endpoint than {}",
+                    held.name()
+                ),
+            )
+            .hint("name a profile of the entry's own account"));
         }
         return Ok(Via::Key(other.item.current.key()));
     }
@@ -174,13 +186,13 @@ impl AtWork<'_> {
         Ok(())
     }
 
-    fn listed(&self) -> Outcome<Vec<ListedKey>> {
+    fn listed(&self) -> Outcome<Answer<Vec<ListedKey>>> {
         let name = self.held.name();
         match self
             .account
             .list_keys(self.via.signer(), &self.identity.arn)
         {
-            Ok(answer) => Ok(answer.value),
+            Ok(answer) => Ok(answer),
             Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
                 Kind::NotFound,
                 format!("{} is gone at AWS, and its keys with it", self.identity.arn),
@@ -215,7 +227,7 @@ impl AtWork<'_> {
         }
     }
 
-    fn go(&self, way: &Way, listed: Vec<ListedKey>) -> Outcome<()> {
+    fn go(&self, way: &Way, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {
         let name = self.held.name();
         let (question, how, told) = match way {
             Way::Check => return Ok(()),
@@ -267,7 +279,8 @@ impl AtWork<'_> {
                 entry: name,
                 identity: self.identity,
                 signer: self.via.signer(),
-                listed,
+                listed: listed.value,
+                aws_time: listed.aws_time,
             };
             match way {
                 Way::Use { which, now_is, .. } => rescue.put_back(*which, *now_is),

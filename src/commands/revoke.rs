@@ -120,8 +120,13 @@ impl AtWork<'_> {
             "replace {id} of entry {name} and deactivate it at once? what still uses it stops working"
         ))?;
         if let Some(previous) = &item.previous {
+            let still = match (previous.inactive_seen_at, previous.leased_until) {
+                (None, Some(until)) => format!(", is active and may be in use until {until},"),
+                (None, None) => ", is active".to_owned(),
+                (Some(_), _) => String::new(),
+            };
             ui.confirm(&format!(
-                "{} was replaced before and takes the place of a new key; delete it now? it cannot be brought back",
+                "{} was replaced before{still} and takes the place of a new key; delete it now? it cannot be brought back",
                 previous.id
             ))?;
         }

@@ -41,7 +41,10 @@ mod retire;
 pub mod run;
 pub mod step;
 pub mod wanted;
+pub mod ways;
 pub mod words;
 
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod plan_tests;

@@ -1,17 +1,17 @@
 //! Getting an entry whose served key is dead back into service, with the rights of
-//! somebody else who may handle the user's keys. `diagnose` decides (pure); the rest
-//! performs it. Every stop in the middle leaves what the next run goes on from.
+//! somebody else who may handle the user's keys; `ways` decides. Edge, but for what it
+//! is given. Every stop in the middle leaves what the next run goes on from.
 
 use super::denial::denied;
 use super::known::Proof;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
+use super::ways::{NowIs, Which, served, slot_of};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, ListedKey, Signer,
 };
 use crate::keys::{AccessKeyId, EntryName};
-use crate::lease;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
 use crate::vault::item::{Identity, Intent, Item, Slot, Stored};
@@ -25,58 +25,6 @@ const PAD_BYTES: usize = 300;
 /// How often CreateAccessKey is sent again after an answer that it was not done.
 const CREATES: u32 = 3;
 
-/// What can be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
-    /// The served key is active at AWS; only a proof can tell what is wrong with it.
-    Check,
-    /// One of the entry's own keys is there.
-    Use {
-        which: Which,
-        id: AccessKeyId,
-        now_is: NowIs,
-    },
-    /// None is: a new key is made.
-    Issue,
-}
-
-/// The slot of a key that can serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    Current,
-    Pending,
-    Previous,
-}
-
-/// What AWS lists a key as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NowIs {
-    Active,
-    Inactive,
-}
-
-/// What a list of the user's keys says about the ways out.
-pub fn diagnose(item: &Item, listed: &[ListedKey]) -> Way {
-    let slots = [
-        (Which::Current, Some(&item.current)),
-        (Which::Pending, item.pending.as_ref()),
-        (Which::Previous, item.previous.as_ref()),
-    ];
-    for (which, slot) in slots {
-        let Some(slot) = slot else { continue };
-        let status = listed.iter().find(|key| key.id == slot.id);
-        let now_is = match (which, status.map(|key| &key.status)) {
-            (Which::Current, Some(KeyStatus::Active)) => return Way::Check,
-            (_, Some(KeyStatus::Active)) => NowIs::Active,
-            (_, Some(KeyStatus::Inactive)) => NowIs::Inactive,
-            (_, Some(KeyStatus::Expired | KeyStatus::Other(_)) | None) => continue,
-        };
-        let id = slot.id.clone();
-        return Way::Use { which, id, now_is };
-    }
-    Way::Issue
-}
-
 /// A rescue under way. The caller holds the lock of the entry's IAM user.
 pub struct Rescue<'a, A> {
     pub tools: &'a Tools<'a, A>,
@@ -84,8 +32,9 @@ pub struct Rescue<'a, A> {
     pub identity: &'a Identity,
     /// Who may handle the user's keys.
     pub signer: Signer<'a>,
-    /// The keys that AWS listed.
+    /// The keys that AWS listed, and its own time then.
     pub listed: Vec<ListedKey>,
+    pub aws_time: Option<Time>,
 }
 
 impl<A: Account> Rescue<'_, A> {
@@ -109,7 +58,7 @@ impl<A: Account> Rescue<'_, A> {
                 Err(no) => return Err(self.refused("activate", "UpdateAccessKey", &slot.id, &no)),
             }
         }
-        self.prove(&slot)?;
+        self.prove(&slot, which)?;
         self.serve(&item, which)
     }
 
@@ -138,7 +87,7 @@ impl<A: Account> Rescue<'_, A> {
         let nonce = nonce();
         let intent = Intent {
             nonce: nonce.clone(),
-            at: self.tools.clock.now(),
+            at: self.now(),
             host: self.tools.host.clone(),
             seen: self.listed.iter().map(|key| key.id.clone()).collect(),
             pad: ".".repeat(PAD_BYTES),
@@ -153,7 +102,7 @@ impl<A: Account> Rescue<'_, A> {
             Ok((created, request)) => self.keep(&with_intent, created, request, &nonce)?,
             Err(no) => return Err(self.not_created(&with_intent, &no)),
         };
-        self.prove(&slot)?;
+        self.prove(&slot, Which::Pending)?;
         self.serve(&self.read()?, Which::Pending)
     }
 
@@ -239,23 +188,59 @@ impl<A: Account> Rescue<'_, A> {
         }
     }
 
-    fn prove(&self, slot: &Slot) -> Outcome<()> {
+    fn prove(&self, slot: &Slot, which: Which) -> Outcome<()> {
         match proving::prove(self.tools, &slot.key(), self.identity) {
             Proof::Accepted { id } => {
                 self.note("prove", &id, None, "accepted by STS and IAM");
                 Ok(())
             }
-            Proof::Wrong { id, said } => Err(Failure::new(
-                Kind::Aws,
-                format!("entry {}: {id} is not put into service: {said}", self.entry),
-            )
-            .hint(format!("awskeep add {} --replace", self.entry))),
+            Proof::Wrong { id, said } => {
+                // Its create reply was ours: as a key of somebody else it serves nobody.
+                if which == Which::Pending {
+                    self.give_up(&id)?;
+                }
+                Err(Failure::new(
+                    Kind::Aws,
+                    format!("entry {}: {id} is not put into service: {said}", self.entry),
+                )
+                .hint(format!("awskeep add {} --replace", self.entry)))
+            }
             Proof::NotYet { said, .. } => {
                 let why = format!("{} is not known everywhere at AWS yet", slot.id);
                 Err(self.unfinished(&why, &said))
             }
             Proof::NotTried => Err(Failure::new(Kind::Bug, "a proof of no calls")),
         }
+    }
+
+    /// Deletes a pending key that is not what it should be, and forgets it.
+    fn give_up(&self, id: &AccessKeyId) -> Outcome<()> {
+        match self
+            .tools
+            .account
+            .delete_key(self.signer, &self.identity.arn, id)
+        {
+            Ok(answer) => self.note("take-back", id, answer.request_id, "done"),
+            Err(no) if no.class == Class::NoSuchEntity => {}
+            Err(no) => return Err(self.refused("take-back", "DeleteAccessKey", id, &no)),
+        }
+        let mut item = self.read()?;
+        if item
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.id == *id)
+        {
+            item.pending = None;
+            item.intent = None;
+            self.tools.vault.save(&item)?;
+        }
+        Ok(())
+    }
+
+    /// The later of both clocks: leases may have been counted by either.
+    fn now(&self) -> Time {
+        let local = self.tools.clock.now();
+        self.aws_time.map_or(local, |aws| aws.max(local))
     }
 
     /// One write: the proven key is current; the dead one stays to be retired if AWS
@@ -265,7 +250,7 @@ impl<A: Account> Rescue<'_, A> {
         if slot_of(&old, which) != slot_of(decided_on, which) {
             return Err(self.changed());
         }
-        let new = served(&old, which, &self.listed, self.tools.clock.now());
+        let new = served(&old, which, &self.listed, self.now());
         self.tools.vault.save(&new)?;
         (self.tools.sync)();
         let result = if new.current.id == old.current.id {
@@ -303,7 +288,7 @@ impl<A: Account> Rescue<'_, A> {
         match &item.intent {
             Some(intent)
                 if intent.host != self.tools.host
-                    && self.tools.clock.now().since(intent.at) < FOREIGN_FRESH =>
+                    && self.now().since(intent.at) < FOREIGN_FRESH =>
             {
                 let why = format!(
                     "somebody else rotates it, from {} since {}",
@@ -316,7 +301,7 @@ impl<A: Account> Rescue<'_, A> {
     }
 
     fn two_keys(&self) -> Failure {
-        let now = self.tools.clock.now();
+        let now = self.now();
         let lines = self.listed.iter().map(|key| {
             let age = key.created_at.map_or("age not known".into(), |at| {
                 format!("made {at}, {} ago", now.since(at).rough())
@@ -387,49 +372,4 @@ impl<A: Account> Rescue<'_, A> {
             .result(result);
         let _ = (self.tools.append)(&receipt);
     }
-}
-
-fn slot_of(item: &Item, which: Which) -> Option<&Slot> {
-    match which {
-        Which::Current => Some(&item.current),
-        Which::Pending => item.pending.as_ref(),
-        Which::Previous => item.previous.as_ref(),
-    }
-}
-
-/// The item with that slot's key in service.
-fn served(old: &Item, which: Which, listed: &[ListedKey], now: Time) -> Item {
-    let mut item = old.clone();
-    item.intent = None;
-    item.undo_wanted_at = None;
-    let Some(chosen) = slot_of(old, which).cloned() else {
-        return item;
-    };
-    let handed_out = chosen.leased_until.filter(|until| *until > now);
-    item.current = Slot {
-        // Young again: AWS may not know it everywhere.
-        promoted_at: Some(now),
-        leased_until: None,
-        retire_started_at: None,
-        inactive_seen_at: None,
-        absent_seen_at: None,
-        ..chosen
-    };
-    if which == Which::Current {
-        return item;
-    }
-    item.pending = None;
-    let dead = listed.iter().find(|key| key.id == old.current.id);
-    let kept = old.previous.clone().filter(|_| which != Which::Previous);
-    item.previous = match dead {
-        None => kept,
-        Some(key) => {
-            let mut slot = old.current.clone();
-            slot.leased_until = Some(lease::leased_until(now, old.lease, old.handed_out_until));
-            slot.inactive_seen_at = (key.status != KeyStatus::Active).then_some(now);
-            Some(slot)
-        }
-    };
-    item.handed_out_until = handed_out;
-    item
 }

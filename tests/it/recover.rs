@@ -40,7 +40,7 @@ fn json_of(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
-/// The served key is active at AWS, and its secret the one that AWS made.
+/// The served key is active at AWS, its secret the one that AWS made, and in no file.
 fn served(sandbox: &Sandbox) -> String {
     let told = json_of(&sandbox.run(&["credential-process", "work"], &[]));
     let id = told["AccessKeyId"].as_str().unwrap().to_owned();
@@ -54,7 +54,15 @@ fn served(sandbox: &Sandbox) -> String {
         .account(|account| account.key(&id).unwrap().clone());
     assert_eq!(told["SecretAccessKey"], key.secret);
     assert_eq!(key.status, Some(Status::Active));
+    no_file_holds(sandbox, &key.secret);
     id
+}
+
+fn no_file_holds(sandbox: &Sandbox, secret: &str) {
+    for (path, bytes) in sandbox.everything() {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(secret), "a secret in {path:?}");
+    }
 }
 
 #[test]
@@ -182,5 +190,65 @@ fn what_is_not_dead_or_not_allowed_is_left_alone() {
     assert!(
         denied.err.contains("profile eve may not look"),
         "{denied:?}"
+    );
+}
+
+#[test]
+fn a_user_of_the_same_name_is_not_the_same_user() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    sandbox
+        .aws
+        .account(|account| account.user_mut("bob").user_id = "AIDASOMEBODYELSE".into());
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
+    assert!(ran.err.contains("is not put into service"), "{ran:?}");
+    assert_eq!(
+        sandbox.aws.account(|a| a.user("bob").living_keys().count()),
+        0
+    );
+    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    assert_eq!(told["entries"][0]["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn another_entrys_key_can_be_the_helper_in_need() {
+    let sandbox = with_boss();
+    let (id, secret) = sandbox.aws.account(|account| {
+        let key = account.user("boss").keys[0].clone();
+        (key.id, key.secret)
+    });
+    sandbox.write(".aws/credentials", "");
+    assert_eq!(sandbox.add_pair("chief", &id, &secret, &[]).code, 0);
+    by_hand(&sandbox, Some(Status::Inactive));
+    let ran = sandbox.run(&["recover", "work", "--via", "chief"], &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!format!("{ran:?}").contains(&secret));
+    no_file_holds(&sandbox, &secret);
+    assert_eq!(served(&sandbox), sandbox.key_id);
+}
+
+#[test]
+fn a_new_key_that_is_slow_to_spread_is_taken_up_by_the_next_run() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, None);
+    sandbox.aws.set_script(Script::default().every(
+        "GetUser",
+        Fault::Refuse {
+            status: 403,
+            code: "InvalidClientTokenId",
+            message: "The security token included in the request is invalid.",
+        },
+    ));
+    let slow = recover(&sandbox, &["y"]);
+    assert_eq!((slow.code, slow.out.as_str()), (7, ""), "{slow:?}");
+    sandbox.aws.set_script(Script::default());
+    let ran = recover(&sandbox, &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(json_of(&ran)["how"], "put-into-service");
+    served(&sandbox);
+    assert_eq!(
+        sandbox.aws.account(|a| a.user("bob").living_keys().count()),
+        1
     );
 }

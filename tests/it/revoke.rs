@@ -38,6 +38,10 @@ fn served(sandbox: &Sandbox) -> String {
         .aws
         .account(|account| account.key(&id).unwrap().secret.clone());
     assert_eq!(told["SecretAccessKey"], secret);
+    for (path, bytes) in sandbox.everything() {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(&secret), "a secret in {path:?}");
+    }
     id
 }
 

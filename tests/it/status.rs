@@ -298,3 +298,28 @@ fn a_policy_is_for_the_users_own_path() {
     );
     assert_eq!(sandbox.run(&["policy", "none"], &[]).code, 3);
 }
+
+#[test]
+fn a_locked_store_is_exit_4_with_the_command_that_opens_it() {
+    let sandbox = with_work();
+    std::fs::remove_dir_all(sandbox.path(".data/awskeep")).unwrap();
+    sandbox.write("pass", "correct horse");
+    let made = sandbox.run(
+        &["store", "use", "file", "--passphrase-file", "pass", "--yes"],
+        &[],
+    );
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    assert_eq!(sandbox.run(&["store", "lock"], &[]).code, 0);
+    for arguments in [
+        &["status"][..],
+        &["status", "work"],
+        &["status", "--check", "--json"],
+    ] {
+        let ran = sandbox.run(arguments, &[]);
+        assert_eq!(ran.code, 4, "{ran:?}");
+        assert!(ran.err.contains("hint: awskeep store unlock"), "{ran:?}");
+    }
+    // What was done to which key is known all the same.
+    assert_eq!(sandbox.run(&["log", "work"], &[]).code, 0);
+}
