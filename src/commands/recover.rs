@@ -16,9 +16,9 @@ use crate::machine::Machine;
 use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
-use crate::rotation::given;
 use crate::rotation::rescue::Rescue;
 use crate::rotation::ways::{NowIs, Way, diagnose};
+use crate::rotation::{given, host};
 use crate::vault::item::{Identity, Item};
 
 #[derive(Serialize)]
@@ -270,7 +270,7 @@ impl AtWork<'_> {
                 "{name}: waiting until AWS knows the key everywhere"
             ));
         }
-        let stop = given::stop_flag()?;
+        let stop = host::stop_flag()?;
         let quiet = |_: &_, _: &_| ();
         let vault = &self.held.vault;
         let item = given::with_tools(machine, self.account, vault, &stop, &quiet, |tools| {

@@ -14,11 +14,11 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, Signer, prove};
 use crate::keys::AccessKeyId;
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
-use crate::rotation::given;
 use crate::rotation::known::{Demand, Early, Known};
 use crate::rotation::plan::{Step, Wait};
 use crate::rotation::run::{self, Ended, Tools};
 use crate::rotation::words;
+use crate::rotation::{given, host};
 use crate::state::{self, Receipt};
 use crate::time::{Length, Time};
 use crate::vault::item::{Identity, Item};
@@ -237,7 +237,7 @@ impl AtWork<'_> {
                 machine.ui.tell(&format!("{}: {line}", known.item.entry));
             }
         };
-        let stop = given::stop_flag()?;
+        let stop = host::stop_flag()?;
         given::with_tools(
             machine,
             self.account,

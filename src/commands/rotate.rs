@@ -16,14 +16,14 @@ use crate::iam_account::prove;
 use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
-use crate::rotation::host;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
 use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
+use crate::rotation::{given, host, life};
 use crate::settings::Key;
-use crate::state::Receipts;
+use crate::state::{self, Receipt, Receipts};
 use crate::time::{Length, Time};
 use crate::vault::item::Identity;
 
@@ -37,7 +37,11 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     let mut states = Vec::new();
     let mut first_failure = None;
     for name in &names {
-        match one(context, args, name, &stop) {
+        let result = one(context, args, name, &stop);
+        if context.mode == Mode::Act && !args.instead.explain {
+            leave_receipt(context.machine, name, result.as_ref().err());
+        }
+        match result {
             Ok(Some(state)) => states.push(state),
             Ok(None) => {}
             Err(failure) if names.len() == 1 => return Err(failure),
@@ -51,6 +55,32 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     match first_failure {
         None => Ok(()),
         Some(first) => Err(Failure::new(first.kind, "not every entry was rotated")),
+    }
+}
+
+/// What went wrong stays known until it is made good: `status` and the log show it.
+fn leave_receipt(machine: &Machine, name: &EntryName, failure: Option<&Failure>) {
+    let receipt = Receipt::new(machine.now(), name, "rotate");
+    match failure {
+        Some(failure) => match failure.kind {
+            Kind::Failed | Kind::Store | Kind::Aws | Kind::Unfinished | Kind::Bug => {
+                state::note(
+                    machine,
+                    &receipt.result(format!("failed: {}", failure.message)),
+                );
+            }
+            // A person was there, or is needed and was told.
+            Kind::Usage | Kind::NotFound | Kind::PersonNeeded | Kind::Attention => {}
+        },
+        None => {
+            let known = Receipts::of(machine).and_then(|receipts| receipts.read());
+            let mended = known.is_ok_and(|known| {
+                life::last_failure(&known, name).is_some_and(|failure| failure.step == receipt.step)
+            });
+            if mended {
+                state::note(machine, &receipt);
+            }
+        }
     }
 }
 
@@ -146,38 +176,39 @@ impl Turn<'_> {
         let _user = entries.lock_user(Some(&identity), name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
-        let receipts = Receipts::of(machine)?;
-        let append = |receipt: &crate::state::Receipt| receipts.append(receipt);
-        let read = || receipts.read();
-        let sync = || host::sync_store(machine, held.vault.kind);
-        let stopped = || self.stop.load(Ordering::SeqCst);
         let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        let tools = Tools {
-            account: &account,
-            vault: &held.vault,
-            clock: &machine.clock,
-            append: &append,
-            receipts: &read,
-            sync: &sync,
-            stop: &stopped,
-            on_step: &on_step,
-            host: host::lock_reach()?,
-        };
+        given::with_tools(
+            machine,
+            &account,
+            &held.vault,
+            self.stop,
+            &on_step,
+            |tools| self.act(tools, &held, &identity, policy),
+        )
+    }
+
+    fn act(
+        &self,
+        tools: &Tools<'_, LiveAccount>,
+        held: &Held,
+        identity: &Identity,
+        policy: &mut Policy,
+    ) -> Outcome<Option<Ended>> {
         if self.args.instead.explain || self.context.mode == Mode::Say {
-            let known = run::explain(&tools, held.name(), &identity, policy.clone())?;
+            let known = run::explain(tools, held.name(), identity, policy.clone())?;
             self.explain(&known)?;
             return Ok(None);
         }
-        self.ask(&held, policy)?;
+        self.ask(held, policy)?;
         if self.args.instead.undo {
-            want_undo(&held, machine.now())?;
+            want_undo(held, self.context.machine.now())?;
         }
-        let ended = run::rotate(&tools, held.name(), &identity, policy.clone())?;
+        let ended = run::rotate(tools, held.name(), identity, policy.clone())?;
         if !self.wants_room(&ended, policy) {
             return Ok(Some(ended));
         }
         // A held key is in the way of the new one that was asked for.
-        self.make_room(&tools, &identity, &ended, policy).map(Some)
+        self.make_room(tools, identity, &ended, policy).map(Some)
     }
 
     fn explain(&self, known: &Known) -> Outcome<()> {

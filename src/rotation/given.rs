@@ -1,5 +1,5 @@
-//! What a run is given on the real machine: where its locks reach, what the
-//! settings say, a flag for signals, and the sync after a save. Edge.
+//! What a run is given on the real machine, put together for the commands: the
+//! tools of `host`, and a policy out of what is `wanted`. Edge.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,15 @@ use super::known::{Demand, Early, Known, Policy};
 use super::life::Rules;
 use super::plan::Step;
 use super::run::Tools;
-use crate::disk;
-use crate::failure::{Failure, Kind, Outcome};
+use super::{host, wanted};
+use crate::failure::Outcome;
 use crate::iam_account::live::LiveAccount;
 use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
-use crate::settings::{Key, Origin, Settings};
+use crate::settings::{Key, Settings};
 use crate::state::{Receipt, Receipts};
-use crate::time::Length;
-use crate::vault::{StoreKind, Vault};
+use crate::vault::Vault;
 
 /// Calls `work` with the tools of this machine.
 ///
@@ -34,7 +33,7 @@ pub fn with_tools<T>(
     let receipts = Receipts::of(machine)?;
     let append = |receipt: &Receipt| receipts.append(receipt);
     let read = || receipts.read();
-    let sync = || sync_store(machine, vault.kind);
+    let sync = || host::sync_store(machine, vault.kind);
     let stopped = || stop.load(Ordering::SeqCst);
     work(&Tools {
         account,
@@ -45,7 +44,7 @@ pub fn with_tools<T>(
         sync: &sync,
         stop: &stopped,
         on_step,
-        host: lock_reach()?,
+        host: host::lock_reach()?,
     })
 }
 
@@ -62,7 +61,7 @@ pub fn policy_now(
         demand,
         attended: Attended::Yes,
         early,
-        settle: settle(settings, name, Attended::Yes)?,
+        settle: wanted::settle(settings, name, Attended::Yes)?,
         hold,
         max_age,
         lease: settings.length(Key::Lease, Some(name))?,
@@ -73,76 +72,7 @@ pub fn policy_now(
 
 /// How old an entry's keys may get, and how long a replaced one is held.
 pub fn rules(settings: &Settings, name: &EntryName) -> Outcome<Rules> {
-    let max_age = match settings.value(Key::MaxAge, Some(name)) {
-        Some((text, _)) if text == "never" => None,
-        Some(_) | None => Some(settings.length(Key::MaxAge, Some(name))?),
-    };
+    let max_age = wanted::max_age(settings, name)?;
     let hold = lease::hold(settings.length(Key::Hold, Some(name))?, max_age);
     Ok(Rules { max_age, hold })
-}
-
-/// The settle that a person chose, else the one for who waits.
-pub fn settle(settings: &Settings, name: &EntryName, attended: Attended) -> Outcome<Length> {
-    let length = settings.length(Key::Settle, Some(name))?;
-    let chosen = match settings.value(Key::Settle, Some(name)) {
-        Some((_, Origin::BuiltIn)) | None => None,
-        Some(_) => Some(length),
-    };
-    Ok(lease::settle(chosen, length, attended))
-}
-
-/// The name of the place that our locks reach: the host and the very folder they
-/// are in. A container with its own /tmp has another one.
-pub fn lock_reach() -> Outcome<String> {
-    let folder = disk::locks_dir()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let there =
-            std::fs::metadata(&folder).map_err(|error| disk::failed("look at", &folder, &error))?;
-        let system = rustix::system::uname();
-        let host = system.nodename().to_string_lossy().into_owned();
-        Ok(format!("{host}/{:x}.{:x}", there.dev(), there.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let host = std::env::var("COMPUTERNAME").unwrap_or_default();
-        Ok(format!("{host}/{}", folder.display()))
-    }
-}
-
-/// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
-pub fn stop_flag() -> Outcome<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(|error| {
-                Failure::new(Kind::Failed, "signals cannot be listened to").cause(error)
-            })?;
-        }
-    }
-    Ok(flag)
-}
-
-/// gnome-keyring syncs its file but not the folder it renames it in: without this a
-/// power cut could take a new key back. What cannot be synced is left as it is.
-pub fn sync_store(machine: &Machine, kind: StoreKind) {
-    #[cfg(target_os = "linux")]
-    {
-        let folder = match kind {
-            StoreKind::Keychain => machine
-                .folders
-                .data
-                .as_ref()
-                .map(|data| data.join("keyrings")),
-            StoreKind::File => machine.file_store_folder().ok(),
-        };
-        if let Some(Ok(folder)) = folder.map(std::fs::File::open) {
-            let _ = rustix::fs::syncfs(&folder);
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (machine, kind);
 }
