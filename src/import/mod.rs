@@ -6,7 +6,9 @@
 
 pub mod aws_vault;
 pub mod changes;
+mod checks;
 pub mod diff;
+mod judge;
 pub mod names;
 pub mod plan;
 pub mod record;
@@ -14,3 +16,4 @@ pub mod run;
 pub mod same;
 pub mod through;
 pub mod undo;
+mod write;

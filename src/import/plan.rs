@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::judge::{judge, judge_given};
 use super::names;
 use crate::failure::Failure;
-use crate::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::profile_files::document::{Document, Header};
-use crate::profile_files::edits::{self, FoundKeys};
 use crate::profile_files::parse_helper;
 use crate::profile_files::trouble::KEY_LINES;
 
@@ -111,7 +111,7 @@ impl<'a> Files<'a> {
         [self.credentials, self.config]
     }
 
-    fn value(&self, profile: &str, key: &str) -> Option<(&'a Document, usize, &'a str)> {
+    pub(super) fn value(&self, profile: &str, key: &str) -> Option<(&'a Document, usize, &'a str)> {
         self.both().into_iter().find_map(|document| {
             let property = document.property(profile, key)?;
             Some((document, property.line, property.value.as_str()))
@@ -168,76 +168,9 @@ pub fn given_rows(files: Files<'_>, known: &Known, given: &[(ProfileName, Access
     rows
 }
 
-fn judge_given(files: Files<'_>, known: &Known, profile: &ProfileName, key: &AccessKey) -> Verdict {
-    let name = profile.as_str();
-    let has_keys = KEY_LINES
-        .iter()
-        .any(|line| files.value(name, line).is_some());
-    let moved = if has_keys {
-        judge(files, known, name).and_then(|found| {
-            if found.key == *key {
-                return Ok(found);
-            }
-            Err(Refusal::new(
-                format!("it has another key, {}, in the files", found.key.id),
-                format!("awskeep import {name} first, or name another profile"),
-            ))
-        })
-    } else {
-        judge_pointing(files, known, profile, key)
-    };
-    match moved {
-        Ok(found) if found.shape == Shape::PointedAlready && !has_keys => {
-            Verdict::Done(found.entry)
-        }
-        Ok(found) => Verdict::Move(found),
-        Err(refusal) => Verdict::Refused(refusal),
-    }
-}
-
-fn judge_pointing(
-    files: Files<'_>,
-    known: &Known,
-    profile: &ProfileName,
-    key: &AccessKey,
-) -> Result<Move, Refusal> {
-    let name = profile.as_str();
-    for document in files.both() {
-        document
-            .refuse_trouble(profile)
-            .map_err(|failure| Refusal::of(&failure))?;
-    }
-    refuse_other_sources(files, name)?;
-    if let Some((document, line, _)) = files.value(name, "role_arn") {
-        return Err(Refusal::new(
-            format!("it is a role ({}:{line})", document.name()),
-            "name another profile, and make it this one's source_profile",
-        ));
-    }
-    let holder = known.keys.get(&key.id);
-    let shape = match files.entry_of(name) {
-        Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
-        Some(entry) => {
-            return Err(Refusal::new(
-                format!("it uses entry {entry}, which has another key"),
-                "name another profile",
-            ));
-        }
-        None => Shape::Pointed,
-    };
-    Ok(Move {
-        profile: profile.clone(),
-        key: key.clone(),
-        entry: holder
-            .cloned()
-            .unwrap_or_else(|| names::entry_name(std::iter::once(name), &BTreeSet::new())),
-        shape,
-    })
-}
-
 fn row(files: Files<'_>, known: &Known, name: &str) -> Option<Row> {
-    let has = |key: &&str| files.value(name, key).is_some();
-    if !KEY_LINES.iter().any(|key| has(&key)) {
+    let has_key = KEY_LINES.iter().any(|key| files.value(name, key).is_some());
+    if !has_key {
         let entry = files.entry_of(name)?;
         return Some(Row {
             profile: name.to_owned(),
@@ -257,212 +190,6 @@ fn row(files: Files<'_>, known: &Known, name: &str) -> Option<Row> {
         key_id,
         verdict,
     })
-}
-
-fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move, Refusal> {
-    let profile: ProfileName = name.parse().map_err(|failure| Refusal::of(&failure))?;
-    let key = one_key(files, &profile)?;
-    refuse_other_sources(files, name)?;
-    let holder = known.keys.get(&key.id);
-    let shape = match files.entry_of(name) {
-        Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
-        Some(entry) => {
-            return Err(Refusal::new(
-                format!(
-                    "it uses entry {entry}, but {} stands in the files too and wins in most SDKs",
-                    key.id
-                ),
-                format!(
-                    "take the key's lines out, or take out credential_process and import again; see awskeep why {name}"
-                ),
-            ));
-        }
-        None => shape_of_role(files, name, holder)?,
-    };
-    // Named when all keys are known.
-    let entry = holder.cloned().unwrap_or_else(|| {
-        let none = BTreeSet::new();
-        names::entry_name(std::iter::once(name), &none)
-    });
-    Ok(Move {
-        profile,
-        key,
-        entry,
-        shape,
-    })
-}
-
-fn shape_of_role(
-    files: Files<'_>,
-    name: &str,
-    holder: Option<&EntryName>,
-) -> Result<Shape, Refusal> {
-    let Some((document, line, _)) = files.value(name, "role_arn") else {
-        return Ok(Shape::Pointed);
-    };
-    let place = format!("{}:{line}", document.name());
-    match files.value(name, "source_profile") {
-        Some((_, _, source)) if source == name => Ok(Shape::ThroughBase),
-        Some((_, _, source)) if holder.is_some() && files.entry_of(source).as_ref() == holder => {
-            Ok(Shape::PointedAlready)
-        }
-        Some((_, _, source)) => Err(Refusal::new(
-            format!(
-                "it has a role whose source is {source} ({place}), and a key of its own that some SDKs use instead"
-            ),
-            "take the key's lines out, or move them to a profile of their own",
-        )),
-        None => Err(Refusal::new(
-            format!(
-                "it has a role without a source_profile ({place}), which SDKs read differently"
-            ),
-            format!("add source_profile = {name} below role_arn, or take role_arn out"),
-        )),
-    }
-}
-
-/// The profile's one long-term key, wherever it stands.
-fn one_key(files: Files<'_>, profile: &ProfileName) -> Result<AccessKey, Refusal> {
-    let mut found: Vec<(&Document, FoundKeys)> = Vec::new();
-    for document in files.both() {
-        let keys = edits::keys_in(document, profile).map_err(|failure| Refusal::of(&failure))?;
-        if !keys.is_none() {
-            found.push((document, keys));
-        }
-    }
-    for (document, keys) in &found {
-        refuse_temporary(document, keys)?;
-    }
-    let mut pairs = Vec::new();
-    for (document, keys) in &found {
-        pairs.push(pair(document, keys)?);
-    }
-    match pairs.as_slice() {
-        [one] => Ok(one.clone()),
-        [one, other] if one == other => Ok(one.clone()),
-        [one, other] if one.id == other.id => Err(Refusal::new(
-            format!("{} stands in both files with two different secrets", one.id),
-            "take the wrong one's lines out",
-        )),
-        [one, other, ..] => Err(Refusal::new(
-            format!(
-                "{} stands in {} and {} in {}: SDKs disagree which one counts",
-                one.id,
-                files.credentials.name(),
-                other.id,
-                files.config.name()
-            ),
-            "take the lines of the key that you do not use out",
-        )),
-        [] => Err(Refusal::new("it has no key", "nothing to do")),
-    }
-}
-
-fn refuse_temporary(document: &Document, keys: &FoundKeys) -> Result<(), Refusal> {
-    let temporary = keys
-        .key_id()
-        .is_some_and(|id| id.kind() == KeyIdKind::Temporary);
-    let token = keys.token.as_ref().filter(|token| !token.value.is_empty());
-    let line = match (token, temporary) {
-        (Some(token), _) => token.line,
-        (None, true) => keys.id.as_ref().map_or(1, |id| id.line),
-        (None, false) => return Ok(()),
-    };
-    Err(Refusal {
-        reason: format!(
-            "{}:{line}: a temporary key, which dies by itself within hours",
-            document.name()
-        ),
-        mend: "nothing to do".into(),
-        weight: Weight::Nothing,
-    })
-}
-
-fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Refusal> {
-    let name = document.name();
-    let line = |found: &Option<edits::Found<_>>| found.as_ref().map_or(1, |found| found.line);
-    match (&keys.id, &keys.secret) {
-        (Some(id), Some(secret)) if id.value.is_empty() || secret.value.is_empty() => {
-            Err(Refusal::new(
-                format!("{name}:{}: the key is blank", id.line.min(secret.line)),
-                "take both lines out, or fill them in",
-            ))
-        }
-        (Some(_), Some(secret)) => keys.pair().ok_or_else(|| {
-            let (at, what) = match keys.key_id() {
-                None => (line(&keys.id), "this is not an access key id"),
-                Some(_) => (secret.line, "this is not a secret access key"),
-            };
-            Refusal::new(format!("{name}:{at}: {what}"), "correct the line")
-        }),
-        (Some(id), None) => Err(Refusal::new(
-            format!(
-                "{name}:{}: there is an access key id but no secret",
-                id.line
-            ),
-            "add the secret, or take the line out",
-        )),
-        (None, _) => Err(Refusal::new(
-            format!(
-                "{name}:{}: there is half a key: no access key id beside it",
-                line(&keys.secret).max(line(&keys.token))
-            ),
-            "add the id, or take the line out",
-        )),
-    }
-}
-
-/// Other sources of credentials, which win over a `credential_process` in some SDKs
-/// and lose in others, and what to do about each.
-const OTHERS: [(&str, &str); 6] = [
-    ("credential_source", "take that line out"),
-    ("web_identity_token_file", "take that line out"),
-    (
-        "sso_session",
-        "take the key's lines out if you sign in by sso",
-    ),
-    (
-        "sso_start_url",
-        "take the key's lines out if you sign in by sso",
-    ),
-    (
-        "sso_account_id",
-        "take the key's lines out if you sign in by sso",
-    ),
-    (
-        "login_session",
-        "take the key's lines out if you use aws login",
-    ),
-];
-
-fn refuse_other_sources(files: Files<'_>, name: &str) -> Result<(), Refusal> {
-    for (key, mend) in OTHERS {
-        if let Some((document, line, _)) = files.value(name, key) {
-            return Err(Refusal::new(
-                format!(
-                    "it also has {key} ({}:{line}), and SDKs choose differently",
-                    document.name()
-                ),
-                mend,
-            ));
-        }
-    }
-    for document in files.both() {
-        let Some(process) = document.property(name, "credential_process") else {
-            continue;
-        };
-        if parse_helper(&process.value).is_none() {
-            return Err(Refusal::new(
-                format!(
-                    "it runs another credential_process ({}:{}), and SDKs choose differently",
-                    document.name(),
-                    process.line
-                ),
-                "take that line out, or the key's lines",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Sections that are no profile to the specification, and hold key lines all the same.

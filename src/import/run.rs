@@ -7,31 +7,28 @@
 //! back through the very line that SDKs will run.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::changes::{self, Changes, Step};
-use super::plan::{self, Files, Known, Move, Refusal, Row, Shape, Verdict};
-use super::record::{Record, RecordedKey, Records, State, Was, Write};
-use super::through;
+use super::changes::{self, Changes};
+use super::plan::{self, Files, Known, Move, Refusal, Row, Verdict};
+use super::{checks, write};
 use crate::aws;
 use crate::disk::{self, Lock};
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
-use crate::iam_account::{Account, Place, Signer, prove};
+use crate::iam_account::Place;
 use crate::keeping::{self, Over};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
-use crate::profile_files::command_line::{self, Platform};
 use crate::profile_files::document::Document;
 use crate::profile_files::files::AwsFile;
-use crate::profile_files::sdk_reader;
-use crate::profiles::{self, Profiles};
+use crate::profiles::Profiles;
 use crate::settings::Key;
 use crate::state::{self, Receipt};
 use crate::vault::StoreKind;
-use crate::vault::item::{Identity, Item};
+use crate::vault::item::Identity;
 
 /// Called before each effect with its name; an error stops right there.
 pub type Before<'a> = &'a dyn Fn(&'static str) -> Outcome<()>;
@@ -66,8 +63,8 @@ pub struct Prepared {
     pub files: Profiles,
     pub rows: Vec<Row>,
     pub changes: Changes,
-    known: Known,
-    helper: String,
+    pub(super) known: Known,
+    pub(super) helper: String,
 }
 
 /// What was done.
@@ -158,9 +155,9 @@ pub fn run(
             identities: BTreeMap::new(),
         });
     }
-    serve_all(machine, entries, &now, before)?;
-    edit(machine, &mut now, before)?;
-    fetch_all(machine, entries, &now, &proofs)?;
+    checks::serve_all(machine, entries, &now, before)?;
+    write::edit(machine, &mut now, before)?;
+    checks::fetch_all(machine, entries, &now, &proofs)?;
     before("record")?;
     for found in moves(&now.rows) {
         let receipt = Receipt::new(machine.now(), &found.entry, "import").key(&found.key.id);
@@ -171,17 +168,18 @@ pub fn run(
     }
     Ok(Done {
         identities: proofs
-            .into_iter()
-            .map(|(_, proof)| (proof.entry, proof.identity))
+            .into_values()
+            .map(|proof| (proof.entry, proof.identity))
             .collect(),
         rows: now.rows,
     })
 }
 
-struct Proof {
-    entry: EntryName,
-    place: Place,
-    identity: Identity,
+/// What AWS said of a key, and where.
+pub(super) struct Proof {
+    pub entry: EntryName,
+    pub place: Place,
+    pub identity: Identity,
 }
 
 fn refuse_one_file(files: &Profiles) -> Outcome<()> {
@@ -356,219 +354,4 @@ fn save_one(
     )?;
     item.handed_out_until = Some(until);
     keeping::save(entries, &vault, item, Over::SameKeyOnly)
-}
-
-/// The line that SDKs will run must give each key before any file is touched.
-fn serve_all(
-    machine: &Machine,
-    entries: &Entries<'_>,
-    now: &Prepared,
-    before: Before<'_>,
-) -> Outcome<()> {
-    let mut served: Vec<&EntryName> = Vec::new();
-    for found in moves(&now.rows) {
-        if served.contains(&&found.entry) {
-            continue;
-        }
-        before("serve")?;
-        let line = command_line::build(&now.helper, &found.entry, Platform::HERE)?;
-        same_key(
-            &through::fetch(machine, &line)?,
-            &entries.get(&found.entry)?.item,
-        )?;
-        served.push(&found.entry);
-    }
-    Ok(())
-}
-
-fn same_key(fetched: &AccessKey, item: &Item) -> Outcome<()> {
-    if *fetched == item.current.key() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Kind::Failed,
-        format!(
-            "the helper serves {} for entry {}, which has {}",
-            fetched.id, item.entry, item.current.id
-        ),
-    )
-    .hint("check --helper-path: it may use another store"))
-}
-
-/// Announces the edits, then writes them.
-fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()> {
-    let _lock = profiles::lock()?;
-    let records = Records::of(machine)?;
-    records.forget_old(machine.now())?;
-    let path = records.new_path(machine.now());
-    let mut record = announcement(machine, now);
-    before("announce")?;
-    if !record.writes.is_empty() {
-        records.write(&path, &record)?;
-    }
-    for (n, step) in now.changes.in_order().into_iter().enumerate() {
-        let (name, file) = match n {
-            0 => ("point", &mut now.files.config),
-            1 => ("take from credentials", &mut now.files.credentials),
-            _ => ("take from config", &mut now.files.config),
-        };
-        if step.edited.document.text() != file.document.text() {
-            before(name)?;
-            write(file, step)?;
-        }
-    }
-    before("finish")?;
-    if !record.writes.is_empty() {
-        record.state = State::Finished;
-        records.write(&path, &record)?;
-    }
-    Ok(())
-}
-
-fn announcement(machine: &Machine, now: &Prepared) -> Record {
-    let (config, credentials) = (&now.files.config, &now.files.credentials);
-    let changes = &now.changes;
-    let was = |path: &Path| {
-        if path.symlink_metadata().is_ok() {
-            Was::There
-        } else {
-            Was::Missing
-        }
-    };
-    let (config_was, credentials_was) = (was(&config.path), was(&credentials.path));
-    let writes = [
-        Write::of(&changes.point, &config.document, &config.path, config_was),
-        Write::of(
-            &changes.take_from_credentials,
-            &credentials.document,
-            &credentials.path,
-            credentials_was,
-        ),
-        Write::of(
-            &changes.take_from_config,
-            &changes.point.edited.document,
-            &config.path,
-            config_was,
-        ),
-    ];
-    let mut keys: Vec<RecordedKey> = Vec::new();
-    for found in now.moves() {
-        let key = RecordedKey {
-            entry: found.entry.clone(),
-            key_id: found.key.id.clone(),
-        };
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
-    Record {
-        v: 1,
-        at: machine.now(),
-        state: State::Started,
-        keys,
-        profiles: now.moves().map(|found| found.profile.to_string()).collect(),
-        writes: writes.into_iter().flatten().collect(),
-    }
-}
-
-fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
-    let new = &step.edited.document;
-    sdk_reader::differs_by_exactly(
-        file.document.kind(),
-        file.document.text(),
-        new.text(),
-        &step.changes,
-    )
-    .map_err(|what| {
-        Failure::new(
-            Kind::Failed,
-            format!("{} is left as it is", file.path.display()),
-        )
-        .cause(what)
-        .hint("edit the profile by hand, then run it again")
-    })?;
-    file.replace(new.clone())
-}
-
-/// Every profile is fetched through, and must be who it was.
-fn fetch_all(
-    machine: &Machine,
-    entries: &Entries<'_>,
-    now: &Prepared,
-    proofs: &BTreeMap<AccessKeyId, Proof>,
-) -> Outcome<()> {
-    let written = Profiles::read(machine)?;
-    let mut fetched: Vec<String> = Vec::new();
-    for found in now.moves() {
-        let line = line_of(&written, found)?;
-        if fetched.contains(&line) {
-            continue;
-        }
-        let fetch = || {
-            let key = through::fetch(machine, &line)?;
-            let item = entries.get(&found.entry)?.item;
-            same_key(&key, &item)?;
-            same_user(machine, &item, &key, proofs.get(&found.key.id))
-        };
-        fetch().map_err(|failure| failure.hint("awskeep import --undo puts everything back"))?;
-        fetched.push(line);
-    }
-    Ok(())
-}
-
-fn line_of(written: &Profiles, found: &Move) -> Outcome<String> {
-    let files = Files {
-        config: &written.config.document,
-        credentials: &written.credentials.document,
-    };
-    let process = |profile: &str| {
-        files
-            .both()
-            .into_iter()
-            .find_map(|document| document.property(profile, "credential_process"))
-            .map(|property| property.value.to_string())
-    };
-    let profile = found.profile.as_str();
-    let source = || {
-        let source = files.config.property(profile, "source_profile")?;
-        process(&source.value)
-    };
-    let line = match found.shape {
-        Shape::Pointed => process(profile),
-        Shape::ThroughBase => source(),
-        Shape::PointedAlready => process(profile).or_else(source),
-    };
-    line.ok_or_else(|| {
-        Failure::new(
-            Kind::Unfinished,
-            format!("profile {profile} was changed meanwhile"),
-        )
-        .hint("run it again")
-    })
-}
-
-fn same_user(
-    machine: &Machine,
-    item: &Item,
-    key: &AccessKey,
-    proof: Option<&Proof>,
-) -> Outcome<()> {
-    let account = aws::account(machine, &aws::place_of(item))?;
-    let answer = account
-        .caller(Signer::Key(key))
-        .map_err(|failure| prove::refused(key, "STS", &failure))?;
-    let same = proof.is_some_and(|proof| {
-        proof.identity.user_id == answer.value.user_id
-            && proof.identity.arn.as_str() == answer.value.arn
-    });
-    if same {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Kind::Failed,
-        format!(
-            "entry {} is {} now, which it was not before",
-            item.entry, answer.value.arn
-        ),
-    ))
 }

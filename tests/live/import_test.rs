@@ -38,6 +38,11 @@ fn identities(sandbox: &Sandbox, server: &AwsServer) -> Vec<String> {
 fn every_client_is_who_it_was_before_after_and_undone() {
     let server = AwsServer::start();
     let (alice, bob) = (&server.alice, &server.bob);
+    let policy = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": ["iam:*", "sts:*"], "Resource": "*"}],
+    });
+    server.set_policy(alice, &policy);
     let folder = tempfile::tempdir().unwrap();
     let passphrase = folder.path().join("passphrase");
     fs::write(&passphrase, format!("{PASSPHRASE}\n")).unwrap();
@@ -80,7 +85,7 @@ fn every_client_is_who_it_was_before_after_and_undone() {
     sandbox.secret_scan(&[&alice.key.secret, &bob.key.secret, PASSPHRASE]);
     assert_eq!(
         sandbox.text(CREDENTIALS),
-        "# keys\n[team]\n# the same as default\n\n"
+        "# keys\n[default]\n\n[team]\n# the same as default\n"
     );
 
     sandbox.awskeep(&["import", "--undo", "--yes"]).ok();

@@ -40,7 +40,7 @@ pub fn items_of_collection(
     bus_address: Option<&str>,
     name: &str,
     wait: Duration,
-) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, Fault> {
+) -> Result<super::secret_service::Labelled, Fault> {
     store(bus_address, wait)?.items_of_collection(name)
 }
 

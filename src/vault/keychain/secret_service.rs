@@ -32,6 +32,9 @@ const SERVICE: &str = "service";
 const USERNAME: &str = "username";
 const APPLICATION: &str = "application";
 
+/// Labels and secrets.
+pub type Labelled = Vec<(String, Zeroizing<Vec<u8>>)>;
+
 /// The Secret Service on one session bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretServiceStore {
@@ -91,10 +94,7 @@ impl SecretServiceStore {
     ///
     /// # Errors
     /// `Absent` if there is no such collection, `Locked` if it is locked, and as `probe`.
-    pub fn items_of_collection(
-        &self,
-        name: &str,
-    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Fault> {
+    pub fn items_of_collection(&self, name: &str) -> Result<Labelled, Fault> {
         let name = name.to_owned();
         self.within(self.timeout(), move |store| {
             store.with_service(|service| {

@@ -1,0 +1,108 @@
+//! Announces the edits in a record, then writes them, each checked by the AWS SDK's own
+//! parser. Edge.
+
+use std::path::Path;
+
+use super::changes::Step;
+use super::record::{Record, RecordedKey, Records, State, Was, Write};
+use super::run::{Before, Prepared};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::machine::Machine;
+use crate::profile_files::files::AwsFile;
+use crate::profile_files::sdk_reader;
+use crate::profiles;
+
+/// Announces the edits, then writes them.
+pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()> {
+    let _lock = profiles::lock()?;
+    let records = Records::of(machine)?;
+    records.forget_old(machine.now())?;
+    let path = records.new_path(machine.now());
+    let mut record = announcement(machine, now);
+    before("announce")?;
+    if !record.writes.is_empty() {
+        records.write(&path, &record)?;
+    }
+    for (n, step) in now.changes.in_order().into_iter().enumerate() {
+        let (name, file) = match n {
+            0 => ("point", &mut now.files.config),
+            1 => ("take from credentials", &mut now.files.credentials),
+            _ => ("take from config", &mut now.files.config),
+        };
+        if step.edited.document.text() != file.document.text() {
+            before(name)?;
+            write(file, step)?;
+        }
+    }
+    before("finish")?;
+    if !record.writes.is_empty() {
+        record.state = State::Finished;
+        records.write(&path, &record)?;
+    }
+    Ok(())
+}
+
+fn announcement(machine: &Machine, now: &Prepared) -> Record {
+    let (config, credentials) = (&now.files.config, &now.files.credentials);
+    let changes = &now.changes;
+    let was = |path: &Path| {
+        if path.symlink_metadata().is_ok() {
+            Was::There
+        } else {
+            Was::Missing
+        }
+    };
+    let (config_was, credentials_was) = (was(&config.path), was(&credentials.path));
+    let writes = [
+        Write::of(&changes.point, &config.document, &config.path, config_was),
+        Write::of(
+            &changes.take_from_credentials,
+            &credentials.document,
+            &credentials.path,
+            credentials_was,
+        ),
+        Write::of(
+            &changes.take_from_config,
+            &changes.point.edited.document,
+            &config.path,
+            config_was,
+        ),
+    ];
+    let mut keys: Vec<RecordedKey> = Vec::new();
+    for found in now.moves() {
+        let key = RecordedKey {
+            entry: found.entry.clone(),
+            key_id: found.key.id.clone(),
+        };
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Record {
+        v: 1,
+        at: machine.now(),
+        state: State::Started,
+        keys,
+        profiles: now.moves().map(|found| found.profile.to_string()).collect(),
+        writes: writes.into_iter().flatten().collect(),
+    }
+}
+
+fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
+    let new = &step.edited.document;
+    sdk_reader::differs_by_exactly(
+        file.document.kind(),
+        file.document.text(),
+        new.text(),
+        &step.changes,
+    )
+    .map_err(|what| {
+        Failure::new(
+            Kind::Failed,
+            format!("{} is left as it is", file.path.display()),
+        )
+        .cause(what)
+        .hint("edit the profile by hand, then run it again")
+    })?;
+    file.replace(new.clone())
+}
