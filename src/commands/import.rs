@@ -1,22 +1,20 @@
 //! `awskeep import`: moves plaintext keys out of the AWS files, and back with `--undo`.
 //! The plan is shown first; the work is `crate::import`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use super::{Context, Form, Mode};
 use crate::cli::Import;
 use crate::disk;
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::import::diff;
 use crate::import::plan::{Row, Shape, Verdict, Weight};
 use crate::import::run::{self, Done, From, Prepared, Wanted};
+use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
-use crate::import::{aws_vault, diff, names};
-use crate::key_source;
-use crate::keys::ProfileName;
 use crate::machine::Machine;
 
 #[derive(Serialize)]
@@ -53,85 +51,6 @@ pub fn run(context: &Context<'_>, args: &Import) -> Outcome<()> {
         Some(path) if context.mode == Mode::Act => offer_to_remove(context.machine, &path),
         Some(_) | None => Ok(()),
     }
-}
-
-/// Where the keys are, and the CSV file if they are in one.
-fn source(machine: &Machine, args: &Import) -> Outcome<(From, Option<PathBuf>)> {
-    let rest = args.from.get(1);
-    match args.from.first().map(String::as_str) {
-        None | Some("files") => Ok((From::Files, None)),
-        Some("csv") => {
-            let Some(file) = rest else {
-                return Err(Failure::new(Kind::Usage, "no CSV file was named")
-                    .hint("awskeep import --from csv FILE"));
-            };
-            let path = machine.here.join(file);
-            Ok((from_csv(&path, file, args)?, Some(path)))
-        }
-        Some("env") => Ok((from_env(machine, args, rest)?, None)),
-        Some("aws-vault") => {
-            let mut vaulted = aws_vault::read(machine)?;
-            for (name, why) in &vaulted.passed_over {
-                machine
-                    .ui
-                    .warn(&format!("aws-vault's {name} is passed over: {why}"));
-            }
-            let wanted = |profile: &ProfileName| {
-                args.profiles.is_empty() && rest.is_none()
-                    || args.profiles.contains(profile)
-                    || rest.is_some_and(|name| name == profile.as_str())
-            };
-            vaulted.keys.retain(|(profile, _)| wanted(profile));
-            Ok((From::Given(vaulted.keys), None))
-        }
-        Some(other) => Err(
-            Failure::new(Kind::Usage, format!("there is no source {other:?}"))
-                .hint("the sources are: files, csv FILE, env, aws-vault"),
-        ),
-    }
-}
-
-fn from_csv(path: &Path, name: &str, args: &Import) -> Outcome<From> {
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| disk::failed("read", path, &error))?;
-    let found = key_source::from_csv(name, &text)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let profile = match args.profiles.as_slice() {
-        [one] => one.clone(),
-        [] => {
-            let user = found
-                .user_name
-                .as_deref()
-                .unwrap_or_else(|| stem.trim_end_matches("_accessKeys"));
-            names::mapped(user).parse()?
-        }
-        [_, _, ..] => {
-            return Err(Failure::new(
-                Kind::Usage,
-                "a CSV file has one key: name one profile",
-            ));
-        }
-    };
-    Ok(From::Given(vec![(profile, found.long_term()?)]))
-}
-
-fn from_env(machine: &Machine, args: &Import, rest: Option<&String>) -> Outcome<From> {
-    let named = rest.map(|name| name.parse::<ProfileName>()).transpose()?;
-    let profile = named.or_else(|| args.profiles.first().cloned());
-    let profile = profile.ok_or_else(|| {
-        Failure::new(
-            Kind::Usage,
-            "no profile was named for the key in the environment",
-        )
-        .hint("awskeep import --from env PROFILE")
-    })?;
-    let found = key_source::from_variables(
-        machine.var("AWS_ACCESS_KEY_ID"),
-        machine.var("AWS_SECRET_ACCESS_KEY"),
-        machine.var("AWS_SESSION_TOKEN"),
-    );
-    Ok(From::Given(vec![(profile, found.long_term()?)]))
 }
 
 /// The file is of no use any more, and its secret is in plaintext.

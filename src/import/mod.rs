@@ -14,6 +14,7 @@ pub mod plan;
 pub mod record;
 pub mod run;
 pub mod same;
+pub mod sources;
 pub mod through;
 pub mod undo;
 mod write;

@@ -71,7 +71,7 @@ fn file(kind: FileKind) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
     fn an_import_and_its_undo_are_nothing(config in file(FileKind::Config), credentials in file(FileKind::Credentials)) {
