@@ -22,7 +22,7 @@ pub fn all() -> Scene<usize> {
     let home = Home::new(Talk::Shown)?;
     println!("a home of its own: {}", home.path("").display());
     println!("a simulated IAM and STS: {}", home.aws.url());
-    let scenes: [(&str, Play); 6] = [
+    let scenes: [(&str, Play); 7] = [
         (
             "a key goes into the encrypted file, a profile points at it",
             add,
@@ -40,6 +40,10 @@ pub fn all() -> Scene<usize> {
         (
             "the key is rotated: killed in the middle, resumed, undone",
             rotate,
+        ),
+        (
+            "plaintext keys move in without a scratch, and can move back",
+            import,
         ),
     ];
     let mut result = Ok(scenes.len());
@@ -115,6 +119,11 @@ fn serve(home: &Home) -> Scene<()> {
 }
 
 fn check_answer(home: &Home, served: &Ran) -> Scene<()> {
+    check_belongs(home, served, "dev")
+}
+
+/// The helper was silent, and STS knows the key that it gave as this user's.
+fn check_belongs(home: &Home, served: &Ran, user: &str) -> Scene<()> {
     expect(
         served.code == 0 && served.err.is_empty(),
         &format!("the helper was silent and succeeded: {}", served.err),
@@ -143,7 +152,7 @@ fn check_answer(home: &Home, served: &Ran) -> Scene<()> {
         .map_err(|failure| format!("STS refused the served key: {}", failure.message))?;
     println!("    STS says: {}", caller.value.arn);
     expect(
-        caller.value.arn.ends_with(":user/dev"),
+        caller.value.arn.ends_with(&format!(":user/{user}")),
         "the served key is the user's",
     )
 }
@@ -237,6 +246,60 @@ fn rotate(home: &Home) -> Scene<()> {
     home.must(&["rotate", "day-job", "--undo", "--yes"], "")?;
     expect(key_now()? == old, "the old key is back in service")?;
     no_plaintext(home)
+}
+
+fn import(home: &Home) -> Scene<()> {
+    let now = awskeep::machine::Clock::System.now();
+    let (id, secret) = home.aws.account(|account| {
+        account.add_user("/", "ops");
+        account.add_key("ops", now.0 - 400 * 86_400)
+    });
+    let config = home.path(".aws/config");
+    let credentials = home.path(".aws/credentials");
+    let mut text_before = fs::read_to_string(&config).map_err(text)?;
+    // A role profile that is its own source, as many people have it.
+    text_before.push_str(
+        "\n[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = admin\n",
+    );
+    fs::write(&config, &text_before).map_err(text)?;
+    let keys = format!("aws_access_key_id={id}\r\naws_secret_access_key = {secret}\r\n");
+    let plain = format!("# the old ones\r\n[ops]\r\n{keys}\r\n[admin]\r\n{keys}; the end");
+    fs::write(&credentials, &plain).map_err(text)?;
+
+    let (url, program) = (home.aws.url(), home.program());
+    let place = [
+        "--endpoint-url",
+        &url,
+        "--helper-path",
+        &program.to_string_lossy(),
+    ];
+    let shown = home.must(
+        &[&["import", "--dry-run", "--diff"], &place[..]].concat(),
+        "",
+    )?;
+    println!("    {}", shown.out.trim_end().replace('\n', "\n    "));
+    expect(
+        !shown.out.contains(&secret),
+        "the diff does not show the secret",
+    )?;
+    home.must(
+        &[&["import", "--yes", "--no-rotate"], &place[..]].concat(),
+        "",
+    )?;
+    check_belongs(home, &home.as_an_sdk("ops")?, "ops")?;
+    check_belongs(home, &home.as_an_sdk("admin-base")?, "ops")?;
+    let found = home.files_with(&secret)?;
+    expect(found.is_empty(), &format!("the secret stands in {found:?}"))?;
+    println!("    the secret is in no file below the home any more");
+
+    home.must(&["import", "--undo", "--yes"], "")?;
+    let back = (
+        fs::read_to_string(&config),
+        fs::read_to_string(&credentials),
+    );
+    let same = matches!(&back, (Ok(config), Ok(credentials)) if *config == text_before && *credentials == plain);
+    println!("    both files are what they were, byte for byte");
+    expect(same, &format!("undo put the files back: {back:?}"))
 }
 
 fn expect(holds: bool, what: &str) -> Scene<()> {
