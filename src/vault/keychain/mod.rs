@@ -32,9 +32,9 @@ pub use self::macos::{forbid_prompts, open};
 #[cfg(windows)]
 pub use self::windows::open;
 
-#[cfg(target_os = "linux")]
 pub mod opening;
 
+#[cfg(target_os = "linux")]
 use std::sync::Arc;
 
 #[cfg(target_os = "linux")]
