@@ -299,7 +299,7 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
     undo::run(machine, &entries, undo, &|_| Ok(()))?;
     context.done(
         &format!(
-            "{} is as it was before the import, with plaintext keys; the entries still have them too: awskeep remove {}",
+            "put back as before the import, with plaintext keys: {}; the entries still have them too: awskeep remove {}",
             files.join(" and "),
             names.join(", ")
         ),
