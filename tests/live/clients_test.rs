@@ -106,8 +106,10 @@ fn a_key_that_aws_refuses_is_not_stored() {
     let sandbox = Sandbox::new().on(&keychain);
     let alice = &server.alice;
     server.set_status(&alice.key.id, "Inactive");
+    let helper = sandbox.binary().display().to_string();
     let arguments = ["add", "work", "--stdin", "--yes", "--region", REGION];
-    let arguments = [&arguments[..], &["--endpoint-url", &server.endpoint]].concat();
+    let place = ["--endpoint-url", &server.endpoint, "--helper-path", &helper];
+    let arguments = [&arguments[..], &place].concat();
     let refused = sandbox.awskeep_with_input(&arguments, &alice.key.as_cli_prints_it());
     refused.exits(6);
     sandbox.awskeep(&["credential-process", "work"]).exits(3);
