@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 mod aws_server;
+mod aws_vault;
 mod clients;
 mod keychain;
 mod programs;
