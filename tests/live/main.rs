@@ -8,6 +8,7 @@
 
 mod aws_server;
 mod aws_vault;
+mod cases;
 mod clients;
 mod keychain;
 mod programs;
@@ -17,6 +18,7 @@ mod clients_test;
 mod contract;
 mod fixtures_test;
 mod import_test;
+mod matrix;
 mod resolve_test;
 mod rotation;
 mod stores;

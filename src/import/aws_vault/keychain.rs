@@ -111,7 +111,11 @@ mod system {
         let odd = |error: keyring_core::Error| {
             Failure::new(Kind::Store, "Credential Manager cannot be read").cause(error)
         };
-        keyring::Entry::store_status().map_err(odd)?;
+        if let Err(error) = keyring::Entry::store_status() {
+            return Err(
+                Failure::new(Kind::Store, "Credential Manager cannot be opened").cause(error),
+            );
+        }
         let Some(store) = keyring_core::get_default_store() else {
             return Ok(None);
         };
