@@ -10,7 +10,7 @@ use awskeep::failure::{Failure, Kind};
 use awskeep::import::run::{self, Wanted};
 use awskeep::import::undo;
 
-use crate::moving::{CREDENTIALS, Messy};
+use crate::moving::{CONFIG, CREDENTIALS, Messy};
 
 /// Stops before the `n`th effect; the names of all effects that came.
 fn stopped_at(messy: &Messy, n: usize) -> (bool, Vec<&'static str>) {
@@ -140,6 +140,55 @@ fn two_imports_at_once_move_everything_once() {
         0
     );
     messy.is_untouched();
+}
+
+#[test]
+fn a_file_that_somebody_changes_at_the_last_moment_is_left_to_them() {
+    for (effect, file, changed) in [
+        ("point", CONFIG, "# me too\n"),
+        (
+            "take from credentials",
+            CREDENTIALS,
+            "\n[new]\nregion = x\n",
+        ),
+    ] {
+        let mut messy = Messy::new();
+        let (machine, _) = messy.sandbox.machine(&[]);
+        let entries = Entries::open(&machine).unwrap();
+        let wanted = Wanted {
+            endpoint_url: Some(messy.sandbox.aws.url()),
+            helper_path: Some("bin/awskeep".into()),
+            ..Wanted::default()
+        };
+        let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+        let edit = |name: &'static str| {
+            if name == effect {
+                let text = messy.sandbox.read(file) + changed;
+                messy.sandbox.write(file, &text);
+            }
+            Ok(())
+        };
+        let stopped = run::run(&machine, &entries, &wanted, &agreed, &edit);
+        let failure = stopped.err().unwrap();
+        assert_eq!(failure.kind, Kind::Unfinished, "{failure}");
+        assert!(
+            failure
+                .message
+                .contains("was changed by another program meanwhile"),
+            "{failure}"
+        );
+        assert!(messy.sandbox.read(file).ends_with(changed));
+
+        let again = messy.import(&["--yes"]);
+        assert_eq!(again.code, 0, "{again:?}");
+        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(undone.code, 0, "{undone:?}");
+        match file {
+            CONFIG => messy.config += changed,
+            _ => messy.credentials += changed,
+        }
+        messy.is_untouched();
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod sim;
 mod commands;
 mod exec;
 mod import;
+mod import_killed;
 mod import_limits;
 mod import_property;
 mod import_rotate;

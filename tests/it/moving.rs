@@ -11,6 +11,7 @@ pub struct Messy {
     pub amy: (String, String),
     pub config: String,
     pub credentials: String,
+    padding: String,
 }
 
 impl Messy {
@@ -40,11 +41,22 @@ impl Messy {
             amy,
             config,
             credentials,
+            padding: String::new(),
         }
     }
 
     pub fn import(&self, more: &[&str]) -> Ran {
         import(&self.sandbox, more)
+    }
+
+    /// Makes the files longer by this many comments.
+    pub fn pad(&mut self, config: usize, credentials: usize) {
+        let comment = "# a comment that makes this file longer than it was\r\n";
+        self.padding = comment.replace("\r", "").repeat(credentials);
+        self.config = comment.repeat(config) + &self.config;
+        self.credentials = self.padding.clone() + &self.credentials;
+        self.sandbox.write(CONFIG, &self.config);
+        self.sandbox.write(CREDENTIALS, &self.credentials);
     }
 
     pub fn is_untouched(&self) {
@@ -76,7 +88,10 @@ impl Messy {
         assert_eq!(self.sandbox.read(CONFIG), config);
         assert_eq!(
             self.sandbox.read(CREDENTIALS),
-            "# keys, handle with care\n\n# the team's\n[team]\n"
+            format!(
+                "{}# keys, handle with care\n\n# the team's\n[team]\n",
+                self.padding
+            )
         );
         for secret in [&self.sandbox.secret, &self.amy.1] {
             assert_eq!(self.sandbox.files_with(secret), [""; 0]);
