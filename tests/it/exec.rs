@@ -301,3 +301,20 @@ fn why_shows_no_foreign_argument() {
         }
     }
 }
+
+#[test]
+fn export_notes_that_the_key_is_out_of_hand() {
+    let sandbox = sandbox();
+    let until = |sandbox: &Sandbox| {
+        let (machine, _) = sandbox.machine(&[]);
+        let entries = Entries::open(&machine).unwrap();
+        let held = entries.get(&"work".parse().unwrap()).unwrap();
+        held.item
+            .handed_out_until
+            .map(|time| time.since(machine.now()))
+    };
+    assert_eq!(until(&sandbox), None);
+    let ran = sandbox.run(&["export", "work", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(until(&sandbox), Some(awskeep::time::Length::hours(24)));
+}

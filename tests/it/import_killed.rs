@@ -186,3 +186,23 @@ fn a_file_that_may_not_grow_stays_what_it_was() {
         messy.is_untouched();
     }
 }
+
+#[test]
+fn three_programs_at_once_move_everything_once() {
+    let messy = Messy::new();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| messy.import_under(&[])))
+            .collect();
+        for ran in runs {
+            let (status, said) = ran.join().unwrap();
+            assert!(status.success(), "{said}");
+        }
+    });
+    messy.is_moved();
+    assert_eq!(
+        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
+        0
+    );
+    messy.is_untouched();
+}

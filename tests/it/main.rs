@@ -6,6 +6,7 @@ mod sim;
 
 mod commands;
 mod exec;
+mod fuzz;
 mod import;
 mod import_killed;
 mod import_limits;

@@ -126,4 +126,16 @@ mod tests {
         assert_eq!(open("", b""), Err(odd));
         assert_eq!(open("....", b""), Err(odd));
     }
+    proptest::proptest! {
+        #[test]
+        fn nothing_else_is_opened(parts in proptest::array::uniform5("[A-Za-z0-9_-]{0,60}"), which in 0..6usize) {
+            let mut file: Vec<String> = FILE.iter().map(ToString::to_string).collect();
+            if which < 5 {
+                file[which].clone_from(&parts[which]);
+            } else {
+                file = parts.to_vec();
+            }
+            proptest::prop_assert!(open(&file.join("."), b"open sesame").is_err());
+        }
+    }
 }
