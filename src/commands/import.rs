@@ -373,7 +373,7 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
         &format!(
             "put back as before the import, with plaintext keys: {}; the entries still have them too: awskeep remove {}",
             files.join(" and "),
-            names.join(", ")
+            names.join("; awskeep remove ")
         ),
         &Undone { files, entries: names },
     )

@@ -390,3 +390,22 @@ fn a_container_that_mounts_the_files_is_warned_of() {
         assert!(ran.err.contains(warning), "{mark}: {ran:?}");
     }
 }
+
+#[test]
+fn an_endpoint_of_the_environment_is_asked_about_once() {
+    let mut messy = Messy::new();
+    let url = messy.sandbox.aws.url();
+    messy.sandbox.vars.push(("AWS_ENDPOINT_URL".into(), url));
+    let fixed = ["import", "--helper-path", "bin/awskeep", "--no-rotate"];
+    let declined = messy.sandbox.run(&fixed, &["y", "n"]);
+    assert_eq!(declined.code, 5, "{declined:?}");
+    messy.is_untouched();
+    let ran = messy.sandbox.run(&fixed, &["y", "y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        ran.err.matches("URL is not AWS's own").count(),
+        1,
+        "{ran:?}"
+    );
+    messy.is_moved();
+}
