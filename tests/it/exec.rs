@@ -109,6 +109,14 @@ fn the_exit_code_and_signals_are_the_programs_own() {
         );
         assert_eq!((ran.stdout, ran.stderr), (vec![], vec![]), "{script}");
     }
+    // It is one process: whoever signals it signals the program.
+    let own_id = Command::new(sandbox.path("bin/awskeep"))
+        .args(["exec", "work", "--", "sh", "-c", "echo $$"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = own_id.id();
+    assert_eq!(out(&own_id.wait_with_output().unwrap()), format!("{id}\n"));
     for (arguments, code) in [
         (&["exec", "work", "--", "/no/such/program"][..], 3),
         (&["exec", "nobody", "--", "true"], 3),
