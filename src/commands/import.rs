@@ -45,9 +45,8 @@ struct Undone {
 
 pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
     if args.undo {
-        take_back(context)?;
         return Ok(Imported {
-            result: Ok(()),
+            result: take_back(context),
             rotate: Vec::new(),
         });
     }
@@ -61,6 +60,7 @@ pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
     let imported = import(context, args, from)?;
     if let Some(path) = csv
         && context.mode == Mode::Act
+        && imported.result.is_ok()
     {
         offer_to_remove(context.machine, &path)?;
     }

@@ -46,6 +46,24 @@ fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
 }
 
 #[test]
+fn a_csv_file_whose_key_was_not_imported_is_not_offered_for_removal() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    let text = "Access key ID,Secret access key\r\nAKIAZZZZZZZZZZZZZZZZ,gone\r\n";
+    sandbox.write("old_accessKeys.csv", text);
+    for answers in [&["y", "y"][..], &[]] {
+        let flags: &[&str] = if answers.is_empty() { &["--yes"] } else { &[] };
+        let url = sandbox.aws.url();
+        let from = ["import", "--from", "csv", "old_accessKeys.csv"];
+        let place = ["--endpoint-url", &url, "--helper-path", "bin/awskeep"];
+        let ran = sandbox.run(&[&from[..], &place, flags].concat(), answers);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(!ran.err.contains("which still holds the secret"), "{ran:?}");
+        assert_eq!(sandbox.read("old_accessKeys.csv"), text);
+    }
+}
+
+#[test]
 fn the_environments_key_becomes_an_entry() {
     let mut sandbox = Sandbox::new();
     sandbox.make_helper();

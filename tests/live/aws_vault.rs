@@ -219,6 +219,7 @@ fn keys_in_encrypted_files_become_entries() {
     python.arg(script).arg(&folder).env("PASSPHRASE", PASSWORD);
     run_with_input(&mut python, &json!(contents(&server)).to_string()).ok();
     assert!(folder.join("division%2Fbob").is_file());
+    std::fs::write(folder.join(".directory"), "a file manager's").unwrap();
 
     let asked = import(&sandbox, &server).exits(5);
     assert!(
@@ -240,5 +241,5 @@ fn keys_in_encrypted_files_become_entries() {
         .with("AWS_VAULT_BACKEND", "file");
     import(&sandbox, &server).ok();
     all_moved(&sandbox, &server);
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 4);
 }

@@ -63,7 +63,8 @@ fn names(folder: &Path) -> Outcome<Vec<(String, PathBuf)>> {
         .filter_map(|file| {
             let path = file.ok()?.path();
             let name = decoded(path.file_name()?.to_str()?);
-            path.is_file().then_some((name, path))
+            // What file managers leave behind is no key.
+            (path.is_file() && !name.starts_with('.')).then_some((name, path))
         })
         .collect();
     names.sort();

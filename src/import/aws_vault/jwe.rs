@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(open("", b""), Err(odd));
         assert_eq!(open("....", b""), Err(odd));
     }
+
     proptest::proptest! {
         #[test]
         fn nothing_else_is_opened(parts in proptest::array::uniform5("[A-Za-z0-9_-]{0,60}"), which in 0..6usize) {
