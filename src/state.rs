@@ -6,7 +6,7 @@
 
 mod remembered;
 
-pub use remembered::{Begun, Glance, Memory, Remembered, Start, forget, look_again};
+pub use remembered::{Glance, Memory, Remembered, Start, forget, look_again};
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -31,15 +31,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// What is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
-    /// When the next run has something to do; none: nobody knows, look.
+    /// When the next run has something to do; none: nobody knows, look. A wish to look
+    /// again that comes under a run outlasts it.
     #[serde(default)]
     pub next: Option<Time>,
     /// When a shell last started a run that has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<Time>,
-    /// Counts the wishes to look again, so that none is lost under a run.
-    #[serde(default)]
-    asked: u64,
     #[serde(default)]
     pub entries: BTreeMap<EntryName, Past>,
     /// What all entries have in common: stores that cannot be read, settings with mistakes.
@@ -65,12 +63,6 @@ pub enum Start {
 /// The files of one user's state folder.
 pub struct Memory {
     folder: PathBuf,
-}
-
-/// A run's hold on the memory: what it began from.
-pub struct Begun {
-    pub remembered: Remembered,
-    asked: u64,
 }
 
 impl Memory {
@@ -132,27 +124,26 @@ impl Memory {
     ///
     /// # Errors
     /// As `glance`.
-    pub fn begin(&self, now: Time) -> Outcome<Begun> {
+    pub fn begin(&self, now: Time) -> Outcome<Remembered> {
         let _lock = self.lock()?;
         let mut remembered = self.read();
         remembered.started_at = Some(now);
+        remembered.next = Some(now + A_RUN);
         self.save(&remembered)?;
-        let asked = remembered.asked;
-        Ok(Begun { remembered, asked })
+        Ok(remembered)
     }
 
     /// A run ends: keeps what it remembers, and tells shells when to look next.
     ///
     /// # Errors
     /// As `glance`.
-    pub fn end(&self, begun: Begun, next: Time, now: Time) -> Outcome<()> {
+    pub fn end(&self, remembered: Remembered, next: Time, now: Time) -> Outcome<()> {
         let _lock = self.lock()?;
-        let asked_since = self.read().asked;
+        let still = self.read().next;
         let remembered = Remembered {
-            next: (asked_since == begun.asked).then_some(next.min(now + LONGEST_SLEEP)),
+            next: still.map(|_| next.min(now + LONGEST_SLEEP)),
             started_at: None,
-            asked: asked_since,
-            ..begun.remembered
+            ..remembered
         };
         self.save(&remembered)?;
         let waiting = self.notice_files().next().is_some();
@@ -234,7 +225,6 @@ pub fn look_again(machine: &Machine) {
         let _lock = memory.lock()?;
         let mut remembered = memory.read();
         remembered.next = None;
-        remembered.asked += 1;
         memory.save(&remembered)?;
         memory.write_next_due(Time(0))
     });

@@ -56,13 +56,13 @@ pub fn round(
         machine.ui.tell("another awskeep is rotating what is due");
         return Ok(Told::default());
     };
-    let mut begun = memory.begin(machine.now())?;
+    let mut remembered = memory.begin(machine.now())?;
     let mut round = Round {
         context,
         args,
         stop,
         memory: &memory,
-        remembered: &mut begun.remembered,
+        remembered: &mut remembered,
         told: Told::default(),
         next: machine.now() + LONGEST_SLEEP,
     };
@@ -75,7 +75,7 @@ pub fn round(
         Err(failure) => round.stores(Some(failure)),
     }
     let (told, next) = (round.told, round.next);
-    memory.end(begun, next, machine.now())?;
+    memory.end(remembered, next, machine.now())?;
     Ok(told)
 }
 
