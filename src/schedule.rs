@@ -139,6 +139,10 @@ fn ready(situation: &Situation<'_>) -> Option<(Time, Work)> {
     }
     let due = due_at(born(&item.current), situation.rules.max_age)?;
     match situation.auto {
+        // How old it is only AWS knows: the run looks, and rotates if it is due.
+        Auto::On if item.current.created_at.is_none() => {
+            Some((item.current.saved_at, Work::Rotate))
+        }
         Auto::On => Some((due + jitter(item, situation.rules.max_age?), Work::Rotate)),
         Auto::Off => Some((due, Work::SayDue)),
     }
@@ -330,11 +334,16 @@ mod tests {
 
     fn slot(letter: &str) -> Slot {
         let id = format!("AKIA{}", letter.repeat(16));
-        Slot::new(AccessKey::from_pasted(&id, "secret/EXAMPLE").unwrap(), BORN)
+        let key = AccessKey::from_pasted(&id, "secret/EXAMPLE").unwrap();
+        Slot {
+            created_at: Some(BORN),
+            ..Slot::new(key, BORN)
+        }
     }
 
     fn item(change: impl FnOnce(&mut Item)) -> Item {
         let mut item = Item::new("work".parse().unwrap(), slot("A").key(), BORN);
+        item.current = slot("A");
         change(&mut item);
         item
     }
@@ -374,6 +383,11 @@ mod tests {
                 &replaced(Some(after(61))),
                 Auto::On,
                 Turn::At(after(75), Work::GoOn),
+            ),
+            (
+                &self::item(|item| item.current.created_at = None),
+                Auto::On,
+                Turn::At(BORN, Work::Rotate),
             ),
             (
                 &self::item(|item| item.pending = Some(slot("B"))),

@@ -19,3 +19,4 @@ mod schedule;
 mod status;
 mod tidy;
 mod watched_account;
+mod year;
