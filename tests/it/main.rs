@@ -4,6 +4,7 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod background;
 mod commands;
 mod exec;
 mod import;
