@@ -17,6 +17,7 @@ use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::state;
 use crate::ui::Confirmation;
 
 #[derive(Serialize)]
@@ -167,6 +168,8 @@ fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<Came> {
         "move the keys of {count} profiles into a store, and take them out of the files?"
     ))?;
     let done = run::run(machine, &entries, &wanted, &prepared, &|_| Ok(()))?;
+    // What moved is to be looked after, whatever else was refused.
+    state::look_again(machine);
     tell(context, &done)?;
     Ok(came(&done.rows))
 }
