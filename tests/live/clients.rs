@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::aws_server::AwsServer;
-use crate::programs::{in_env_sources, in_test_env, run, run_with_input};
+use crate::programs::{Ran, in_env_sources, in_test_env, run, run_with_input};
 use crate::sandbox::Sandbox;
 
 /// An AWS client that asks STS who it is.
@@ -48,7 +48,7 @@ impl Client {
                 )
             }
             Client::AwsCli | Client::Boto3 | Client::GoSdk | Client::RustSdk => {
-                run(&mut self.program(|program| ready(sandbox, server, profile, program)))
+                answered(|| self.program(|program| ready(sandbox, server, profile, program)))
             }
         };
         let ran = sandbox.note(ran);
@@ -112,7 +112,11 @@ impl Client {
             // These read their environment once: one process for each question.
             Client::AwsCli | Client::GoSdk | Client::RustSdk => {
                 let one = |variables: &BTreeMap<String, String>| {
-                    let ran = run(self.program(bare).envs(variables));
+                    let ran = answered(|| {
+                        let mut command = self.program(bare);
+                        command.envs(variables);
+                        command
+                    });
                     let arn = ran.stdout.lines().find(|line| line.starts_with("arn:"));
                     match (ran.code, arn) {
                         (Some(0), Some(arn)) => arn.to_owned(),
@@ -126,6 +130,19 @@ impl Client {
             }
         }
     }
+}
+
+/// Runs it again where the answer itself was lost: now and then Debian's Go closes the
+/// connection while its SDK still reads from it, on a busy machine.
+fn answered(command: impl Fn() -> Command) -> Ran {
+    let mut ran = run(&mut command());
+    for _ in 0..3 {
+        if !ran.stderr.contains("use of closed network connection") {
+            break;
+        }
+        ran = run(&mut command());
+    }
+    ran
 }
 
 /// A program with no environment but the search path.
