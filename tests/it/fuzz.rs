@@ -165,6 +165,17 @@ fn check_step(step: &Step, old: &Document) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Headers that differ in blanks only are merged in no fixed order by the SDK, so that its
+/// check refuses now and then what is right.
+fn is_read_at_random(document: &Document) -> bool {
+    document.profile_names().iter().any(|name| {
+        let sections = document.sections_of(name);
+        sections
+            .iter()
+            .any(|section| section.inner != sections[0].inner)
+    })
+}
+
 /// No secret but that one stands in a key's line, so that `secret_of` is right.
 fn has_odd_secrets(text: &str) -> bool {
     text.lines().any(|line| {
@@ -183,6 +194,7 @@ proptest! {
         prop_assume!(!has_odd_secrets(&config) && !has_odd_secrets(&credentials));
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
+        prop_assume!(!is_read_at_random(&config) && !is_read_at_random(&credentials));
         let files = Files { config: &config, credentials: &credentials };
         let mut rows = plan::rows(files, &Known::default(), &[]);
         let made = changes::changes(files, &mut rows, &Known::default(), "/b/awskeep");
@@ -218,14 +230,8 @@ proptest! {
             let dropped = takes::drop_empty_section(&old, &profile);
             let is_in_trouble = !old.troubles(&profile).is_empty();
             prop_assert_eq!([set.is_err(), taken.is_err(), dropped.is_err()], [is_in_trouble; 3]);
-            // Headers that differ in blanks only are merged in no fixed order by the SDK, so
-            // that its check refuses what is right.
-            let in_order = |name: &String| {
-                let sections = old.sections_of(name);
-                sections.iter().all(|section| section.inner == sections[0].inner)
-            };
             let Ok(set) = set else { continue };
-            if !old.profile_names().iter().all(in_order) {
+            if is_read_at_random(&old) {
                 continue;
             }
             let change = [sdk_reader::Change::set(&profile, key)];
