@@ -222,7 +222,17 @@ pub struct Rotate {
           default_missing_value = "inactive")]
     pub wait: Option<WaitFor>,
     #[command(flatten)]
+    pub mfa: MfaCode,
+    #[command(flatten)]
     pub instead: RotateInstead,
+}
+
+/// Where keys may be handled with MFA only.
+#[derive(Debug, Args)]
+pub struct MfaCode {
+    /// Open an MFA session with the six-digit code on stdin, for users who need one
+    #[arg(long)]
+    pub mfa_code_stdin: bool,
 }
 
 /// What to do instead of a plain rotation.
@@ -275,6 +285,8 @@ pub struct Revoke {
     /// Deactivate this key of the same IAM user instead of the one that is served
     #[arg(long, value_name = "KEY_ID")]
     pub key: Option<AccessKeyId>,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]
@@ -284,6 +296,8 @@ pub struct Recover {
     /// The profile whose rights are used: one that uses awskeep, or one with keys in the AWS files
     #[arg(long, value_name = "PROFILE")]
     pub via: ProfileName,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]

@@ -51,6 +51,7 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     for profile in &users {
         Profiles::read(machine)?.unpoint(profile)?;
     }
+    held.vault.erase_session(held.name())?;
     held.vault.delete(held.name())?;
     forget(context, &entries, &held)?;
     let key_deleted = if args.delete_key {

@@ -17,8 +17,10 @@ use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
+use crate::rotation::mfa_code::{self, Codes, Given};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::session::{self, InSession};
 use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
 use crate::rotation::{given, host, life};
@@ -34,10 +36,17 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     let entries = Entries::open(context.machine)?;
     let stop = host::stop_flag()?;
     let names = meant(&entries, args)?;
+    if args.mfa.mfa_code_stdin && names.len() > 1 {
+        return Err(Failure::new(
+            Kind::Usage,
+            "one MFA code opens a session for one entry: name one",
+        ));
+    }
+    let given = mfa_code::given(&args.mfa)?;
     let mut states = Vec::new();
     let mut first_failure = None;
     for name in &names {
-        let result = one(context, args, name, &stop);
+        let result = one(context, args, name, &stop, &given);
         if context.mode == Mode::Act && !args.instead.explain {
             leave_receipt(context.machine, name, result.as_ref().err());
         }
@@ -134,6 +143,7 @@ fn one(
     args: &Rotate,
     name: &EntryName,
     stop: &Arc<AtomicBool>,
+    given: &Given,
 ) -> Outcome<Option<State>> {
     let entries = Entries::open(context.machine)?;
     let mut policy = policy(context, &entries, args, name)?;
@@ -143,6 +153,7 @@ fn one(
             entries: &entries,
             args,
             stop,
+            given,
         };
         let Some(ended) = turn.take(name, &mut policy)? else {
             return Ok(None);
@@ -166,6 +177,7 @@ struct Turn<'a> {
     entries: &'a Entries<'a>,
     args: &'a Rotate,
     stop: &'a Arc<AtomicBool>,
+    given: &'a Given,
 }
 
 impl Turn<'_> {
@@ -176,20 +188,23 @@ impl Turn<'_> {
         let _user = entries.lock_user(Some(&identity), name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
-        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        given::with_tools(
+        let codes = Codes {
             machine,
-            &account,
-            &held.vault,
-            self.stop,
-            &on_step,
-            |tools| self.act(tools, &held, &identity, policy),
-        )
+            settings: &entries.settings,
+            entry: name,
+            given: self.given,
+        };
+        let (vault, item) = (&held.vault, &held.item);
+        let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
+        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        given::with_tools(machine, &account, vault, self.stop, &on_step, |tools| {
+            self.act(tools, &held, &identity, policy)
+        })
     }
 
     fn act(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         held: &Held,
         identity: &Identity,
         policy: &mut Policy,
@@ -203,12 +218,13 @@ impl Turn<'_> {
         if self.args.instead.undo {
             want_undo(held, self.context.machine.now())?;
         }
-        let ended = run::rotate(tools, held.name(), identity, policy.clone())?;
-        if !self.wants_room(&ended, policy) {
-            return Ok(Some(ended));
+        let mut ended = session::rotate(tools, held.name(), identity, policy.clone())?;
+        if self.wants_room(&ended, policy) {
+            // A held key is in the way of the new one that was asked for.
+            ended = self.make_room(tools, identity, &ended, policy)?;
         }
-        // A held key is in the way of the new one that was asked for.
-        self.make_room(tools, identity, &ended, policy).map(Some)
+        session::put_away(tools, held.name(), &ended)?;
+        Ok(Some(ended))
     }
 
     fn explain(&self, known: &Known) -> Outcome<()> {
@@ -294,7 +310,7 @@ impl Turn<'_> {
 
     fn make_room(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         identity: &Identity,
         ended: &Ended,
         policy: &Policy,
@@ -316,11 +332,11 @@ impl Turn<'_> {
             demand: Demand::Finish,
             ..policy.clone()
         };
-        let ended = run::rotate(tools, &item.entry, identity, hurried)?;
+        let ended = session::rotate(tools, &item.entry, identity, hurried)?;
         if ended.step != Step::Done {
             return Ok(ended);
         }
-        run::rotate(tools, &item.entry, identity, policy.clone())
+        session::rotate(tools, &item.entry, identity, policy.clone())
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.

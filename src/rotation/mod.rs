@@ -26,19 +26,22 @@
 //! | deactivate, delete | a previous key, inactive or gone | holds it, or forgets it |
 //!
 //! `known` is what is known, `plan` decides (pure), `run` loops and performs,
-//! `proving` shows a new key to AWS, `words` says it to people.
+//! `proving` shows a new key to AWS, `words` says it to people. Where keys may be
+//! handled in an MFA session only, `session` opens one and signs by it.
 
 pub mod denial;
 pub mod given;
 pub mod host;
 pub mod known;
 pub mod life;
+pub mod mfa_code;
 mod perform;
 pub mod plan;
 pub mod proving;
 pub mod rescue;
 mod retire;
 pub mod run;
+pub mod session;
 pub mod step;
 pub mod wanted;
 pub mod ways;

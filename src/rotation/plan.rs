@@ -81,6 +81,9 @@ fn by_the_table(k: &Known) -> Step {
     if let Some(step) = foreign_intent(k) {
         return step;
     }
+    if k.listing == Listing::NeedsMfa {
+        return without_session(k);
+    }
     if item.undo_wanted_at.is_some() {
         return undo(k);
     }
@@ -129,6 +132,31 @@ fn current_in_doubt(k: &Known) -> Option<Step> {
         Life::Absent => Some(Step::Wait(Wait::CurrentUnseen)),
         Life::Strange => Some(Step::Refuse(Refusal::StrangeStatus(current.id.clone()))),
         Life::Active | Life::NotLookedUp => None,
+    }
+}
+
+/// "AWS shows nothing without an MFA session": what needs none goes on without it,
+/// so that nobody is asked for a code too early or for a held key alone.
+fn without_session(k: &Known) -> Step {
+    let item = &k.item;
+    let begun = item.undo_wanted_at.is_some() || item.pending.is_some() || item.intent.is_some();
+    let needed = Step::Refuse(Refusal::NeedsMfa);
+    if begun || k.policy.discard.is_some() || k.policy.early > Early::No {
+        return needed;
+    }
+    match &item.previous {
+        None if !k.due() => Step::Done,
+        Some(previous) if previous.inactive_seen_at.is_some() && !k.due() => {
+            Step::Wait(Wait::NextSession)
+        }
+        Some(previous)
+            if previous.inactive_seen_at.is_none() && k.now() < leased_until(previous) =>
+        {
+            Step::Wait(Wait::Leased {
+                until: leased_until(previous),
+            })
+        }
+        Some(_) | None => needed,
     }
 }
 
