@@ -10,7 +10,7 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::{
-    Account, Answer, CallFailure, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
+    Account, Answer, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
 };
 use crate::keys::{AccessKey, Principal, ProfileName};
 use crate::lease::LEAST_LEAD;
@@ -20,7 +20,7 @@ use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::rescue::Rescue;
-use crate::rotation::session::{self, InSession, NoCodes, Opened};
+use crate::rotation::session::{self, InSession, NoCodes};
 use crate::rotation::ways::{NowIs, Way, diagnose};
 use crate::rotation::{given, host};
 use crate::vault::item::{Identity, Item};
@@ -212,14 +212,10 @@ impl AtWork<'_> {
             self.account
                 .list_keys(self.via.signer(), &self.identity.arn)
         };
-        let mut answer = list();
-        let needs_mfa = |no: &CallFailure| no.class == CallFailureClass::NeedsMfa;
-        if let Principal::User(user) = &caller.principal
-            && answer.as_ref().is_err_and(needs_mfa)
-            && self.account.open(name, user, self.via.key())? != Opened::NoCode
-        {
-            answer = list();
-        }
+        let answer = match &caller.principal {
+            Principal::User(user) => self.account.look(name, user, self.via.key(), list)?,
+            Principal::Root | Principal::Other => list(),
+        };
         match answer {
             Ok(answer) => Ok(answer),
             Err(no) if no.class == CallFailureClass::NeedsMfa => {

@@ -10,17 +10,16 @@ use crate::cli::Revoke;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{
-    Account, CallFailure, CallFailureClass, KeyStatus, ListedKey, Signer, prove,
-};
+use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
 use crate::keys::{AccessKey, AccessKeyId};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
 use crate::rotation::known::{Demand, Early, Known};
 use crate::rotation::mfa_code::{self, Codes};
+use crate::rotation::mfa_run;
 use crate::rotation::plan::{Refusal, Step, Wait};
 use crate::rotation::run::{Ended, Tools};
-use crate::rotation::session::{self, InSession, Opened};
+use crate::rotation::session::{self, InSession};
 use crate::rotation::words;
 use crate::rotation::{given, host};
 use crate::state::{self, Receipt};
@@ -150,7 +149,7 @@ impl AtWork<'_> {
                 }
             }
             let ended = self.step(tools, Demand::Now, Early::Retire)?;
-            session::put_away(tools, name, &ended)?;
+            mfa_run::put_away(tools, name, &ended)?;
             Ok(ended)
         })?;
         self.done(id, &ended)
@@ -167,7 +166,7 @@ impl AtWork<'_> {
         ))?;
         let ended = self.with_tools(|tools| {
             let ended = self.step(tools, Demand::Finish, Early::Retire)?;
-            session::put_away(tools, name, &ended)?;
+            mfa_run::put_away(tools, name, &ended)?;
             Ok(ended)
         })?;
         self.done(id, &ended)
@@ -229,22 +228,16 @@ impl AtWork<'_> {
     fn listed(&self, key: &AccessKey) -> Outcome<Vec<ListedKey>> {
         let (name, user) = (self.held.name(), &self.identity.arn);
         let list = || self.account.list_keys(Signer::Key(key), user);
-        let mut answer = list();
-        let needs_mfa = |no: &CallFailure| no.class == CallFailureClass::NeedsMfa;
-        if answer.as_ref().is_err_and(needs_mfa)
-            && self.account.open(name, user, key)? != Opened::NoCode
-        {
-            answer = list();
+        match self.account.look(name, user, key, list)? {
+            Ok(answer) => Ok(answer.value),
+            Err(no) if no.class == CallFailureClass::Denied => {
+                Err(denied(name, "ListAccessKeys", &no))
+            }
+            Err(no) if no.class == CallFailureClass::NeedsMfa => {
+                Err(session::needed(&format!("awskeep revoke {name}"), name))
+            }
+            Err(no) => Err(prove::refused(key, "IAM", &no)),
         }
-        answer
-            .map(|answer| answer.value)
-            .map_err(|no| match no.class {
-                CallFailureClass::Denied => denied(name, "ListAccessKeys", &no),
-                CallFailureClass::NeedsMfa => {
-                    session::needed(&format!("awskeep revoke {name}"), name)
-                }
-                _ => prove::refused(key, "IAM", &no),
-            })
     }
 
     fn plan(&self, id: &AccessKeyId) -> Vec<String> {
@@ -291,7 +284,7 @@ impl AtWork<'_> {
     ) -> Outcome<Ended> {
         let name = self.held.name();
         let policy = given::policy_now(&self.entries.settings, name, demand, early)?;
-        session::rotate(tools, name, self.identity, policy)
+        mfa_run::rotate(tools, name, self.identity, policy)
             .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
     }
 

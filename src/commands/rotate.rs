@@ -18,9 +18,10 @@ use crate::lease::{self, Attended};
 use crate::machine::Machine;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
 use crate::rotation::mfa_code::{self, Codes, Given};
+use crate::rotation::mfa_run;
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
-use crate::rotation::session::{self, InSession};
+use crate::rotation::session::InSession;
 use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
 use crate::rotation::{given, host, life};
@@ -218,12 +219,12 @@ impl Turn<'_> {
         if self.args.instead.undo {
             want_undo(held, self.context.machine.now())?;
         }
-        let mut ended = session::rotate(tools, held.name(), identity, policy.clone())?;
+        let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
         if self.wants_room(&ended, policy) {
             // A held key is in the way of the new one that was asked for.
             ended = self.make_room(tools, identity, &ended, policy)?;
         }
-        session::put_away(tools, held.name(), &ended)?;
+        mfa_run::put_away(tools, held.name(), &ended)?;
         Ok(Some(ended))
     }
 
@@ -332,11 +333,11 @@ impl Turn<'_> {
             demand: Demand::Finish,
             ..policy.clone()
         };
-        let ended = session::rotate(tools, &item.entry, identity, hurried)?;
+        let ended = mfa_run::rotate(tools, &item.entry, identity, hurried)?;
         if ended.step != Step::Done {
             return Ok(ended);
         }
-        session::rotate(tools, &item.entry, identity, policy.clone())
+        mfa_run::rotate(tools, &item.entry, identity, policy.clone())
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.

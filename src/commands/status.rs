@@ -12,7 +12,8 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKe
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, HandledBy, Life};
-use crate::rotation::session::{InSession, NoCodes, SESSION_RECEIPT};
+use crate::rotation::mfa_run::SESSION_RECEIPT;
+use crate::rotation::session::{InSession, NoCodes};
 use crate::state::{Receipt, Receipts};
 use crate::time::{Length, Time};
 

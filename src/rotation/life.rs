@@ -143,14 +143,18 @@ pub fn command_of_rest(item: &Item) -> String {
     format!("awskeep rotate {}{flag}", item.entry)
 }
 
-/// That an MFA session ended before its work was done: that takes another code.
-pub fn session_over(item: &Item, until: Time) -> Option<Attention> {
+/// Nothing is begun, and no replaced key is still active.
+pub fn is_idle(item: &Item) -> bool {
     let retired = item
         .previous
         .as_ref()
         .is_none_or(|previous| previous.inactive_seen_at.is_some());
-    let begun = item.pending.is_some() || item.intent.is_some() || item.undo_wanted_at.is_some();
-    (begun || !retired).then(|| Attention {
+    retired && item.pending.is_none() && item.intent.is_none() && item.undo_wanted_at.is_none()
+}
+
+/// That an MFA session ended before its work was done: that takes another code.
+pub fn session_over(item: &Item, until: Time) -> Option<Attention> {
+    (!is_idle(item)).then(|| Attention {
         why: format!(
             "its MFA session ended {until}, before the rotation did: another code is needed"
         ),

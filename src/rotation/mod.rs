@@ -27,7 +27,8 @@
 //!
 //! `known` is what is known, `plan` decides (pure), `run` loops and performs,
 //! `proving` shows a new key to AWS, `words` says it to people. Where keys may be
-//! handled in an MFA session only, `session` opens one and signs by it.
+//! handled in an MFA session only, `session` signs by one, `mfa_run` opens and keeps it,
+//! and `mfa_code` gets the code for it.
 
 pub mod denial;
 pub mod given;
@@ -35,6 +36,7 @@ pub mod host;
 pub mod known;
 pub mod life;
 pub mod mfa_code;
+pub mod mfa_run;
 mod perform;
 pub mod plan;
 pub mod proving;

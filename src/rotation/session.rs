@@ -1,6 +1,6 @@
 //! The account as a run sees it where keys are handled in an MFA session only: one
-//! code opens one session, which signs every call on keys, and is kept in the store
-//! until the old key is inactive. Edge, but for what it is given.
+//! code opens one session, which signs every call on keys; `mfa_run` keeps it until
+//! the old key is inactive. Pure but for the calls and the store it is given.
 //!
 //! Who signs is a property of how a run talks to the account: no step and no row of
 //! the plan knows of it. GetSessionToken, ListMFADevices and the proofs of a key are
@@ -10,24 +10,16 @@
 use std::cell::RefCell;
 
 use super::denial::{denied, wants_mfa};
-use super::known::{CLOCKS_APART, Policy};
-use super::life;
-use super::plan::{Refusal, Step, Wait};
-use super::run::{self, Ended, Promoted, Tools};
+use super::known::CLOCKS_APART;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, Call, CallFailure, CallFailureClass as Class, Caller, CreatedKey, Greeting, KeyStatus,
     LastUse, ListedKey, MfaDevice, Session, Signer, prove,
 };
 use crate::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
-use crate::state::Receipt;
 use crate::time::Time;
 use crate::vault::Vault;
-use crate::vault::item::{Identity, Item};
-use crate::vault::session::KeptSession;
-
-/// The step's name in receipts: a session was opened, or could not be.
-pub const SESSION_RECEIPT: &str = "mfa-session";
+use crate::vault::item::Item;
 
 /// Less than this before its end, a session counts as over: clocks differ.
 const LEAST_LEFT: crate::time::Length = CLOCKS_APART;
@@ -88,8 +80,8 @@ pub enum Opens {
 /// The account, in a session if there is one.
 pub struct InSession<'a, A> {
     account: &'a A,
-    session: RefCell<Option<Session>>,
-    codes: &'a dyn CodeSource,
+    pub(super) session: RefCell<Option<Session>>,
+    pub(super) codes: &'a dyn CodeSource,
 }
 
 impl<'a, A: Account> InSession<'a, A> {
@@ -148,6 +140,29 @@ impl<'a, A: Account> InSession<'a, A> {
         Ok(Opened::Yes {
             request_id: answer.request_id,
         })
+    }
+
+    /// A first look at keys outside of a run: once more in a session opened for it, if
+    /// AWS wants one and there is a code. That session is not kept.
+    ///
+    /// # Errors
+    /// As `open`; what AWS says of the look itself is not one.
+    pub fn look<T>(
+        &self,
+        entry: &EntryName,
+        user: &UserArn,
+        key: &AccessKey,
+        call: impl Fn() -> Call<T>,
+    ) -> Outcome<Call<T>> {
+        match call() {
+            Err(no)
+                if no.class == Class::NeedsMfa
+                    && self.open(entry, user, key)? != Opened::NoCode =>
+            {
+                Ok(call())
+            }
+            said => Ok(said),
+        }
     }
 
     /// A call on the user's keys.
@@ -230,123 +245,6 @@ impl<A: Account> Account for InSession<'_, A> {
 
     fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
         self.account.mfa_session(key, serial, code)
-    }
-}
-
-/// `run::rotate`, and once more in a session if AWS wants one and there is a code.
-/// The code is asked for between two runs, never inside a retry.
-///
-/// # Errors
-/// Those of `run::rotate` and of `InSession::open`.
-pub fn rotate<A: Account>(
-    tools: &Tools<'_, InSession<'_, A>>,
-    entry: &EntryName,
-    identity: &Identity,
-    policy: Policy,
-) -> Outcome<Ended> {
-    let account = tools.account;
-    let begin = || {
-        let item = run::item_of(tools.vault, entry)?;
-        open_and_keep(tools, &item, identity)
-    };
-    if account.codes.opens() == Opens::AtOnce && account.session.borrow().is_none() {
-        begin()?;
-    }
-    let ended = run::rotate(tools, entry, identity, policy.clone())?;
-    if ended.step != Step::Refuse(Refusal::NeedsMfa) {
-        return Ok(ended);
-    }
-    if begin()? == Opened::NoCode {
-        tools.vault.erase_session(entry)?;
-        note_once(tools, entry);
-        return Ok(ended);
-    }
-    let again = run::rotate(tools, entry, identity, policy)?;
-    Ok(match ended.promoted {
-        Promoted::Yes => Ended {
-            promoted: Promoted::Yes,
-            ..again
-        },
-        Promoted::No => again,
-    })
-}
-
-/// Erases the session once the rotation that it was opened for needs it no more: the
-/// old key is inactive, or the new one was undone.
-///
-/// # Errors
-/// `Kind::Store` if the store does not erase it.
-pub fn put_away<A: Account>(
-    tools: &Tools<'_, InSession<'_, A>>,
-    entry: &EntryName,
-    ended: &Ended,
-) -> Outcome<()> {
-    if tools.account.session.borrow().is_some() && needs_no_more(ended) {
-        *tools.account.session.borrow_mut() = None;
-        return tools.vault.erase_session(entry);
-    }
-    Ok(())
-}
-
-fn needs_no_more(ended: &Ended) -> bool {
-    let item = &ended.known.item;
-    let at_rest = matches!(
-        ended.step,
-        Step::Done
-            | Step::Wait(
-                Wait::Held { .. }
-                    | Wait::NotListedYet { .. }
-                    | Wait::GoneUnsure { .. }
-                    | Wait::NextSession
-            )
-    );
-    let retired = item
-        .previous
-        .as_ref()
-        .is_none_or(|previous| previous.inactive_seen_at.is_some());
-    at_rest && retired && item.undo_wanted_at.is_none()
-}
-
-fn open_and_keep<A: Account>(
-    tools: &Tools<'_, InSession<'_, A>>,
-    item: &Item,
-    identity: &Identity,
-) -> Outcome<Opened> {
-    let entry = &item.entry;
-    let opened = tools
-        .account
-        .open(entry, &identity.arn, &item.current.key())?;
-    let session = tools.account.session.borrow().clone();
-    if let (Opened::Yes { request_id }, Some(session)) = (&opened, session) {
-        let kept = KeptSession::new(
-            identity.clone(),
-            session.key.id.clone(),
-            session.key.secret,
-            session.token,
-            session.expires_at,
-        );
-        let mut result = format!("open until {}", session.expires_at);
-        // It is good for this run all the same; only a later one needs another code.
-        if let Err(failure) = tools.vault.save_session(entry, &kept) {
-            result = format!("{result}, not kept: {}", failure.message);
-        }
-        let receipt = Receipt::new(tools.clock.now(), entry, SESSION_RECEIPT)
-            .key(&session.key.id)
-            .request(request_id.as_deref())
-            .result(result);
-        // Receipts are for people.
-        let _ = (tools.append)(&receipt);
-    }
-    Ok(opened)
-}
-
-/// That a code is needed stays known, for `status`; but no run after run repeats it.
-fn note_once<A: Account>(tools: &Tools<'_, InSession<'_, A>>, entry: &EntryName) {
-    let known = (tools.receipts)().unwrap_or_default();
-    let told = life::last_failure(&known, entry).is_some_and(|last| last.step == SESSION_RECEIPT);
-    if !told {
-        let receipt = Receipt::new(tools.clock.now(), entry, SESSION_RECEIPT);
-        let _ = (tools.append)(&receipt.result("failed: a code is needed, and nobody was there"));
     }
 }
 

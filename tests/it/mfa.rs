@@ -372,6 +372,7 @@ fn a_denial_that_is_not_of_mfa_leads_to_no_question() {
             .contains("AWS denies CreateAccessKey: an explicit deny"),
         "{denied:?}"
     );
+    assert!(!sandbox.has_session(), "a session is left behind");
 }
 
 #[test]
@@ -641,6 +642,16 @@ fn a_session_is_no_entry_and_goes_where_its_entry_goes() {
     assert!(!sandbox.has_session());
     std::fs::write(sandbox.path(SESSION_FILE), kept).unwrap();
     assert_eq!(sandbox.told(&["remove", "work", "--yes"], &[]).code, 0);
+    assert!(!sandbox.has_session());
+}
+
+#[test]
+fn removing_with_the_key_takes_a_code() {
+    let sandbox = forced();
+    let remove = ["remove", "work", "--delete-key", "--yes"];
+    sandbox.alone(&remove, 6);
+    assert_eq!(sandbox.told(&remove, &["111111"]).code, 0);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), None);
     assert!(!sandbox.has_session());
 }
 

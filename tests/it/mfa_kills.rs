@@ -5,6 +5,9 @@ use std::panic::catch_unwind;
 use std::rc::Rc;
 
 use awskeep::rotation::known::Demand;
+use awskeep::time::Time;
+use awskeep::vault::item::Identity;
+use awskeep::vault::session::KeptSession;
 
 use crate::rotation::{
     CRASHES, FAULTS, PEOPLE, finish_for_a_while, rotate_if_never, rotate_until_in_service,
@@ -110,27 +113,41 @@ fn one_code_does_a_whole_rotation_whatever_kills_it() {
     assert_eq!(took_two, lost);
 }
 
-#[test]
-fn no_single_event_breaks_a_promise_where_mfa_is_forced() {
-    let mut broken = Vec::new();
-    let mut count = 0;
+/// Every event at every effect; and of the pairs of a crash and anything later every
+/// twenty-third, which meets all kinds.
+fn schedules() -> Vec<(Pacing, Vec<(usize, Event)>)> {
+    let events = || CRASHES.into_iter().chain(FAULTS).chain(PEOPLE);
+    let mut all = Vec::new();
     for pacing in [Pacing::AtOnce, Pacing::Slow] {
-        let effects = live(pacing, &[]).effects.get();
-        for at in 0..effects {
-            for event in CRASHES.into_iter().chain(FAULTS).chain(PEOPLE) {
-                count += 1;
-                let lived = catch_unwind(|| {
-                    let world = live(pacing, &[(at, event)]);
-                    end(&world);
-                    check_end(&world);
-                });
-                if let Err(cause) = lived {
-                    let why = cause.downcast_ref::<String>().cloned().unwrap_or_default();
-                    broken.push(format!("{pacing:?} {at} {event:?}: {why}"));
-                }
-            }
+        for at in 0..live(pacing, &[]).effects.get() {
+            all.extend(events().map(|event| (pacing, vec![(at, event)])));
         }
     }
+    let effects = live(Pacing::AtOnce, &[]).effects.get();
+    let pairs = (0..effects).flat_map(|first| {
+        let laters = (first + 1..effects + 8).flat_map(move |at| events().map(move |e| (at, e)));
+        laters.flat_map(move |later| CRASHES.map(|crash| vec![(first, crash), later]))
+    });
+    all.extend(pairs.step_by(23).map(|pair| (Pacing::AtOnce, pair)));
+    all
+}
+
+#[test]
+fn no_schedule_breaks_a_promise_where_mfa_is_forced() {
+    let all = schedules();
+    let mut broken = Vec::new();
+    for (pacing, events) in &all {
+        let lived = catch_unwind(|| {
+            let world = live(*pacing, events);
+            end(&world);
+            check_end(&world);
+        });
+        if let Err(cause) = lived {
+            let why = cause.downcast_ref::<String>().cloned().unwrap_or_default();
+            broken.push(format!("{pacing:?} {events:?}: {why}"));
+        }
+    }
+    let count = all.len();
     println!("{count} schedules, {} broke a promise", broken.len());
     assert!(
         broken.is_empty(),
@@ -180,4 +197,35 @@ fn calls_on_keys_are_signed_by_the_session_and_all_else_by_the_key() {
         &opener.key_id, first,
         "the key in service opens the session"
     );
+}
+
+#[test]
+fn a_session_is_used_for_its_own_user_and_until_shortly_before_its_end() {
+    for (user_id, left, used) in [
+        ("AIDASIM00000000000000", 301, true),
+        ("AIDASIM00000000000000", 300, false),
+        ("AIDASIM00000000000001", 301, false),
+    ] {
+        let world = World::guarded(Guard::Mfa, Pacing::AtOnce, &[]);
+        rotate_until_in_service(&world);
+        let kept = world.vault.find_session(&world.entry).unwrap().unwrap();
+        let now = world.aws_now();
+        let other = KeptSession::new(
+            Identity {
+                user_id: user_id.into(),
+                ..world.identity.clone()
+            },
+            kept.id,
+            kept.secret,
+            kept.token,
+            Time(now + left + 25 * HOUR),
+        );
+        world.vault.save_session(&world.entry, &other).unwrap();
+        world.person.set(false);
+        world.advance(25 * HOUR);
+        finish_for_a_while(&world);
+        let retired = world.item().previous.unwrap().inactive_seen_at.is_some();
+        assert_eq!(retired, used, "{user_id} {left}");
+        assert_eq!(world.codes.get(), 1);
+    }
 }

@@ -16,8 +16,9 @@ use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
+use awskeep::rotation::mfa_run;
 use awskeep::rotation::run::{Ended, Tools};
-use awskeep::rotation::session::{self, InSession};
+use awskeep::rotation::session::InSession;
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
 use awskeep::vault::item::{Identity, Item, Stored};
@@ -486,8 +487,8 @@ impl World {
             on_step: &|_, _| {},
             host: host.to_owned(),
         };
-        let ended = session::rotate(&tools, &self.entry, &self.identity, policy)?;
-        session::put_away(&tools, &self.entry, &ended)?;
+        let ended = mfa_run::rotate(&tools, &self.entry, &self.identity, policy)?;
+        mfa_run::put_away(&tools, &self.entry, &ended)?;
         Ok(ended)
     }
 
