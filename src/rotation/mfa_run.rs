@@ -80,16 +80,16 @@ pub fn put_away<A: Account>(
     entry: &EntryName,
     ended: &Ended,
 ) -> Outcome<()> {
-    if tools.account.session.borrow().is_some() && needs_no_more(ended) {
+    if tools.account.session.borrow().is_some() && needs_no_more(&ended.step, &ended.known.item) {
         *tools.account.session.borrow_mut() = None;
         return tools.vault.erase_session(entry);
     }
     Ok(())
 }
 
-fn needs_no_more(ended: &Ended) -> bool {
+fn needs_no_more(step: &Step, item: &Item) -> bool {
     let at_rest = matches!(
-        ended.step,
+        step,
         Step::Done
             | Step::Wait(
                 Wait::Held { .. }
@@ -98,7 +98,7 @@ fn needs_no_more(ended: &Ended) -> bool {
                     | Wait::NextSession
             )
     );
-    at_rest && is_idle(&ended.known.item)
+    at_rest && is_idle(item)
 }
 
 fn open_and_keep<A: Account>(
@@ -141,5 +141,41 @@ fn note_once<A: Account>(tools: &Tools<'_, InSession<'_, A>>, entry: &EntryName)
     if !told {
         let receipt = Receipt::new(tools.clock.now(), entry, SESSION_RECEIPT);
         let _ = (tools.append)(&receipt.result("failed: a code is needed, and nobody was there"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::AccessKey;
+    use crate::time::Time;
+    use crate::vault::item::Slot;
+
+    #[test]
+    fn a_session_is_over_when_no_replaced_key_is_left_active() {
+        let until = Time(9);
+        let key = |id| AccessKey::from_pasted(id, "secret").unwrap();
+        let none = Item::new("work".parse().unwrap(), key("AKIAAAAAAAAAAAAAAAAA"), until);
+        let mut active = none.clone();
+        active.previous = Some(Slot::new(key("AKIABBBBBBBBBBBBBBBB"), until));
+        let mut inactive = active.clone();
+        inactive.previous.as_mut().unwrap().inactive_seen_at = Some(until);
+        let mut undone = inactive.clone();
+        undone.undo_wanted_at = Some(until);
+        let not_listed = Step::Wait(Wait::NotListedYet { until });
+        for (step, item, over) in [
+            (&Step::Done, &none, true),
+            (&Step::Wait(Wait::Held { until }), &inactive, true),
+            (&not_listed, &inactive, true),
+            // An undo that lists do not show yet: the other key is still to be retired.
+            (&not_listed, &active, false),
+            (&not_listed, &undone, false),
+            (&Step::Wait(Wait::GoneUnsure { until }), &active, false),
+            (&Step::Wait(Wait::Leased { until }), &active, false),
+            // A person is asked, and goes on in the same session.
+            (&Step::Refuse(Refusal::NeedsMfa), &none, false),
+        ] {
+            assert_eq!(needs_no_more(step, item), over, "{step:?} {item:?}");
+        }
     }
 }

@@ -4,7 +4,9 @@
 use std::panic::catch_unwind;
 use std::rc::Rc;
 
+use awskeep::keys::SecretKey;
 use awskeep::rotation::known::Demand;
+use awskeep::rotation::plan::{Refusal, Step};
 use awskeep::time::Time;
 use awskeep::vault::item::Identity;
 use awskeep::vault::session::KeptSession;
@@ -227,5 +229,29 @@ fn a_session_is_used_for_its_own_user_and_until_shortly_before_its_end() {
         let retired = world.item().previous.unwrap().inactive_seen_at.is_some();
         assert_eq!(retired, used, "{user_id} {left}");
         assert_eq!(world.codes.get(), 1);
+    }
+}
+
+#[test]
+fn a_session_that_aws_takes_no_more_is_erased_and_another_code_goes_on() {
+    for token in [None, Some("FwoUNKNOWN")] {
+        let world = World::guarded(Guard::Mfa, Pacing::AtOnce, &[]);
+        rotate_until_in_service(&world);
+        // 37 hours later it says that it is good for long: only AWS can tell.
+        let mut kept = world.vault.find_session(&world.entry).unwrap().unwrap();
+        kept.expires_at = Time(world.aws_now() + 99 * HOUR);
+        if let Some(token) = token {
+            kept.token = SecretKey::new(token.into());
+        }
+        world.vault.save_session(&world.entry, &kept).unwrap();
+        world.person.set(false);
+        world.advance(37 * HOUR);
+        let ended = world.run(policy(Demand::Finish)).unwrap().unwrap();
+        assert_eq!(ended.step, Step::Refuse(Refusal::NeedsMfa));
+        assert_eq!(world.vault.find_session(&world.entry), Ok(None));
+        world.person.set(true);
+        finish_for_a_while(&world);
+        check_end(&world);
+        assert_eq!(world.codes.get(), 2);
     }
 }
