@@ -85,6 +85,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
         identity: &identity,
         account: &account,
         via: &via,
+        source: source.as_ref(),
     };
     let caller = at_work.same_account()?;
     let listed = at_work.listed(&caller)?;
@@ -180,6 +181,7 @@ struct AtWork<'a> {
     identity: &'a Identity,
     account: &'a InSession<'a, LiveAccount>,
     via: &'a Via,
+    source: Option<&'a Held>,
 }
 
 impl AtWork<'_> {
@@ -212,19 +214,16 @@ impl AtWork<'_> {
             self.account
                 .list_keys(self.via.signer(), &self.identity.arn)
         };
-        let answer = match &caller.principal {
-            Principal::User(user) => self.account.look(name, user, self.via.key(), list)?,
-            Principal::Root | Principal::Other => list(),
+        let answer = match (&caller.principal, self.source) {
+            (Principal::User(user), Some(other)) => {
+                self.account
+                    .look(other.name(), user, self.via.key(), list)?
+            }
+            (_, _) => list(),
         };
         match answer {
             Ok(answer) => Ok(answer),
-            Err(no) if no.class == CallFailureClass::NeedsMfa => {
-                let via = &self.args.via;
-                Err(session::needed(
-                    &format!("awskeep recover {name} --via {via}"),
-                    name,
-                ))
-            }
+            Err(no) if no.class == CallFailureClass::NeedsMfa => Err(self.needs_mfa()),
             Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
                 Kind::NotFound,
                 format!("{} is gone at AWS, and its keys with it", self.identity.arn),
@@ -240,6 +239,21 @@ impl AtWork<'_> {
             }
             Err(no) => Err(prove::refused(self.via.key(), "IAM", &no)),
         }
+    }
+
+    fn needs_mfa(&self) -> Failure {
+        let (name, via) = (self.held.name(), &self.args.via);
+        if let Some(other) = self.source {
+            return session::needed(&format!("awskeep recover {name} --via {via}"), other.name());
+        }
+        Failure::new(
+            Kind::PersonNeeded,
+            format!("the user of profile {via} may handle keys in an MFA session only"),
+        )
+        .hint(format!(
+            "keep its key here, and a code is asked for: awskeep add {via}"
+        ))
+        .hint("or name a profile that holds the keys of an MFA session")
     }
 
     fn check_current(&self) -> Outcome<Works> {

@@ -713,6 +713,13 @@ fn row_nothing_shown_without_mfa_asks_for_a_session_only_where_one_is_needed() {
     check(replaced(), bare(leased), waits.clone());
     let over = |k: &mut Known| previous(k).leased_until = Some(NOW);
     check(replaced(), bare(over), needed.clone());
+    let alone = |k: &mut Known| {
+        k.policy.attended = Attended::No;
+        k.item.current.promoted_at = Some(NOW - Length::hours(23));
+    };
+    let until = NOW + Length::hours(1);
+    let early = Step::Wait(Wait::LastUseNotKnownYet { until });
+    check(replaced(), bare(alone), early);
     let retire = |k: &mut Known| k.policy.early = Early::Retire;
     check(replaced(), bare(retire), needed.clone());
     let undo = |k: &mut Known| k.item.undo_wanted_at = Some(NOW);

@@ -142,8 +142,8 @@ impl<'a, A: Account> InSession<'a, A> {
         })
     }
 
-    /// A first look at keys outside of a run: once more in a session opened for it, if
-    /// AWS wants one and there is a code. That session is not kept.
+    /// A first look at keys outside of a run, in a session opened for it if AWS wants
+    /// one, or if a code was given. That session is not kept.
     ///
     /// # Errors
     /// As `open`; what AWS says of the look itself is not one.
@@ -154,6 +154,9 @@ impl<'a, A: Account> InSession<'a, A> {
         key: &AccessKey,
         call: impl Fn() -> Call<T>,
     ) -> Outcome<Call<T>> {
+        if self.codes.opens() == Opens::AtOnce && self.session.borrow().is_none() {
+            self.open(entry, user, key)?;
+        }
         match call() {
             Err(no)
                 if no.class == Class::NeedsMfa

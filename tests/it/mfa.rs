@@ -603,6 +603,7 @@ fn recover_takes_a_code_of_the_other_profiles_user() {
         needs.err.contains("awskeep recover work --via boss"),
         "{needs:?}"
     );
+    assert!(needs.err.starts_with("awskeep: entry boss: "), "{needs:?}");
     let recovered = sandbox.told(&recover, &["111111"]);
     assert_eq!(recovered.code, 0, "{recovered:?}");
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Active));
