@@ -167,8 +167,8 @@ fn too_early(k: &Known, previous: &Slot) -> Option<Wait> {
         });
     }
     let until = k.item.current.promoted_at.unwrap_or(leased_until) + LAST_USE_KNOWN;
-    let asks_late = k.policy.attended == Attended::No && k.last_use == LastUseSaid::NotAsked;
-    (asks_late && k.now() < until).then_some(Wait::LastUseNotKnownYet { until })
+    let early = k.policy.attended == Attended::No && k.now() < until;
+    early.then_some(Wait::LastUseNotKnownYet { until })
 }
 
 /// "undo intent".

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
@@ -438,12 +439,20 @@ fn a_settings_file_that_others_can_write_runs_nothing() {
     assert!(!ran.exists(), "it was run");
 }
 
+/// The exit code of a program that was killed.
+const KILLED: u8 = 137;
+
 /// The real program, with `stdin` as its stdin, and no terminal.
 fn program(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> Ran {
+    program_noting(sandbox, arguments, stdin, &AtomicU32::new(0))
+}
+
+/// The same, with its process id written down as soon as there is one.
+fn program_noting(sandbox: &Sandbox, arguments: &[&str], stdin: &str, pid: &AtomicU32) -> Ran {
     let file = sandbox.path("stdin");
     std::fs::write(&file, stdin).unwrap();
     let folder = |below: &str| -> PathBuf { sandbox.path(below) };
-    let output = Command::new(env!("CARGO_BIN_EXE_awskeep"))
+    let child = Command::new(env!("CARGO_BIN_EXE_awskeep"))
         .args(arguments)
         .env_clear()
         .env("HOME", folder(""))
@@ -452,11 +461,18 @@ fn program(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> Ran {
         .env("XDG_DATA_HOME", folder(".data"))
         .env("AWSKEEP_SETTLE", "0s")
         .stdin(Stdio::from(std::fs::File::open(&file).unwrap()))
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    pid.store(child.id(), Ordering::SeqCst);
+    let output = child.wait_with_output().unwrap();
     std::fs::remove_file(&file).unwrap();
     let ran = Ran {
-        code: u8::try_from(output.status.code().unwrap()).unwrap(),
+        code: output
+            .status
+            .code()
+            .map_or(KILLED, |code| u8::try_from(code).unwrap()),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     };
@@ -496,6 +512,61 @@ fn a_code_on_stdin_opens_the_session() {
     assert_eq!(added.code, 0, "{added:?}");
     let all = program(&sandbox, &["rotate", "--all", "--mfa-code-stdin"], "222222");
     assert_eq!(all.code, 2, "{all:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_real_program_killed_at_every_request_goes_on_in_the_same_session() {
+    let rotate = ["rotate", "work", "--yes", "--mfa-code-stdin"];
+    let whole = forced();
+    assert_eq!(program(&whole, &rotate, "111111").code, 0);
+    let requests = whole.aws.take_journal();
+    for (nth, request) in (1..).zip(&requests) {
+        for when in [When::Before, When::After] {
+            let sandbox = forced();
+            let pid = Arc::new(AtomicU32::new(0));
+            let victim = Arc::clone(&pid);
+            let kill = Fault::halt(when, move || {
+                while victim.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                let id = victim.load(Ordering::SeqCst).to_string();
+                assert!(
+                    Command::new("kill")
+                        .args(["-9", &id])
+                        .status()
+                        .unwrap()
+                        .success()
+                );
+            });
+            sandbox.aws.set_script(Script::default().at(nth, kill));
+            let killed = program_noting(&sandbox, &rotate, "111111", &pid);
+            let place = format!("{when:?} {nth} {}", request.action);
+            assert_eq!(killed.code, KILLED, "{place} {killed:?}");
+            sandbox.aws.set_script(Script::default());
+            // A key whose reply was lost is named by a person; the session stays.
+            let mut again = program(&sandbox, &rotate, "222222");
+            if let Some(hint) = again.err.split("--discard ").nth(1) {
+                let id = hint.trim().to_owned();
+                let discard = [&rotate[..], &["--discard", &id]].concat();
+                again = program(&sandbox, &discard, "333333");
+            }
+            assert_eq!(again.code, 0, "{place} {again:?}");
+            // Only a session that never arrived takes a second one.
+            let lost = request.action == "GetSessionToken";
+            assert_eq!(sandbox.sessions_opened(), 1 + usize::from(lost), "{place}");
+            let retire = ["rotate", "work", "--retire-now", "--yes"];
+            let retired = program(&sandbox, &retire, "");
+            assert_eq!(retired.code, 0, "{place} {retired:?}");
+            assert_eq!(
+                sandbox.status_of(&sandbox.key_id),
+                Some(Status::Inactive),
+                "{place}"
+            );
+            assert!(!sandbox.has_session(), "{place}");
+        }
+    }
+    println!("{} kills", 2 * requests.len());
 }
 
 #[test]
