@@ -11,10 +11,11 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
 use crate::rotation::denial::denied;
 use crate::rotation::given;
-use crate::rotation::life::{self, Attention, HandledBy, Life};
+use crate::rotation::life::{self, Attention, Life};
 use crate::rotation::mfa_run::SESSION_RECEIPT;
 use crate::rotation::session::{InSession, NoCodes};
-use crate::state::{Receipt, Receipts};
+use crate::schedule;
+use crate::state::{Memory, Receipt, Receipts};
 use crate::time::{Length, Time};
 
 /// One entry as it is told.
@@ -61,6 +62,9 @@ struct Told {
 
 pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     let machine = context.machine;
+    if args.prompt {
+        return prompt(context, args);
+    }
     let entries = Entries::open(machine)?;
     let (held, mut troubles) = meant(&entries, args)?;
     let receipts = Receipts::of(machine)?.read()?;
@@ -90,6 +94,22 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     Ok(())
 }
 
+/// For a prompt: from what unattended runs remember, so that no store is opened.
+fn prompt(context: &Context<'_>, args: &Status) -> Outcome<()> {
+    let target = &args.target;
+    let named = target.entry.as_ref().map(ToString::to_string);
+    let named = named.or_else(|| target.name.clone());
+    let remembered = Memory::of(context.machine)?.read();
+    let of_entries = remembered.entries.iter();
+    let meant =
+        of_entries.filter(|(name, _)| named.as_deref().is_none_or(|named| named == name.as_str()));
+    let pasts = meant.map(|(_, past)| past).chain([&remembered.stores]);
+    match schedule::prompt_mark(pasts, context.machine.now()) {
+        Some(mark) => context.machine.ui.data(&format!("{}\n", mark.text())),
+        None => Ok(()),
+    }
+}
+
 fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failure>)> {
     let target = &args.target;
     if target.name.is_some() || target.entry.is_some() || target.profile.is_some() {
@@ -102,11 +122,7 @@ fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failur
 
 fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row> {
     let name = held.name();
-    let mut rules = given::rules(&entries.settings, name)?;
-    let by_session = |receipt: &Receipt| receipt.entry == *name && receipt.step == SESSION_RECEIPT;
-    if receipts.iter().any(by_session) {
-        rules.handled_by = HandledBy::Session;
-    }
+    let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
     let mfa_session_until = held.vault.find_session(name)?.map(|kept| kept.expires_at);
     let last_failure = life::last_failure(receipts, name).cloned();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::known::{Demand, Early, Known, Policy};
 use super::life::{HandledBy, Rules};
+use super::mfa_run::SESSION_RECEIPT;
 use super::plan::Step;
 use super::run::Tools;
 use super::{host, wanted};
@@ -56,7 +57,7 @@ pub fn policy_now(
     demand: Demand,
     early: Early,
 ) -> Outcome<Policy> {
-    let Rules { max_age, hold, .. } = rules(settings, name)?;
+    let Rules { max_age, hold, .. } = rules(settings, name, &[])?;
     Ok(Policy {
         demand,
         attended: Attended::Yes,
@@ -70,13 +71,18 @@ pub fn policy_now(
     })
 }
 
-/// How old an entry's keys may get, and how long a replaced one is held.
-pub fn rules(settings: &Settings, name: &EntryName) -> Outcome<Rules> {
+/// How old an entry's keys may get, how long a replaced one is held, and whether the
+/// receipts know of an MFA session.
+pub fn rules(settings: &Settings, name: &EntryName, receipts: &[Receipt]) -> Outcome<Rules> {
     let max_age = wanted::max_age(settings, name)?;
     let hold = lease::hold(settings.length(Key::Hold, Some(name))?, max_age);
+    let of_session = |receipt: &Receipt| receipt.entry == *name && receipt.step == SESSION_RECEIPT;
     Ok(Rules {
         max_age,
         hold,
-        handled_by: HandledBy::Key,
+        handled_by: match receipts.iter().any(of_session) {
+            true => HandledBy::Session,
+            false => HandledBy::Key,
+        },
     })
 }

@@ -37,6 +37,7 @@ pub mod known;
 pub mod life;
 pub mod mfa_code;
 pub mod mfa_run;
+pub mod news;
 mod perform;
 pub mod plan;
 pub mod proving;

@@ -95,7 +95,7 @@ impl Sandbox {
 
     fn later(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
-        self.aws.clock().pass(seconds);
+        self.aws.clock().advance(seconds);
     }
 
     fn has_session(&self) -> bool {
@@ -157,6 +157,33 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
     // The session is there for the key that was replaced now.
     assert!(sandbox.has_session());
     sandbox.scan(&[]);
+}
+
+#[test]
+fn by_itself_it_retires_in_the_kept_session_and_then_asks_for_nothing() {
+    let sandbox = forced();
+    let by_itself = ["rotate", "--if-due", "--all"];
+    sandbox.rotates(&["--yes"], &["111111"], 0);
+    sandbox.later(25 * HOUR);
+    sandbox.alone(&by_itself, 0);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
+    assert!(!sandbox.has_session());
+    // The hold is over: nothing is tried, for it would take a code.
+    sandbox.later(30 * 24 * HOUR);
+    sandbox.aws.take_journal();
+    sandbox.alone(&by_itself, 0);
+    assert_eq!(sandbox.aws.take_journal(), []);
+    // Due, and on: it needs a code, says so, and does not try again.
+    sandbox.told(&["config", "set", "auto", "on"], &[]);
+    sandbox.later(40 * 24 * HOUR);
+    let needs = sandbox.alone(&by_itself, 5);
+    assert!(needs.err.contains("a code is needed"), "{needs:?}");
+    sandbox.aws.take_journal();
+    sandbox.later(2 * HOUR);
+    sandbox.alone(&by_itself, 0);
+    assert_eq!(sandbox.aws.take_journal(), []);
+    sandbox.rotates(&["--yes"], &["222222"], 0);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), None);
 }
 
 #[test]

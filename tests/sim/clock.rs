@@ -6,34 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The machine's clock plus an offset that tests move; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct SimClock {
-    offset: Arc<AtomicI64>,
-    /// How much of the offset is time that passed for whoever signs, too.
-    passed: Arc<AtomicI64>,
-}
+pub struct SimClock(Arc<AtomicI64>);
 
 impl SimClock {
     /// Seconds since 1970.
     pub fn now(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = since.expect("the clock is past 1970").as_secs();
-        i64::try_from(seconds).expect("in range") + self.offset.load(Ordering::SeqCst)
+        i64::try_from(seconds).expect("in range") + self.0.load(Ordering::SeqCst)
     }
 
     /// Moves AWS's clock by seconds; negative ones move it back.
     pub fn advance(&self, seconds: i64) {
-        self.offset.fetch_add(seconds, Ordering::SeqCst);
-    }
-
-    /// Lets time pass for everybody: signatures made now stay right.
-    pub fn pass(&self, seconds: i64) {
-        self.passed.fetch_add(seconds, Ordering::SeqCst);
-        self.advance(seconds);
-    }
-
-    /// What a signer's clock should say at AWS's `now`.
-    pub fn of_signers(&self, now: i64) -> i64 {
-        now - self.passed.load(Ordering::SeqCst)
+        self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 
