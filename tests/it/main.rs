@@ -15,6 +15,7 @@ mod rotate_cli;
 mod rotation;
 mod rotation_world;
 mod sandbox;
+mod setup;
 mod status;
 mod tidy;
 mod watched_account;

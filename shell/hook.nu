@@ -1,0 +1,47 @@
+# awskeep's hook for nushell. README.md beside this file says what it promises.
+#
+# At each prompt of an interactive shell it reads one number, the time before which there is
+# nothing to do, and compares it with the clock. Not due: that is all, and no process is started.
+
+# The file with the number, in awskeep's state folder.
+def __awskeep_next_due []: nothing -> path {
+    let home = ($env.HOME? | default $nu.home-dir)
+    let folder = match $nu.os-info.name {
+        "macos" => ($home | path join "Library" "Application Support")
+        "windows" => ($env.LOCALAPPDATA? | default ($home | path join "AppData" "Local"))
+        _ => {
+            let named = ($env.XDG_STATE_HOME? | default "")
+            if ($named | str starts-with "/") { $named } else { $home | path join ".local" "state" }
+        }
+    }
+    $folder | path join "awskeep" "next-due"
+}
+
+# Calls awskeep once for each number that is over, and again if it still stands there ten
+# minutes later: perhaps nobody can write a new one.
+def --env __awskeep_prompt [] {
+    if ($env.AWSKEEP_HOOK? | default "") == "off" { return }
+    let file = (__awskeep_next_due)
+    if ($file | path expand | path type) != "file" { return }
+    let text = (try { open --raw $file | into string | str trim } catch { "" })
+    if $text !~ '^[0-9]{1,12}$' { return }
+    let due = ($text | into int)
+    let now = ((date now | into int) // 1_000_000_000)
+    if $due > $now { return }
+    # A record is not handed to programs, as a text in the environment would be.
+    let called = ($env.__awskeep_called? | default { for: -1, at: 0 })
+    if $due == $called.for and $now >= $called.at and $now < $called.at + 600 { return }
+    $env.__awskeep_called = { for: $due, at: $now }
+    let program = (which awskeep | where type == "external" | get --optional 0.path)
+    if $program == null { return }
+    # In a scope of its own, so that $env.LAST_EXIT_CODE stays what it was.
+    try { do { "" | ^$program rotate --if-due --all --no-input --background | ignore } }
+}
+
+if $nu.is-interactive {
+    $env.config.hooks.pre_prompt = (
+        $env.config.hooks.pre_prompt?
+        | default []
+        | append { __awskeep_prompt }
+    )
+}

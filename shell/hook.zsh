@@ -1,0 +1,66 @@
+# awskeep's hook for zsh. README.md beside this file says what it promises.
+#
+# At each prompt of an interactive shell it reads one number, the time before which there is
+# nothing to do, and compares it with the clock. Not due: that is all, and no process is started.
+
+if [[ -o interactive ]] && zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; then
+
+    # Set here, so that the environment cannot: zsh evaluates what it calculates with.
+    typeset -g __awskeep_called_for=''
+    typeset -gi __awskeep_called_at=0
+
+    # The file with the number is in awskeep's state folder.
+    __awskeep_find() {
+        builtin emulate -L zsh
+        local home folder
+        home=${HOME:-~}
+        case ${OSTYPE-} in
+            (darwin*) folder="$home/Library/Application Support" ;;
+            (msys*|cygwin*) folder=${LOCALAPPDATA:-$home/AppData/Local} ;;
+            (*)
+                case ${XDG_STATE_HOME-} in
+                    (/*) folder=$XDG_STATE_HOME ;;
+                    (*) folder=$home/.local/state ;;
+                esac
+                ;;
+        esac
+        typeset -g __awskeep_next_due=$folder/awskeep/next-due
+    }
+
+    # Calls awskeep once for each number that is over, and again if it still stands there ten
+    # minutes later: perhaps nobody can write a new one. zsh itself keeps `$?`, `$_` and pipestatus.
+    __awskeep_prompt() {
+        builtin emulate -L zsh
+        [[ ${AWSKEEP_HOOK-} != off && -f $__awskeep_next_due ]] || builtin return 0
+        local due program
+        integer now
+        # A closed stderr, since /dev/null would be one more file to open.
+        { IFS= builtin read -r due } 2>&- <$__awskeep_next_due
+        # Nothing but a short number is calculated with.
+        case $due in
+            (''|*[^0123456789]*|?????????????*) builtin return 0 ;;
+        esac
+        now=$EPOCHSECONDS
+        (( 10#$due <= now )) || builtin return 0
+        if [[ $due == $__awskeep_called_for ]] &&
+            (( now >= __awskeep_called_at && now < __awskeep_called_at + 600 )); then
+            builtin return 0
+        fi
+        __awskeep_called_for=$due
+        __awskeep_called_at=$now
+        program=$(builtin whence -p awskeep)
+        [[ $program == /* ]] || builtin return 0
+        $program rotate --if-due --all --no-input --background </dev/null >/dev/null
+        builtin return 0
+    }
+
+    __awskeep_install() {
+        builtin emulate -L zsh
+        typeset -ga precmd_functions
+        precmd_functions=(${precmd_functions:#__awskeep_prompt} __awskeep_prompt)
+    }
+
+    __awskeep_find
+    __awskeep_install
+    builtin unfunction __awskeep_find __awskeep_install
+fi
