@@ -26,7 +26,9 @@ if status is-interactive
         if builtin -q path
             set -l age (path mtime --relative -- $__awskeep_next_due)
             string match -qr '^[0-9]' -- "$age"; or return 0
-            set now (math $age + (path mtime -- $__awskeep_next_due))
+            set -l time (path mtime -- $__awskeep_next_due)
+            string match -qr '^[0-9]' -- "$time"; or return 0
+            set now (math $age + $time)
         else
             set now (command date +%s)
         end

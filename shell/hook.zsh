@@ -3,16 +3,16 @@
 # At each prompt of an interactive shell it reads one number, the time before which there is
 # nothing to do, and compares it with the clock. Not due: that is all, and no process is started.
 
-if [[ -o interactive ]] && zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; then
+if [[ -o interactive ]] && builtin zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; then
 
     # Set here, so that the environment cannot: zsh evaluates what it calculates with.
-    typeset -g __awskeep_called_for=''
-    typeset -gi __awskeep_called_at=0
+    builtin typeset -g __awskeep_called_for=''
+    builtin typeset -gi __awskeep_called_at=0
 
     # The file with the number is in awskeep's state folder.
     __awskeep_find() {
         builtin emulate -L zsh
-        local home folder
+        builtin local home folder
         home=${HOME:-~}
         case ${OSTYPE-} in
             (darwin*) folder="$home/Library/Application Support" ;;
@@ -24,7 +24,7 @@ if [[ -o interactive ]] && zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; 
                 esac
                 ;;
         esac
-        typeset -g __awskeep_next_due=$folder/awskeep/next-due
+        builtin typeset -g __awskeep_next_due=$folder/awskeep/next-due
     }
 
     # Calls awskeep once for each number that is over, and again if it still stands there ten
@@ -32,10 +32,10 @@ if [[ -o interactive ]] && zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; 
     __awskeep_prompt() {
         builtin emulate -L zsh
         [[ ${AWSKEEP_HOOK-} != off && -f $__awskeep_next_due ]] || builtin return 0
-        local due program
-        integer now
+        builtin local due program
+        builtin typeset -i now
         # A closed stderr, since /dev/null would be one more file to open.
-        { IFS= builtin read -r due } 2>&- <$__awskeep_next_due
+        { IFS= builtin read -r due; } 2>&- <$__awskeep_next_due
         # Nothing but a short number is calculated with.
         case $due in
             (''|*[^0123456789]*|?????????????*) builtin return 0 ;;
@@ -56,7 +56,7 @@ if [[ -o interactive ]] && zmodload -F zsh/datetime p:EPOCHSECONDS 2>/dev/null; 
 
     __awskeep_install() {
         builtin emulate -L zsh
-        typeset -ga precmd_functions
+        builtin typeset -ga precmd_functions
         precmd_functions=(${precmd_functions:#__awskeep_prompt} __awskeep_prompt)
     }
 

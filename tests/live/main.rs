@@ -3,7 +3,7 @@
 //! `tests/run` installs all of it; what is missing is a failure, never a skip.
 //! Fixtures: `keychain` (a bus and gnome-keyring of its own), `aws_server` (moto made
 //! strict), `clients` (AWS CLI and SDKs), `sandbox` (a home, the binary, the scan for
-//! secrets), `programs` (children with a time limit).
+//! secrets), `programs` (children with a time limit), `terminal` (shells at a terminal).
 #![cfg(target_os = "linux")]
 
 mod aws_server;
@@ -11,10 +11,13 @@ mod clients;
 mod keychain;
 mod programs;
 mod sandbox;
+mod terminal;
 
 mod clients_test;
 mod contract;
 mod fixtures_test;
+mod hooks;
+mod hooks_at_rest;
 mod import_test;
 mod resolve_test;
 mod rotation;

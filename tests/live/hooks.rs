@@ -1,0 +1,527 @@
+//! The hook's contract, in real shells at real terminals: what `shell/README.md` promises.
+//!
+//! awskeep itself is a script here that notes how it was called.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::programs::{Ran, run};
+use crate::sandbox::Sandbox;
+use crate::terminal::{Shell, Terminal};
+
+const CALL: &str = "rotate --if-due --all --no-input --background";
+/// Long over, yet not too young for any shell's arithmetic.
+const OVER: i64 = 1_000_000_000;
+pub const FAR: i64 = 99_000_000_000;
+
+/// A home whose awskeep notes each call, with the hook in the shell's own startup file.
+pub struct Hooked {
+    pub sandbox: Sandbox,
+    pub shell: Shell,
+}
+
+impl Hooked {
+    pub fn new(shell: Shell) -> Hooked {
+        Hooked::between(shell, "", "")
+    }
+
+    /// With code before and after the hook in the startup file.
+    pub fn between(shell: Shell, before: &str, after: &str) -> Hooked {
+        let hooked = Hooked {
+            sandbox: Sandbox::new(),
+            shell,
+        };
+        hooked.install_script();
+        // Else fish makes completions out of manual pages when it starts for the first time.
+        let made = ".local/share/fish/generated_completions";
+        fs::create_dir_all(hooked.sandbox.home().join(made)).unwrap();
+        let load = match shell {
+            Shell::Nushell => format!("source {}", hook_file(shell).display()),
+            _ => format!(". {}", hook_file(shell).display()),
+        };
+        let preparation = shell.preparation();
+        let text = format!("{preparation}{before}\n{load}\n{after}\n");
+        hooked.sandbox.write(shell.startup(), &text);
+        hooked
+    }
+
+    /// Puts a script in awskeep's place: it notes its arguments and what its input and output
+    /// are, and has something to say.
+    fn install_script(&self) {
+        let path = self.sandbox.binary();
+        fs::remove_file(&path).unwrap();
+        let notes = self.notes().display().to_string();
+        let script = format!(
+            "#!/bin/sh\necho \"$* $(readlink /proc/$$/fd/0) $(readlink /proc/$$/fd/1)\" >>'{notes}'\n\
+             echo noticed >&2\necho hidden\n"
+        );
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.sandbox.home().join("notes")
+    }
+
+    pub fn calls(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.notes()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn due_file(&self) -> PathBuf {
+        self.sandbox.home().join(".local/state/awskeep/next-due")
+    }
+
+    /// Writes the number as awskeep does: whole, and with its time.
+    pub fn due_at(&self, seconds: i64) {
+        self.due_text(&format!("{seconds}\n"), seconds);
+    }
+
+    fn due_text(&self, text: &str, time: i64) {
+        let path = self.due_file();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(time.unsigned_abs());
+        let file = fs::File::options().write(true).open(&new).unwrap();
+        file.set_modified(time).unwrap();
+        fs::rename(&new, &path).unwrap();
+    }
+
+    #[track_caller]
+    fn start(&self) -> Terminal {
+        Terminal::start(&self.sandbox, self.shell)
+    }
+}
+
+fn hook_file(shell: Shell) -> PathBuf {
+    let ending = match shell {
+        Shell::Bash | Shell::OldBash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Nushell => "nu",
+    };
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("shell/hook")
+        .with_extension(ending)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// Fails if a shell complained.
+#[track_caller]
+fn quiet(said: &str) {
+    for word in [
+        "rror",
+        "unbound",
+        "not found",
+        "noticed",
+        "hidden",
+        "No such",
+    ] {
+        assert!(!said.contains(word), "{said:?}");
+    }
+}
+
+#[test]
+fn what_is_due_is_called_once_with_its_message_shown() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        hooked.due_at(FAR);
+        let mut terminal = hooked.start();
+        quiet(&terminal.run("cd ."));
+        assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?}");
+        hooked.due_at(now() - 1);
+        let said = terminal.run("cd .");
+        assert!(
+            said.contains("noticed") && !said.contains("hidden"),
+            "{shell:?} {said:?}"
+        );
+        // Nobody moved the number on: it is not called again.
+        quiet(&terminal.run("cd ."));
+        let input = if shell == Shell::Nushell {
+            "pipe"
+        } else {
+            "/dev/null"
+        };
+        let calls = hooked.calls();
+        assert_eq!(calls.len(), 1, "{shell:?} {calls:?}");
+        assert!(
+            calls[0].starts_with(&format!("{CALL} {input}")),
+            "{shell:?} {calls:?}"
+        );
+        assert!(!calls[0].contains("/pts/"), "{shell:?} {calls:?}");
+        // Another number is another matter; so is "look now", with a time of 1970.
+        for (count, due) in [(2, OVER), (3, 0)] {
+            hooked.due_at(due);
+            terminal.run("cd .");
+            assert_eq!(hooked.calls().len(), count, "{shell:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_is_never_due_nor_evaluated() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        let mut terminal = hooked.start();
+        let touch = format!("touch {}", hooked.sandbox.home().join("evil").display());
+        for text in [
+            "",
+            "\n",
+            "soon",
+            "-1",
+            "0x10",
+            "12 34",
+            "1e3",
+            "12345678901234567890",
+            "99999999999999999999999999999999999",
+            &format!("$({touch})"),
+            &format!("`{touch}`"),
+            &format!("x[$({touch})]"),
+            &format!("__awskeep_called_at[$({touch})]"),
+            "%s%s%n",
+            "* /*",
+            "\u{0}\u{1}\u{ff}",
+        ] {
+            hooked.due_text(text, OVER);
+            quiet(&terminal.run("cd ."));
+            assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?} {text:?}");
+        }
+        assert!(!hooked.sandbox.home().join("evil").exists(), "{shell:?}");
+        // Nor is what is no file: a pipe would never deliver.
+        let path = hooked.due_file();
+        fs::remove_file(&path).unwrap();
+        quiet(&terminal.run("cd ."));
+        run(hooked.sandbox.command("mkfifo").arg(&path)).ok();
+        quiet(&terminal.run("cd ."));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        quiet(&terminal.run("cd ."));
+        fs::remove_dir(&path).unwrap();
+        // A number with zeros before it is one still, and not octal.
+        hooked.due_text("0000000008\n", OVER);
+        terminal.run("cd .");
+        assert_eq!(hooked.calls().len(), 1, "{shell:?}");
+    }
+}
+
+#[test]
+fn the_last_status_is_kept() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        let mut terminal = hooked.start();
+        let (fail, pipe, status, pipes, expected) = match shell {
+            Shell::Bash | Shell::OldBash => (
+                "(exit 3)",
+                "(exit 4) | (exit 0)",
+                "$?",
+                "${PIPESTATUS[*]}",
+                "4 0",
+            ),
+            Shell::Zsh => (
+                "(exit 3)",
+                "(exit 4) | (exit 0)",
+                "$?",
+                "$pipestatus",
+                "4 0",
+            ),
+            Shell::Fish => (
+                "sh -c 'exit 3'",
+                "sh -c 'exit 4' | true",
+                "$status",
+                "\"$pipestatus\"",
+                "4 0",
+            ),
+            Shell::Nushell => (
+                "^sh -c 'exit 3'",
+                "^sh -c 'exit 4'",
+                "$env.LAST_EXIT_CODE",
+                "$env.LAST_EXIT_CODE",
+                "4",
+            ),
+        };
+        for (number, (line, value, expected)) in
+            (1..).zip([(fail, status, "3"), (pipe, pipes, expected)])
+        {
+            hooked.due_at(OVER + number);
+            terminal.line(line);
+            assert_eq!(terminal.ask(value).0, expected, "{shell:?} {line}");
+        }
+        if matches!(shell, Shell::Bash | Shell::OldBash | Shell::Zsh) {
+            hooked.due_at(OVER + 9);
+            terminal.line("cd . ; : last word");
+            assert_eq!(terminal.ask("$_").0, "word", "{shell:?}");
+        }
+        assert!(hooked.calls().len() >= 2, "{shell:?}");
+    }
+}
+
+#[test]
+fn strict_modes_and_odd_options_do_not_matter() {
+    let every_zsh_option = "setopt no_unset err_return ksh_arrays sh_word_split ksh_glob sh_glob \
+         no_equals ignore_braces csh_junkie_quotes rc_quotes posix_builtins posix_identifiers \
+         warn_create_global no_match null_glob glob_subst no_multios no_short_loops pipe_fail \
+         no_clobber no_function_argzero extended_glob octal_zeroes c_bases no_aliases\n";
+    for (shell, before) in [
+        (Shell::Bash, "set -eu -o pipefail\n"),
+        (Shell::OldBash, "set -eu -o pipefail\n"),
+        (
+            Shell::Bash,
+            "set -euo posix\nset -C -f\nshopt -s nullglob failglob extglob nocasematch\n",
+        ),
+        (
+            Shell::Bash,
+            "IFS=0123456789\nalias read=false local=false return=false printf=false\n",
+        ),
+        (Shell::Zsh, every_zsh_option),
+        (Shell::Zsh, "setopt err_exit no_unset pipe_fail\n"),
+        (Shell::Zsh, "emulate ksh\n"),
+        (
+            Shell::Zsh,
+            "IFS=0123456789\nalias read=false local=false typeset=false emulate=false\n",
+        ),
+        (
+            Shell::Fish,
+            "set -g fish_handle_reflow 0\nfunction ls; false; end\n",
+        ),
+    ] {
+        let hooked = Hooked::between(shell, before, "");
+        hooked.due_at(FAR);
+        let mut terminal = hooked.start();
+        quiet(&terminal.run(":"));
+        hooked.due_at(OVER);
+        terminal.run(":");
+        quiet(&terminal.run(":"));
+        assert_eq!(hooked.calls().len(), 1, "{shell:?} {before}");
+        if before.contains("set -eu -o") {
+            // A status that does not end such a shell must not end it at the prompt either.
+            terminal.line("! true");
+            assert_eq!(terminal.ask("$?").0, "1");
+            assert_eq!(terminal.ask("still").0, "still");
+        }
+    }
+}
+
+#[test]
+fn loading_it_twice_changes_nothing() {
+    for shell in [Shell::Bash, Shell::OldBash, Shell::Zsh, Shell::Fish] {
+        let again = format!(". {0}\n. {0}", hook_file(shell).display());
+        let hooked = Hooked::between(shell, "", &again);
+        hooked.due_at(OVER);
+        let mut terminal = hooked.start();
+        terminal.run("cd .");
+        quiet(&terminal.run("cd ."));
+        assert_eq!(hooked.calls().len(), 1, "{shell:?}");
+        let (value, _) = match shell {
+            Shell::Bash | Shell::OldBash => terminal.ask("\"${PROMPT_COMMAND[*]}\""),
+            Shell::Zsh => terminal.ask("\"$precmd_functions\""),
+            _ => terminal.ask(
+                "(functions --handlers-type generic | string match '*__awskeep_prompt*' | count)",
+            ),
+        };
+        let count = value.matches("__awskeep_prompt").count();
+        assert!(count == 1 || value == "1", "{shell:?} {value}");
+    }
+}
+
+#[test]
+fn without_awskeep_or_state_or_home_nothing_is_said() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        hooked.due_at(OVER);
+        fs::remove_file(hooked.sandbox.binary()).unwrap();
+        let mut terminal = hooked.start();
+        quiet(&terminal.run("cd ."));
+        drop(terminal);
+        fs::remove_dir_all(hooked.sandbox.home().join(".local/state")).unwrap();
+        let mut terminal = hooked.start();
+        quiet(&terminal.run("cd ."));
+    }
+    for shell in [Shell::Bash, Shell::OldBash, Shell::Zsh] {
+        let hooked = Hooked::new(shell);
+        let startup = hooked.sandbox.home().join(shell.startup());
+        let line = match shell {
+            Shell::Zsh => format!(
+                "env -u HOME ZDOTDIR={} zsh -i",
+                hooked.sandbox.home().display()
+            ),
+            _ => format!("env -u HOME bash --rcfile {} -i", startup.display()),
+        };
+        let mut terminal = Terminal::start_by(&hooked.sandbox, shell, &line);
+        quiet(&terminal.run("set -u; unset XDG_STATE_HOME; cd ."));
+        quiet(&terminal.run(&format!(". {}", hook_file(shell).display())));
+    }
+}
+
+#[test]
+fn it_is_turned_off_by_a_variable() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        let mut terminal = hooked.start();
+        terminal.run(match shell {
+            Shell::Bash | Shell::OldBash | Shell::Zsh => "AWSKEEP_HOOK=off",
+            Shell::Fish => "set -g AWSKEEP_HOOK off",
+            Shell::Nushell => "$env.AWSKEEP_HOOK = 'off'",
+        });
+        hooked.due_at(OVER);
+        quiet(&terminal.run("cd ."));
+        assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?}");
+    }
+}
+
+#[test]
+fn shells_without_a_person_are_not_touched() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        hooked.due_at(OVER);
+        let hook = hook_file(shell).display().to_string();
+        let (load, names) = match shell {
+            Shell::Bash | Shell::OldBash => (".", "declare -F; echo \"${PROMPT_COMMAND-}\""),
+            Shell::Zsh => (".", "print -l ${(k)functions} ${precmd_functions-}"),
+            Shell::Fish => ("source", "functions --all | string match '*awskeep*'"),
+            Shell::Nushell => (
+                "source",
+                "$env.config.hooks.pre_prompt | to nuon | print $in",
+            ),
+        };
+        let code = format!("{load} {hook}; {names}; printenv BASH_ENV; true");
+        let code = code.replace("; printenv BASH_ENV; true", "");
+        let startup = hooked.sandbox.home().join(shell.startup());
+        let ran: Ran = run(hooked
+            .sandbox
+            .command(shell.program())
+            .env("BASH_ENV", startup)
+            .args(["-c", &code]));
+        quiet(&ran.stderr);
+        assert_eq!(ran.stdout.replace("[]", "").trim(), "", "{shell:?}");
+        assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?}");
+    }
+}
+
+/// How people and programs fill PROMPT_COMMAND, before and after the hook.
+#[test]
+fn other_prompts_of_bash_go_on_working() {
+    let seen = "seen() { last=$?; count=$((${count-0} + 1)); }\n";
+    let starship = "starship_precmd() { STATUS=$?; eval \"${user_func-}\"; }\n\
+        user_func=${PROMPT_COMMAND-}; PROMPT_COMMAND=starship_precmd\n";
+    for (before, after, status) in [
+        ("PROMPT_COMMAND=seen", "", "$last"),
+        ("PROMPT_COMMAND='seen;'", "", "$last"),
+        ("PROMPT_COMMAND='seen; '", "", "$last"),
+        ("PROMPT_COMMAND='seen # a comment'", "", "$last"),
+        ("PROMPT_COMMAND=$'seen\\n'", "", "$last"),
+        ("PROMPT_COMMAND=(seen)", "", "$last"),
+        ("PROMPT_COMMAND=(true seen true)", "", "3"),
+        (
+            "",
+            "PROMPT_COMMAND=\"${PROMPT_COMMAND:+$PROMPT_COMMAND; }seen\"",
+            "$last",
+        ),
+        ("", "PROMPT_COMMAND=\"seen; $PROMPT_COMMAND\"", "$last"),
+        ("", "PROMPT_COMMAND+=(seen)", "$last"),
+        ("PROMPT_COMMAND=true", starship, "$STATUS"),
+        ("", starship, "$STATUS"),
+        ("readonly PROMPT_COMMAND=seen", "", "$last"),
+        ("readonly -a PROMPT_COMMAND=(seen)", "", "$last"),
+    ] {
+        let hooked = Hooked::between(Shell::Bash, &format!("{seen}{before}"), after);
+        hooked.due_at(OVER);
+        let mut terminal = hooked.start();
+        let first = terminal.run("true");
+        assert!(
+            !first.contains("rror") && !first.contains("readonly"),
+            "{first}"
+        );
+        hooked.due_at(OVER + 1);
+        terminal.line("(exit 3)");
+        assert_eq!(terminal.ask("$?").0, "3", "{before} {after}");
+        terminal.line("(exit 3)");
+        // What is asked comes at a prompt later: the function saw the line before.
+        assert_eq!(terminal.ask(status).0, "3", "{before} {after}");
+        let expected = if before.starts_with("readonly") { 0 } else { 2 };
+        assert_eq!(hooked.calls().len(), expected, "{before} {after}");
+    }
+}
+
+/// The library that many prompts are made with wants to be the last one, to know when the
+/// user's own command begins.
+#[test]
+fn bash_preexec_goes_on_working() {
+    let before = "bash_preexec_imported=defined\nprecmd_functions=()\n\
+        PROMPT_COMMAND='for f in \"${precmd_functions[@]}\"; do (exit 3); $f; done\nlast'\n\
+        last() { :; }\n";
+    let hooked = Hooked::between(Shell::Bash, before, "");
+    hooked.due_at(OVER);
+    let mut terminal = hooked.start();
+    terminal.run("true");
+    assert_eq!(hooked.calls().len(), 1);
+    assert_eq!(
+        terminal
+            .ask("${#PROMPT_COMMAND[@]},${precmd_functions[*]}")
+            .0,
+        "1,__awskeep_prompt"
+    );
+}
+
+#[test]
+fn other_prompts_of_zsh_and_fish_go_on_working() {
+    let zsh = "precmd() { seen=$? }\nsetopt prompt_subst\nPROMPT='[%?]$ '\n";
+    let hooked = Hooked::between(
+        Shell::Zsh,
+        zsh,
+        "precmd_functions+=(other)\nother() { too=$? }",
+    );
+    hooked.due_at(OVER);
+    let mut terminal = hooked.start();
+    terminal.run("true");
+    hooked.due_at(OVER + 1);
+    terminal.line("(exit 3)");
+    let (value, said) = terminal.ask("$seen,$too");
+    assert_eq!(value, "3,3");
+    assert!(said.contains("[3]$ "), "{said}");
+    assert_eq!(hooked.calls().len(), 2);
+
+    let fish = "function fish_prompt; echo \"[$status]> \"; end";
+    let hooked = Hooked::between(Shell::Fish, fish, "");
+    hooked.due_at(OVER);
+    let mut terminal = hooked.start();
+    let said = terminal.run("sh -c 'exit 3'");
+    assert!(said.contains("[3]> "), "{said}");
+    assert_eq!(hooked.calls().len(), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_silence_it() {
+    // The call is noted with a time that lies ahead, as after a clock that ran ahead.
+    for (shell, ahead) in [
+        (Shell::Bash, "__awskeep_called_at=99000000000"),
+        (
+            Shell::OldBash,
+            "__awskeep_called_at=99000000000; SECONDS=-5",
+        ),
+        (Shell::Zsh, "__awskeep_called_at=99000000000"),
+        (Shell::Fish, "set -g __awskeep_called_at 99000000000"),
+        (
+            Shell::Nushell,
+            "$env.__awskeep_called = {for: 1000000000, at: 99000000000}",
+        ),
+    ] {
+        let hooked = Hooked::new(shell);
+        hooked.due_at(OVER);
+        let mut terminal = hooked.start();
+        terminal.run("cd .");
+        assert_eq!(hooked.calls().len(), 1, "{shell:?}");
+        terminal.run(ahead);
+        if shell == Shell::OldBash {
+            terminal.run("SECONDS=0");
+        }
+        terminal.run("cd .");
+        assert_eq!(hooked.calls().len(), 2, "{shell:?}");
+    }
+}
