@@ -33,7 +33,7 @@ pub fn account(machine: &Machine, place: &Place) -> Outcome<LiveAccount> {
         proxies: Proxies::from_values(|name| machine.var(name).map(str::to_owned)),
         timeouts: Timeouts::default(),
     };
-    LiveAccount::new(place.clone(), network)
+    Ok(LiveAccount::new(place.clone(), network)?.with_clock(machine.clock.clone()))
 }
 
 /// Where an entry's calls go.

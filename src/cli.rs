@@ -222,9 +222,15 @@ pub struct Rotate {
     /// All entries
     #[arg(long)]
     pub all: bool,
-    /// Only what is due by its max_age
+    /// Only what is due by its max_age; without a person, only entries whose auto is on
     #[arg(long)]
     pub if_due: bool,
+    /// For shell hooks: show what happened, start the run as a process of its own, return
+    #[arg(long, hide = true, requires_all = ["if_due", "all", "no_input"])]
+    pub background: bool,
+    /// The process that --background starts
+    #[arg(long, hide = true, requires_all = ["if_due", "all", "no_input"])]
+    pub detached: bool,
     /// Stay until the old key is inactive, or deleted
     #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true,
           default_missing_value = "inactive")]
@@ -274,6 +280,9 @@ pub struct Status {
     /// Ask AWS too: each key's status and last use
     #[arg(long)]
     pub online: bool,
+    /// Print a few characters for a shell's prompt, as of the hook's last look; none if all is well
+    #[arg(long, conflicts_with_all = ["check", "online", "json"])]
+    pub prompt: bool,
 }
 
 #[derive(Debug, Args)]

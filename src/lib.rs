@@ -26,6 +26,7 @@ pub mod policy;
 pub mod profile_files;
 pub mod profiles;
 pub mod rotation;
+pub mod schedule;
 pub mod settings;
 pub mod shells;
 pub mod state;

@@ -23,9 +23,10 @@ mod status;
 mod store;
 mod why;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigAction};
 use crate::failure::Outcome;
 use crate::machine::Machine;
+use crate::state;
 
 /// What every command is given.
 pub struct Context<'m> {
@@ -87,7 +88,8 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
             Mode::Act
         },
     };
-    match cli.command {
+    let looks_again = looks_again(&cli.command);
+    let result = match cli.command {
         Command::Add(args) => add::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
@@ -110,5 +112,47 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Hook(args) => hook::run(&context, &args),
         Command::Completions(args) => completions::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
+    };
+    if result.is_ok() && looks_again == LooksAgain::Yes && context.mode == Mode::Act {
+        state::look_again(machine);
+    }
+    result
+}
+
+/// Whether a command changes what unattended runs go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LooksAgain {
+    Yes,
+    No,
+}
+
+fn looks_again(command: &Command) -> LooksAgain {
+    match command {
+        Command::Add(_)
+        | Command::Import(_)
+        | Command::Revoke(_)
+        | Command::Recover(_)
+        | Command::Remove(_)
+        | Command::Rename(_)
+        | Command::Store(_) => LooksAgain::Yes,
+        Command::Config(args) => match args.action {
+            Some(ConfigAction::Set { .. } | ConfigAction::Unset { .. }) => LooksAgain::Yes,
+            Some(ConfigAction::Get { .. }) | None => LooksAgain::No,
+        },
+        // `rotate` and `setup` do so themselves.
+        Command::Rotate(_)
+        | Command::Setup(_)
+        | Command::Hook(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::CredentialProcess(_)
+        | Command::Status(_)
+        | Command::Log(_)
+        | Command::Policy(_)
+        | Command::List
+        | Command::Exec(_)
+        | Command::Env(_)
+        | Command::Why(_)
+        | Command::Export(_) => LooksAgain::No,
     }
 }

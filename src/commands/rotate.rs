@@ -2,6 +2,9 @@
 //! was begun. The rotation itself is `rotation`'s; here is what a person is asked,
 //! what is locked, and what is told.
 
+mod background;
+mod unattended;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +17,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::prove;
 use crate::keys::EntryName;
-use crate::lease::{self, Attended};
+use crate::lease::{self, Attended, Auto};
 use crate::machine::Machine;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
 use crate::rotation::plan::{Step, Wait, next_step};
@@ -31,14 +34,42 @@ use crate::vault::item::Identity;
 const WAIT_PIECE: Length = Length::minutes(10);
 
 pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
-    let entries = Entries::open(context.machine)?;
+    if args.background {
+        background::run(context);
+        return Ok(());
+    }
+    if args.detached {
+        background::detach();
+    }
     let stop = host::stop_flag()?;
+    let acts = context.mode == Mode::Act && !args.instead.explain;
+    if args.if_due && acts && !context.machine.ui.attended() {
+        return by_itself(context, args, &stop);
+    }
+    let entries = Entries::open(context.machine)?;
     let names = meant(&entries, args)?;
+    let result = by_a_person(context, args, &names, &stop);
+    if acts {
+        match &result {
+            Ok(()) => state::forget(context.machine, &names),
+            Err(_) => state::look_again(context.machine),
+        }
+    }
+    result
+}
+
+fn by_a_person(
+    context: &Context<'_>,
+    args: &Rotate,
+    names: &[EntryName],
+    stop: &Arc<AtomicBool>,
+) -> Outcome<()> {
+    let acts = context.mode == Mode::Act && !args.instead.explain;
     let mut states = Vec::new();
     let mut first_failure = None;
-    for name in &names {
-        let result = one(context, args, name, &stop);
-        if context.mode == Mode::Act && !args.instead.explain {
+    for name in names {
+        let result = one(context, args, name, stop);
+        if acts {
             leave_receipt(context.machine, name, result.as_ref().err());
         }
         match result {
@@ -55,6 +86,26 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     match first_failure {
         None => Ok(()),
         Some(first) => Err(Failure::new(first.kind, "not every entry was rotated")),
+    }
+}
+
+/// What is due, without a person.
+fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Outcome<()> {
+    let names = match args.all {
+        true => Vec::new(),
+        false => meant(&Entries::open(context.machine)?, args)?,
+    };
+    let told = unattended::round(context, args, &names, stop)?;
+    tell(context, &told.states, names.len())?;
+    let mut failures = told.failures.into_iter();
+    match (failures.next(), failures.len()) {
+        (None, _) => Ok(()),
+        (Some(only), 0) => Err(only),
+        (Some(first), _) => {
+            context.machine.ui.report(&first);
+            failures.for_each(|failure| context.machine.ui.report(&failure));
+            Err(Failure::new(first.kind, "not every entry was rotated"))
+        }
     }
 }
 
@@ -244,7 +295,9 @@ impl Turn<'_> {
                 .is_some_and(|due| machine.now() >= due),
             Demand::Finish => false,
         };
-        if begins && due && item.current.promoted_at.is_none() {
+        // Who turned `auto` on was told then, and agreed.
+        let agreed = policy.demand == Demand::IfDue && policy.attended == Attended::No;
+        if begins && due && !agreed && item.current.promoted_at.is_none() {
             ui.confirm(&format!(
                 "is {} used only through entry {name} on this machine? \
                  Copies on other machines, in CI, in presigned URLs and SES SMTP passwords cannot follow and will stop working",
@@ -364,7 +417,10 @@ fn policy(
     let demand = if instead.finish || instead.undo || hurries {
         Demand::Finish
     } else if args.if_due {
-        Demand::IfDue
+        match (attended, settings.auto(Some(held.name()))?) {
+            (Attended::No, Auto::Off) => Demand::Finish,
+            (Attended::No, Auto::On) | (Attended::Yes, _) => Demand::IfDue,
+        }
     } else {
         Demand::Now
     };

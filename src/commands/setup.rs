@@ -21,6 +21,7 @@ use crate::settings::{self, Key};
 use crate::shells::plan::{self, ByHand, Plan};
 use crate::shells::put::Direction;
 use crate::shells::quote::Shell;
+use crate::state;
 use crate::ui::Confirmation;
 
 const SHELLS: &str = "awskeep setup SHELL; the shells are: bash, zsh, fish, powershell, nushell";
@@ -75,6 +76,9 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
         machine.ui.confirm("write this?")?;
     }
     let left = carry_out(machine, &plan, &auto)?;
+    if direction == Direction::Put && !(plan.files.is_empty() && auto.is_empty()) {
+        state::look_again(machine);
+    }
     report(context, &plan, &auto, &left)
 }
 

@@ -12,7 +12,8 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKe
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, Life};
-use crate::state::{Receipt, Receipts};
+use crate::schedule;
+use crate::state::{Memory, Receipt, Receipts};
 use crate::time::{Length, Time};
 
 /// One entry as it is told.
@@ -56,6 +57,9 @@ struct Told {
 
 pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     let machine = context.machine;
+    if args.prompt {
+        return prompt(context, args);
+    }
     let entries = Entries::open(machine)?;
     let (held, mut troubles) = meant(&entries, args)?;
     let receipts = Receipts::of(machine)?.read()?;
@@ -83,6 +87,22 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
         check(&told.entries)?;
     }
     Ok(())
+}
+
+/// For a prompt: from what unattended runs remember, so that no store is opened.
+fn prompt(context: &Context<'_>, args: &Status) -> Outcome<()> {
+    let target = &args.target;
+    let named = target.entry.as_ref().map(ToString::to_string);
+    let named = named.or_else(|| target.name.clone());
+    let remembered = Memory::of(context.machine)?.read();
+    let of_entries = remembered.entries.iter();
+    let meant =
+        of_entries.filter(|(name, _)| named.as_deref().is_none_or(|named| named == name.as_str()));
+    let pasts = meant.map(|(_, past)| past).chain([&remembered.stores]);
+    match schedule::prompt_mark(pasts, context.machine.now()) {
+        Some(mark) => context.machine.ui.data(&format!("{}\n", mark.text())),
+        None => Ok(()),
+    }
 }
 
 fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failure>)> {

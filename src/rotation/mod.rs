@@ -33,6 +33,7 @@ pub mod given;
 pub mod host;
 pub mod known;
 pub mod life;
+pub mod news;
 mod perform;
 pub mod plan;
 pub mod proving;

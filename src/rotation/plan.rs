@@ -24,7 +24,7 @@ const GONE: Length = Length::minutes(15);
 const ARRIVED: Length = Length::seconds(60);
 
 /// Unattended, a last use is asked for no earlier: AWS tells it hours late.
-const LAST_USE_KNOWN: Length = Length::hours(24);
+pub const LAST_USE_KNOWN: Length = Length::hours(24);
 
 /// How long a retirement waits where the last use may not be looked at.
 const BLIND_WAIT: Length = Length::days(7);

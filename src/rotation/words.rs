@@ -321,7 +321,7 @@ fn keys_told(known: &Known) -> String {
 }
 
 /// `…J5A`: enough to tell two keys apart in a line.
-fn short(id: &AccessKeyId) -> String {
+pub(super) fn short(id: &AccessKeyId) -> String {
     let text = id.as_str();
     format!("…{}", &text[text.len().saturating_sub(4)..])
 }

@@ -4,6 +4,7 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod background;
 mod commands;
 mod exec;
 mod import;
@@ -15,7 +16,9 @@ mod rotate_cli;
 mod rotation;
 mod rotation_world;
 mod sandbox;
+mod schedule;
 mod setup;
 mod status;
 mod tidy;
 mod watched_account;
+mod year;

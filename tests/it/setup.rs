@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use crate::sandbox::{Ran, Sandbox};
 
@@ -17,6 +18,13 @@ fn bash_block(note: &str) -> String {
 /// `setup` as a script runs it.
 fn set_up(sandbox: &Sandbox, more: &[&str]) -> Ran {
     sandbox.run(&[&["setup"], more, &["--yes"]].concat(), &[])
+}
+
+/// All files but the state: `setup` has the next prompt look, and the state folder says so.
+fn files(sandbox: &Sandbox) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = sandbox.everything();
+    files.retain(|(path, _)| !path.starts_with(sandbox.path(".state")));
+    files
 }
 
 #[track_caller]
@@ -38,7 +46,7 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
             fs::set_permissions(sandbox.path(".bashrc"), fs::Permissions::from_mode(0o640))
                 .unwrap();
         }
-        let at_first = sandbox.everything();
+        let at_first = files(&sandbox);
         let ran = set_up(&sandbox, &["bash"]);
         says(
             &ran,
@@ -69,6 +77,8 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
             sandbox.run(&["hook", "bash"], &[]).out
         );
 
+        assert_eq!(sandbox.read(".state/awskeep/next-due"), "0\n");
+
         let then = sandbox.everything();
         let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]);
         says(&ran, 0, "", "the hook of bash is as it should be\n");
@@ -76,7 +86,7 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
 
         let ran = sandbox.run(&["setup", "bash", "--remove", "--no-input"], &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(sandbox.everything(), at_first, "{name}");
+        assert_eq!(files(&sandbox), at_first, "{name}");
         if before.is_some() {
             let mode = fs::metadata(sandbox.path(".bashrc"))
                 .unwrap()
@@ -119,9 +129,9 @@ fn every_shell_has_its_places() {
         ("nushell", &[".config/nushell/autoload/awskeep.nu"]),
     ] {
         let sandbox = Sandbox::new();
-        let at_first = sandbox.everything();
+        let at_first = files(&sandbox);
         assert_eq!(set_up(&sandbox, &[shell]).code, 0);
-        let mut new: Vec<_> = sandbox.everything();
+        let mut new: Vec<_> = files(&sandbox);
         new.retain(|file| !at_first.contains(file));
         let mut expected: Vec<_> = files.iter().map(|file| sandbox.path(file)).collect();
         expected.sort();
@@ -129,7 +139,7 @@ fn every_shell_has_its_places() {
         assert_eq!(paths, expected, "{shell}");
         let ran = sandbox.run(&["setup", shell, "--remove"], &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(sandbox.everything(), at_first, "{shell}");
+        assert_eq!(files(&sandbox), at_first, "{shell}");
     }
 }
 
@@ -210,7 +220,7 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
 fn declined_or_only_said_nothing_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write(".bashrc", "a\n");
-    let at_first = sandbox.everything();
+    let at_first = files(&sandbox);
     let ran = sandbox.run(&["setup", "bash"], &["no"]);
     assert_eq!(ran.code, 5, "{ran:?}");
     let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]);
@@ -224,7 +234,7 @@ fn declined_or_only_said_nothing_is_written() {
          would write ~/.local/share/bash-completion/completions/awskeep\n\
          would change ~/.bashrc\n",
     );
-    assert_eq!(sandbox.everything(), at_first);
+    assert_eq!(files(&sandbox), at_first);
 }
 
 #[test]
@@ -307,7 +317,7 @@ fn a_file_that_something_else_makes_is_left_to_a_person() {
 fn damaged_marks_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write(".bashrc", "a\n# >>> awskeep >>>\nb\n");
-    let at_first = sandbox.everything();
+    let at_first = files(&sandbox);
     for arguments in [&["bash"][..], &["bash", "--remove"]] {
         says(
             &set_up(&sandbox, arguments),
@@ -317,7 +327,7 @@ fn damaged_marks_are_refused_before_anything_is_written() {
              hint: take the lines between awskeep's marks, and the marks, out by hand; then run it again\n",
         );
     }
-    assert_eq!(sandbox.everything(), at_first);
+    assert_eq!(files(&sandbox), at_first);
 }
 
 #[test]
@@ -325,7 +335,7 @@ fn a_foreign_completion_file_is_not_replaced() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path(".config/fish/completions")).unwrap();
     sandbox.write(".config/fish/completions/awskeep.fish", "mine\n");
-    let at_first = sandbox.everything();
+    let at_first = files(&sandbox);
     let ran = set_up(&sandbox, &["fish"]);
     says(
         &ran,
@@ -335,13 +345,13 @@ fn a_foreign_completion_file_is_not_replaced() {
          hint: mv ~/.config/fish/completions/awskeep.fish ~/.config/fish/completions/awskeep.fish.old\n",
     );
     assert_eq!(sandbox.run(&["setup", "fish", "--remove"], &[]).code, 0);
-    assert_eq!(sandbox.everything(), at_first);
+    assert_eq!(files(&sandbox), at_first);
 }
 
 #[test]
 fn a_timer_is_written_and_taken_back() {
     let sandbox = Sandbox::new();
-    let at_first = sandbox.everything();
+    let at_first = files(&sandbox);
     let arguments = [
         "setup",
         "--systemd",
@@ -380,7 +390,7 @@ fn a_timer_is_written_and_taken_back() {
     let ran = sandbox.run(&["setup", "--systemd", "--remove"], &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(!wants.join("awskeep.timer").is_symlink());
-    assert_eq!(sandbox.everything(), at_first);
+    assert_eq!(files(&sandbox), at_first);
     if !cfg!(target_os = "macos") {
         let ran = sandbox.run(&["setup", "--launchd", "--yes"], &[]);
         says(&ran, 2, "", "awskeep: there is no launchd on this system\n");
