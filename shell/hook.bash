@@ -41,7 +41,8 @@ if [[ $- == *i* && $- != *r* ]]; then
         __awskeep_is_number "$now" && \builtin return
         now=''
         \builtin printf -v now '%(%s)T' -1 2>&-
-        __awskeep_is_number "$now" && \builtin return
+        # bash 3.2 takes the variable away when it does not know the format.
+        __awskeep_is_number "${now-}" && \builtin return
         __awskeep_is_number "${SECONDS-}" || \builtin return
         # SECONDS runs back when somebody sets it.
         if [[ -z $__awskeep_epoch ]] || ((SECONDS < __awskeep_seconds)); then

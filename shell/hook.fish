@@ -24,11 +24,8 @@ if status is-interactive
         # fish has no clock; but it knows how old a file is, and how old in seconds since 1970.
         set -l now
         if builtin -q path
-            set -l age (path mtime --relative -- $__awskeep_next_due)
-            string match -qr '^[0-9]' -- "$age"; or return 0
-            set -l time (path mtime -- $__awskeep_next_due)
-            string match -qr '^[0-9]' -- "$time"; or return 0
-            set now (math $age + $time)
+            string match -qr '^[0-9]' -- (path mtime --relative -- $__awskeep_next_due); or return 0
+            set now (math (path mtime --relative /) + (path mtime /))
         else
             set now (command date +%s)
         end

@@ -21,7 +21,7 @@ fn set_up(sandbox: &Sandbox, more: &[&str]) -> Ran {
 }
 
 /// All files but the state: `setup` has the next prompt look, and the state folder says so.
-fn files(sandbox: &Sandbox) -> Vec<(PathBuf, Vec<u8>)> {
+fn files_of(sandbox: &Sandbox) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = sandbox.everything();
     files.retain(|(path, _)| !path.starts_with(sandbox.path(".state")));
     files
@@ -46,7 +46,7 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
             fs::set_permissions(sandbox.path(".bashrc"), fs::Permissions::from_mode(0o640))
                 .unwrap();
         }
-        let at_first = files(&sandbox);
+        let at_first = files_of(&sandbox);
         let ran = set_up(&sandbox, &["bash"]);
         says(
             &ran,
@@ -86,7 +86,7 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
 
         let ran = sandbox.run(&["setup", "bash", "--remove", "--no-input"], &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(files(&sandbox), at_first, "{name}");
+        assert_eq!(files_of(&sandbox), at_first, "{name}");
         if before.is_some() {
             let mode = fs::metadata(sandbox.path(".bashrc"))
                 .unwrap()
@@ -129,9 +129,9 @@ fn every_shell_has_its_places() {
         ("nushell", &[".config/nushell/autoload/awskeep.nu"]),
     ] {
         let sandbox = Sandbox::new();
-        let at_first = files(&sandbox);
+        let at_first = files_of(&sandbox);
         assert_eq!(set_up(&sandbox, &[shell]).code, 0);
-        let mut new: Vec<_> = files(&sandbox);
+        let mut new: Vec<_> = files_of(&sandbox);
         new.retain(|file| !at_first.contains(file));
         let mut expected: Vec<_> = files.iter().map(|file| sandbox.path(file)).collect();
         expected.sort();
@@ -139,7 +139,7 @@ fn every_shell_has_its_places() {
         assert_eq!(paths, expected, "{shell}");
         let ran = sandbox.run(&["setup", shell, "--remove"], &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(files(&sandbox), at_first, "{shell}");
+        assert_eq!(files_of(&sandbox), at_first, "{shell}");
     }
 }
 
@@ -220,7 +220,7 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
 fn declined_or_only_said_nothing_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write(".bashrc", "a\n");
-    let at_first = files(&sandbox);
+    let at_first = files_of(&sandbox);
     let ran = sandbox.run(&["setup", "bash"], &["no"]);
     assert_eq!(ran.code, 5, "{ran:?}");
     let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]);
@@ -234,7 +234,7 @@ fn declined_or_only_said_nothing_is_written() {
          would write ~/.local/share/bash-completion/completions/awskeep\n\
          would change ~/.bashrc\n",
     );
-    assert_eq!(files(&sandbox), at_first);
+    assert_eq!(files_of(&sandbox), at_first);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn a_file_that_something_else_makes_is_left_to_a_person() {
 fn damaged_marks_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write(".bashrc", "a\n# >>> awskeep >>>\nb\n");
-    let at_first = files(&sandbox);
+    let at_first = files_of(&sandbox);
     for arguments in [&["bash"][..], &["bash", "--remove"]] {
         says(
             &set_up(&sandbox, arguments),
@@ -327,7 +327,7 @@ fn damaged_marks_are_refused_before_anything_is_written() {
              hint: take the lines between awskeep's marks, and the marks, out by hand; then run it again\n",
         );
     }
-    assert_eq!(files(&sandbox), at_first);
+    assert_eq!(files_of(&sandbox), at_first);
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_foreign_completion_file_is_not_replaced() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path(".config/fish/completions")).unwrap();
     sandbox.write(".config/fish/completions/awskeep.fish", "mine\n");
-    let at_first = files(&sandbox);
+    let at_first = files_of(&sandbox);
     let ran = set_up(&sandbox, &["fish"]);
     says(
         &ran,
@@ -345,13 +345,13 @@ fn a_foreign_completion_file_is_not_replaced() {
          hint: mv ~/.config/fish/completions/awskeep.fish ~/.config/fish/completions/awskeep.fish.old\n",
     );
     assert_eq!(sandbox.run(&["setup", "fish", "--remove"], &[]).code, 0);
-    assert_eq!(files(&sandbox), at_first);
+    assert_eq!(files_of(&sandbox), at_first);
 }
 
 #[test]
 fn a_timer_is_written_and_taken_back() {
     let sandbox = Sandbox::new();
-    let at_first = files(&sandbox);
+    let at_first = files_of(&sandbox);
     let arguments = [
         "setup",
         "--systemd",
@@ -390,7 +390,7 @@ fn a_timer_is_written_and_taken_back() {
     let ran = sandbox.run(&["setup", "--systemd", "--remove"], &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(!wants.join("awskeep.timer").is_symlink());
-    assert_eq!(files(&sandbox), at_first);
+    assert_eq!(files_of(&sandbox), at_first);
     if !cfg!(target_os = "macos") {
         let ran = sandbox.run(&["setup", "--launchd", "--yes"], &[]);
         says(&ran, 2, "", "awskeep: there is no launchd on this system\n");

@@ -46,7 +46,8 @@ fn between_two_prompts(hooked: &Hooked) -> Done {
     let home = format!("{}/", sandbox.home().display());
     let mut done = Done::default();
     for line in text[from..to].lines().skip(1) {
-        if line.contains("openat(") && !line.contains("ENOENT") {
+        let opens = line.contains("openat(") || line.contains("open(");
+        if opens && !line.contains("ENOENT") {
             let path = line.split('"').nth(1).unwrap_or_default();
             done.opened.insert(path.replace(&home, ""));
         }
