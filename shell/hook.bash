@@ -35,10 +35,8 @@ if [[ $- == *i* && $- != *r* ]]; then
         esac
     }
 
-    # Sets `now`: by bash 5's clock, by bash 4.2's, or from one `date` and SECONDS.
+    # Sets `now` where bash 5's clock is missing: by bash 4.2's, or from one `date` and SECONDS.
     __awskeep_clock() {
-        now=${EPOCHSECONDS-}
-        __awskeep_is_number "$now" && \builtin return
         now=''
         \builtin printf -v now '%(%s)T' -1 2>&-
         # bash 3.2 takes the variable away when it does not know the format.
@@ -54,16 +52,30 @@ if [[ $- == *i* && $- != *r* ]]; then
         now=$((__awskeep_epoch + SECONDS))
     }
 
-    # Calls awskeep once for each number that is over, and again if it still stands there ten
-    # minutes later: perhaps nobody can write a new one.
+    # Sets `due`. With a closed stderr, since /dev/null would be one more file to open.
+    __awskeep_read() {
+        due=''
+        [[ -f $__awskeep_next_due ]] || \builtin return 0
+        { IFS='' \builtin read -r -n 20 due; } 2>&- <"$__awskeep_next_due"
+    }
+
     __awskeep_look() {
         [[ ${AWSKEEP_HOOK-} != off && -f $__awskeep_next_due ]] || \builtin return 0
-        \builtin local due now program
-        due=''
-        # A closed stderr, since /dev/null would be one more file to open.
+        \builtin local due='' now="${EPOCHSECONDS-}"
         { IFS='' \builtin read -r -n 20 due; } 2>&- <"$__awskeep_next_due"
-        __awskeep_is_number "$due" && __awskeep_clock || \builtin return 0
-        ((10#$due <= now)) || \builtin return 0
+        case $due in
+            '' | *[!0123456789]* | ?????????????*) \builtin return 0 ;;
+        esac
+        case $now in
+            '' | *[!0123456789]*) __awskeep_clock || \builtin return 0 ;;
+        esac
+        ((10#$due > now)) || __awskeep_call
+    }
+
+    # Calls awskeep. If the same number stands there afterwards, perhaps because nobody can write
+    # another one, the next call is ten minutes later.
+    __awskeep_call() {
+        \builtin local program
         [[ $due != "$__awskeep_called_for" ]] ||
             ((now < __awskeep_called_at || now >= __awskeep_called_at + 600)) || \builtin return 0
         __awskeep_called_for=$due
@@ -71,6 +83,8 @@ if [[ $- == *i* && $- != *r* ]]; then
         program=$(\builtin type -P awskeep)
         [[ $program == /* ]] || \builtin return 0
         "$program" rotate --if-due --all --no-input --background </dev/null >/dev/null
+        __awskeep_read
+        [[ $due == "$__awskeep_called_for" ]] || __awskeep_called_for=''
     }
 
     # bash itself keeps `$_` and PIPESTATUS, and `$?` between the elements of an array. To what

@@ -14,16 +14,18 @@ if status is-interactive
     else if string match -q '/*' -- "$XDG_STATE_HOME"
         set -g __awskeep_next_due "$XDG_STATE_HOME/awskeep/next-due"
     end
+    set -g __awskeep_knows_ages (builtin -q path; and echo yes)
     set -g __awskeep_called_for ''
     set -g __awskeep_called_at 0
 
-    # Calls awskeep once for each number that is over, and again if it still stands there ten
-    # minutes later: perhaps nobody can write a new one. fish itself keeps $status and $pipestatus.
+    # Calls awskeep when the number is over. If the same number stands there afterwards, perhaps
+    # because nobody can write another one, it is called again ten minutes later. fish itself
+    # keeps $status and $pipestatus.
     function __awskeep_prompt --on-event fish_prompt
         test "$AWSKEEP_HOOK" != off; and test -f "$__awskeep_next_due"; or return 0
-        # fish has no clock; but it knows how old a file is, and how old in seconds since 1970.
+        # fish has no clock; but it tells the time of a file, and how long ago that was.
         set -l now
-        if builtin -q path
+        if set -q __awskeep_knows_ages[1]
             string match -qr '^[0-9]' -- (path mtime --relative -- $__awskeep_next_due); or return 0
             set now (math (path mtime --relative /) + (path mtime /))
         else
@@ -43,6 +45,8 @@ if status is-interactive
         set -l program (command -s awskeep)
         string match -q '/*' -- "$program"; or return 0
         $program rotate --if-due --all --no-input --background </dev/null >/dev/null
+        test -r "$__awskeep_next_due"; and read -l -n 20 due <$__awskeep_next_due
+        test "$due" = "$__awskeep_called_for"; or set -g __awskeep_called_for ''
         return 0
     end
 end

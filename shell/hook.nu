@@ -17,15 +17,20 @@ def __awskeep_next_due []: nothing -> path {
     $folder | path join "awskeep" "next-due"
 }
 
-# Calls awskeep once for each number that is over, and again if it still stands there ten
-# minutes later: perhaps nobody can write a new one.
+# The number; -1 if there is none.
+def __awskeep_read []: nothing -> int {
+    let file = (__awskeep_next_due)
+    if ($file | path expand | path type) != "file" { return (-1) }
+    let text = (try { open --raw $file | into string | str trim } catch { "" })
+    if $text =~ '^[0-9]{1,12}$' { $text | into int } else { -1 }
+}
+
+# Calls awskeep when the number is over. If the same number stands there afterwards, perhaps
+# because nobody can write another one, it is called again ten minutes later.
 def --env __awskeep_prompt [] {
     if ($env.AWSKEEP_HOOK? | default "") == "off" { return }
-    let file = (__awskeep_next_due)
-    if ($file | path expand | path type) != "file" { return }
-    let text = (try { open --raw $file | into string | str trim } catch { "" })
-    if $text !~ '^[0-9]{1,12}$' { return }
-    let due = ($text | into int)
+    let due = (__awskeep_read)
+    if $due < 0 { return }
     let now = ((date now | into int) // 1_000_000_000)
     if $due > $now { return }
     # A record is not handed to programs, as a text in the environment would be.
@@ -36,6 +41,7 @@ def --env __awskeep_prompt [] {
     if $program == null { return }
     # In a scope of its own, so that $env.LAST_EXIT_CODE stays what it was.
     try { do { "" | ^$program rotate --if-due --all --no-input --background | ignore } }
+    if (__awskeep_read) != $due { $env.__awskeep_called = { for: -1, at: 0 } }
 }
 
 if $nu.is-interactive {

@@ -21,15 +21,20 @@ if ($ExecutionContext.SessionState.LanguageMode -eq 'FullLanguage') {
 
     $global:__awskeep_called = @{ For = [long]-1; At = [long]0 }
 
-    # Calls awskeep once for each number that is over, and again if it still stands there ten
-    # minutes later: perhaps nobody can write a new one.
+    # The number; -1 if there is none.
+    function global:__awskeep_read {
+        $file = [IO.FileInfo](__awskeep_next_due)
+        if (-not $file.Exists -or $file.Length -lt 1 -or $file.Length -gt 32) { return [long]-1 }
+        $text = [IO.File]::ReadAllText($file.FullName).Trim()
+        if ([regex]::IsMatch($text, '\A[0-9]{1,12}\z')) { [long]::Parse($text) } else { [long]-1 }
+    }
+
+    # Calls awskeep when the number is over. If the same number stands there afterwards, perhaps
+    # because nobody can write another one, it is called again ten minutes later.
     function global:__awskeep_look {
         if ($env:AWSKEEP_HOOK -eq 'off') { return }
-        $file = [IO.FileInfo](__awskeep_next_due)
-        if (-not $file.Exists -or $file.Length -lt 1 -or $file.Length -gt 32) { return }
-        $text = [IO.File]::ReadAllText($file.FullName).Trim()
-        if (-not [regex]::IsMatch($text, '\A[0-9]{1,12}\z')) { return }
-        $due = [long]::Parse($text)
+        $due = __awskeep_read
+        if ($due -lt 0) { return }
         $now = [DateTimeOffset]::UtcNow.ToUnixTimeSeconds()
         if ($due -gt $now) { return }
         $called = $global:__awskeep_called
@@ -39,6 +44,7 @@ if ($ExecutionContext.SessionState.LanguageMode -eq 'FullLanguage') {
         $program = Get-Command awskeep -CommandType Application -TotalCount 1 -ErrorAction Ignore
         if ($null -eq $program) { return }
         $null | & $program.Path rotate --if-due --all --no-input --background | Out-Null
+        if ((__awskeep_read) -ne $due) { $called.For = [long]-1 }
     }
 
     # What must not be seen from outside: errors, and the exit code of the call.

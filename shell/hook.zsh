@@ -27,15 +27,22 @@ if [[ -o interactive ]] && builtin zmodload -F zsh/datetime p:EPOCHSECONDS 2>/de
         builtin typeset -g __awskeep_next_due=$folder/awskeep/next-due
     }
 
-    # Calls awskeep once for each number that is over, and again if it still stands there ten
-    # minutes later: perhaps nobody can write a new one. zsh itself keeps `$?`, `$_` and pipestatus.
+    # Sets `due`. With a closed stderr, since /dev/null would be one more file to open.
+    __awskeep_read() {
+        due=''
+        [[ -f $__awskeep_next_due ]] || builtin return 0
+        { IFS= builtin read -r due; } 2>&- <$__awskeep_next_due
+    }
+
+    # Calls awskeep when the number is over. If the same number stands there afterwards, perhaps
+    # because nobody can write another one, it is called again ten minutes later. zsh itself
+    # keeps `$?`, `$_` and pipestatus.
     __awskeep_prompt() {
         builtin emulate -L zsh
-        [[ ${AWSKEEP_HOOK-} != off && -f $__awskeep_next_due ]] || builtin return 0
+        [[ ${AWSKEEP_HOOK-} != off ]] || builtin return 0
         builtin local due program
         builtin typeset -i now
-        # A closed stderr, since /dev/null would be one more file to open.
-        { IFS= builtin read -r due; } 2>&- <$__awskeep_next_due
+        __awskeep_read
         # Nothing but a short number is calculated with.
         case $due in
             (''|*[^0123456789]*|?????????????*) builtin return 0 ;;
@@ -51,6 +58,8 @@ if [[ -o interactive ]] && builtin zmodload -F zsh/datetime p:EPOCHSECONDS 2>/de
         program=$(builtin whence -p awskeep)
         [[ $program == /* ]] || builtin return 0
         $program rotate --if-due --all --no-input --background </dev/null >/dev/null
+        __awskeep_read
+        [[ $due == $__awskeep_called_for ]] || __awskeep_called_for=''
         builtin return 0
     }
 

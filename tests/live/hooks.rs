@@ -1,131 +1,15 @@
 //! The hook's contract, in real shells at real terminals: what `shell/README.md` promises.
-//!
-//! awskeep itself is a script here that notes how it was called.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::hooked::{CALL, FAR, Hooked, OVER, hook_file, quiet};
 use crate::programs::{Ran, run};
-use crate::sandbox::Sandbox;
 use crate::terminal::{Shell, Terminal};
-
-const CALL: &str = "rotate --if-due --all --no-input --background";
-/// Long over, yet not too young for any shell's arithmetic.
-const OVER: i64 = 1_000_000_000;
-pub const FAR: i64 = 99_000_000_000;
-
-/// A home whose awskeep notes each call, with the hook in the shell's own startup file.
-pub struct Hooked {
-    pub sandbox: Sandbox,
-    pub shell: Shell,
-}
-
-impl Hooked {
-    pub fn new(shell: Shell) -> Hooked {
-        Hooked::between(shell, "", "")
-    }
-
-    /// With code before and after the hook in the startup file.
-    pub fn between(shell: Shell, before: &str, after: &str) -> Hooked {
-        let hooked = Hooked {
-            sandbox: Sandbox::new(),
-            shell,
-        };
-        hooked.install_script();
-        // Else fish makes completions out of manual pages when it starts for the first time.
-        let made = ".local/share/fish/generated_completions";
-        fs::create_dir_all(hooked.sandbox.home().join(made)).unwrap();
-        let load = match shell {
-            Shell::Nushell => format!("source {}", hook_file(shell).display()),
-            _ => format!(". {}", hook_file(shell).display()),
-        };
-        let preparation = shell.preparation();
-        let text = format!("{preparation}{before}\n{load}\n{after}\n");
-        hooked.sandbox.write(shell.startup(), &text);
-        hooked
-    }
-
-    /// Puts a script in awskeep's place: it notes its arguments and what its input and output
-    /// are, and has something to say.
-    fn install_script(&self) {
-        let path = self.sandbox.binary();
-        fs::remove_file(&path).unwrap();
-        let notes = self.notes().display().to_string();
-        let script = format!(
-            "#!/bin/sh\necho \"$* $(readlink /proc/$$/fd/0) $(readlink /proc/$$/fd/1)\" >>'{notes}'\n\
-             echo noticed >&2\necho hidden\n"
-        );
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn notes(&self) -> PathBuf {
-        self.sandbox.home().join("notes")
-    }
-
-    pub fn calls(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.notes()).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    fn due_file(&self) -> PathBuf {
-        self.sandbox.home().join(".local/state/awskeep/next-due")
-    }
-
-    /// Writes the number as awskeep does: whole, and with its time.
-    pub fn due_at(&self, seconds: i64) {
-        self.due_text(&format!("{seconds}\n"), seconds);
-    }
-
-    fn due_text(&self, text: &str, time: i64) {
-        let path = self.due_file();
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let new = path.with_extension("new");
-        fs::write(&new, text).unwrap();
-        let time = UNIX_EPOCH + Duration::from_secs(time.unsigned_abs());
-        let file = fs::File::options().write(true).open(&new).unwrap();
-        file.set_modified(time).unwrap();
-        fs::rename(&new, &path).unwrap();
-    }
-
-    #[track_caller]
-    fn start(&self) -> Terminal {
-        Terminal::start(&self.sandbox, self.shell)
-    }
-}
-
-fn hook_file(shell: Shell) -> PathBuf {
-    let ending = match shell {
-        Shell::Bash | Shell::OldBash => "bash",
-        Shell::Zsh => "zsh",
-        Shell::Fish => "fish",
-        Shell::Nushell => "nu",
-    };
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("shell/hook")
-        .with_extension(ending)
-}
 
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_secs()).unwrap()
-}
-
-/// Fails if a shell complained.
-#[track_caller]
-fn quiet(said: &str) {
-    for word in [
-        "rror",
-        "unbound",
-        "not found",
-        "noticed",
-        "hidden",
-        "No such",
-    ] {
-        assert!(!said.contains(word), "{said:?}");
-    }
 }
 
 #[test]
@@ -213,52 +97,25 @@ fn what_is_no_number_is_never_due_nor_evaluated() {
 
 #[test]
 fn the_last_status_is_kept() {
+    let pipes = |value| ("sh -c 'exit 4' | true", value, "4 0");
     for shell in Shell::ALL {
         let hooked = Hooked::new(shell);
         let mut terminal = hooked.start();
-        let (fail, pipe, status, pipes, expected) = match shell {
-            Shell::Bash | Shell::OldBash => (
-                "(exit 3)",
-                "(exit 4) | (exit 0)",
-                "$?",
-                "${PIPESTATUS[*]}",
-                "4 0",
-            ),
-            Shell::Zsh => (
-                "(exit 3)",
-                "(exit 4) | (exit 0)",
-                "$?",
-                "$pipestatus",
-                "4 0",
-            ),
-            Shell::Fish => (
-                "sh -c 'exit 3'",
-                "sh -c 'exit 4' | true",
-                "$status",
-                "\"$pipestatus\"",
-                "4 0",
-            ),
-            Shell::Nushell => (
-                "^sh -c 'exit 3'",
-                "^sh -c 'exit 4'",
-                "$env.LAST_EXIT_CODE",
-                "$env.LAST_EXIT_CODE",
-                "4",
-            ),
+        let fail = |value| ("sh -c 'exit 3'", value, "3");
+        let word = (": last word", "$_", "word");
+        let lines = match shell {
+            Shell::Bash | Shell::OldBash => vec![fail("$?"), pipes("${PIPESTATUS[*]}"), word],
+            Shell::Zsh => vec![fail("$?"), pipes("$pipestatus"), word],
+            Shell::Fish => vec![fail("$status"), pipes("\"$pipestatus\"")],
+            Shell::Nushell => vec![fail("$env.LAST_EXIT_CODE")],
         };
-        for (number, (line, value, expected)) in
-            (1..).zip([(fail, status, "3"), (pipe, pipes, expected)])
-        {
-            hooked.due_at(OVER + number);
-            terminal.line(line);
+        for (count, (line, value, expected)) in (1..).zip(lines) {
+            // The line itself makes it due, so that the hook calls right after it.
+            let due = hooked.code_for_due_at(OVER + count);
+            terminal.line(&format!("{due}; {line}"));
             assert_eq!(terminal.ask(value).0, expected, "{shell:?} {line}");
+            assert_eq!(i64::try_from(hooked.calls().len()), Ok(count), "{shell:?}");
         }
-        if matches!(shell, Shell::Bash | Shell::OldBash | Shell::Zsh) {
-            hooked.due_at(OVER + 9);
-            terminal.line("cd . ; : last word");
-            assert_eq!(terminal.ask("$_").0, "word", "{shell:?}");
-        }
-        assert!(hooked.calls().len() >= 2, "{shell:?}");
     }
 }
 
@@ -402,98 +259,6 @@ fn shells_without_a_person_are_not_touched() {
         assert_eq!(ran.stdout.replace("[]", "").trim(), "", "{shell:?}");
         assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?}");
     }
-}
-
-/// How people and programs fill PROMPT_COMMAND, before and after the hook.
-#[test]
-fn other_prompts_of_bash_go_on_working() {
-    let seen = "seen() { last=$?; count=$((${count-0} + 1)); }\n";
-    let starship = "starship_precmd() { STATUS=$?; eval \"${user_func-}\"; }\n\
-        user_func=${PROMPT_COMMAND-}; PROMPT_COMMAND=starship_precmd\n";
-    for (before, after, status) in [
-        ("PROMPT_COMMAND=seen", "", "$last"),
-        ("PROMPT_COMMAND='seen;'", "", "$last"),
-        ("PROMPT_COMMAND='seen; '", "", "$last"),
-        ("PROMPT_COMMAND='seen # a comment'", "", "$last"),
-        ("PROMPT_COMMAND=$'seen\\n'", "", "$last"),
-        ("PROMPT_COMMAND=(seen)", "", "$last"),
-        ("PROMPT_COMMAND=(true seen true)", "", "3"),
-        (
-            "",
-            "PROMPT_COMMAND=\"${PROMPT_COMMAND:+$PROMPT_COMMAND; }seen\"",
-            "$last",
-        ),
-        ("", "PROMPT_COMMAND=\"seen; $PROMPT_COMMAND\"", "$last"),
-        ("", "PROMPT_COMMAND+=(seen)", "$last"),
-        ("PROMPT_COMMAND=true", starship, "$STATUS"),
-        ("", starship, "$STATUS"),
-        ("readonly PROMPT_COMMAND=seen", "", "$last"),
-        ("readonly -a PROMPT_COMMAND=(seen)", "", "$last"),
-    ] {
-        let hooked = Hooked::between(Shell::Bash, &format!("{seen}{before}"), after);
-        hooked.due_at(OVER);
-        let mut terminal = hooked.start();
-        let first = terminal.run("true");
-        assert!(
-            !first.contains("rror") && !first.contains("readonly"),
-            "{first}"
-        );
-        hooked.due_at(OVER + 1);
-        terminal.line("(exit 3)");
-        assert_eq!(terminal.ask("$?").0, "3", "{before} {after}");
-        terminal.line("(exit 3)");
-        // What is asked comes at a prompt later: the function saw the line before.
-        assert_eq!(terminal.ask(status).0, "3", "{before} {after}");
-        let expected = if before.starts_with("readonly") { 0 } else { 2 };
-        assert_eq!(hooked.calls().len(), expected, "{before} {after}");
-    }
-}
-
-/// The library that many prompts are made with wants to be the last one, to know when the
-/// user's own command begins.
-#[test]
-fn bash_preexec_goes_on_working() {
-    let before = "bash_preexec_imported=defined\nprecmd_functions=()\n\
-        PROMPT_COMMAND='for f in \"${precmd_functions[@]}\"; do (exit 3); $f; done\nlast'\n\
-        last() { :; }\n";
-    let hooked = Hooked::between(Shell::Bash, before, "");
-    hooked.due_at(OVER);
-    let mut terminal = hooked.start();
-    terminal.run("true");
-    assert_eq!(hooked.calls().len(), 1);
-    assert_eq!(
-        terminal
-            .ask("${#PROMPT_COMMAND[@]},${precmd_functions[*]}")
-            .0,
-        "1,__awskeep_prompt"
-    );
-}
-
-#[test]
-fn other_prompts_of_zsh_and_fish_go_on_working() {
-    let zsh = "precmd() { seen=$? }\nsetopt prompt_subst\nPROMPT='[%?]$ '\n";
-    let hooked = Hooked::between(
-        Shell::Zsh,
-        zsh,
-        "precmd_functions+=(other)\nother() { too=$? }",
-    );
-    hooked.due_at(OVER);
-    let mut terminal = hooked.start();
-    terminal.run("true");
-    hooked.due_at(OVER + 1);
-    terminal.line("(exit 3)");
-    let (value, said) = terminal.ask("$seen,$too");
-    assert_eq!(value, "3,3");
-    assert!(said.contains("[3]$ "), "{said}");
-    assert_eq!(hooked.calls().len(), 2);
-
-    let fish = "function fish_prompt; echo \"[$status]> \"; end";
-    let hooked = Hooked::between(Shell::Fish, fish, "");
-    hooked.due_at(OVER);
-    let mut terminal = hooked.start();
-    let said = terminal.run("sh -c 'exit 3'");
-    assert!(said.contains("[3]> "), "{said}");
-    assert_eq!(hooked.calls().len(), 1);
 }
 
 #[test]

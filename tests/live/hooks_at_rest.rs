@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::hooks::{FAR, Hooked};
+use crate::hooked::{FAR, Hooked};
 use crate::terminal::{Shell, Terminal};
 
 /// What a shell did between two prompts.
@@ -15,9 +15,9 @@ struct Done {
     processes: usize,
 }
 
-/// Lets the shell come to rest, runs one empty line between two others, and reads from the
-/// trace what it did from the one to the other.
-fn between_two_prompts(hooked: &Hooked) -> Done {
+/// Lets the shell come to rest, runs a line twice between two marks, and reads from the trace
+/// what it did from the one to the other.
+fn between_two_prompts(hooked: &Hooked, line_between: &str) -> Done {
     let sandbox = &hooked.sandbox;
     let trace = sandbox.home().join("trace");
     // nushell runs code in a thread of its own; the threads of fish look around at times.
@@ -35,8 +35,8 @@ fn between_two_prompts(hooked: &Hooked) -> Done {
     terminal.run("true");
     terminal.run("true");
     terminal.ask("1000");
-    terminal.line("true");
-    terminal.line("true");
+    terminal.line(line_between);
+    terminal.line(line_between);
     terminal.ask("2000");
     terminal.line("exit");
     terminal.wait_for_end();
@@ -72,10 +72,10 @@ fn nothing_due_starts_nothing_and_opens_one_file() {
         let bare = Hooked::new(shell);
         bare.due_at(FAR);
         bare.sandbox.write(shell.startup(), prompt);
-        let bare = between_two_prompts(&bare);
+        let bare = between_two_prompts(&bare, "true");
         let hooked = Hooked::between(shell, prompt, "");
         hooked.due_at(FAR);
-        let with_hook = between_two_prompts(&hooked);
+        let with_hook = between_two_prompts(&hooked, "true");
         assert_eq!((bare.processes, with_hook.processes), (0, 0), "{shell:?}");
         let more: Vec<&String> = with_hook.opened.difference(&bare.opened).collect();
         let expected: &[&str] = match shell {
@@ -88,4 +88,14 @@ fn nothing_due_starts_nothing_and_opens_one_file() {
         assert_eq!(more, expected, "{shell:?}");
         assert_eq!(hooked.calls(), [] as [String; 0]);
     }
+}
+
+/// The measure itself: a process that is started, and a file that is opened, are seen.
+#[test]
+fn what_is_done_is_seen() {
+    let hooked = Hooked::new(Shell::Bash);
+    hooked.due_at(FAR);
+    let done = between_two_prompts(&hooked, "/bin/true; read -r line <.bashrc");
+    assert_eq!(done.processes, 2);
+    assert!(done.opened.contains(".bashrc"), "{done:?}");
 }
