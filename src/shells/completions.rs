@@ -9,11 +9,14 @@ use crate::failure::{Failure, Kind, Outcome};
 /// Set by the shell's side, to the shell's name, when it asks for completions.
 pub const VARIABLE: &str = "AWSKEEP_COMPLETE";
 
-/// The shell's side of completing: it fits this version of awskeep only.
+/// The shell's side of completing. The library's scripts fit this version of awskeep only.
 ///
 /// # Errors
-/// `Kind::Usage` for a shell that the completion library does not know.
+/// `Kind::Bug` if the library fails.
 pub fn script(shell: Shell) -> Outcome<String> {
+    if shell == Shell::Nushell {
+        return Ok(include_str!("../../shell/completions.nu").into());
+    }
     let mut script = Vec::new();
     side(shell.word())?
         .write_registration(VARIABLE, "awskeep", "awskeep", "awskeep", &mut script)
@@ -28,7 +31,8 @@ pub fn file(shell: Shell) -> Outcome<String> {
         Shell::Bash => Ok(include_str!("../../shell/completions.bash").into()),
         Shell::Zsh => Ok(include_str!("../../shell/completions.zsh").into()),
         Shell::Fish => Ok(include_str!("../../shell/completions.fish").into()),
-        Shell::PowerShell | Shell::Nushell => Ok(format!("# {MARK}\n{}", script(shell)?)),
+        Shell::PowerShell => Ok(format!("# {MARK}\n{}", script(shell)?)),
+        Shell::Nushell => script(shell),
     }
 }
 

@@ -83,15 +83,13 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
             Some(&places.data),
         )?);
     }
-    if let Some(path) = &setup.completions {
-        let text = completions::file(shell)?;
-        files.extend(FileChange::whole(
-            path,
-            &text,
-            direction,
-            Some(&places.data),
-        )?);
-    }
+    let text = completions::file(shell)?;
+    files.extend(FileChange::whole(
+        &setup.completions,
+        &text,
+        direction,
+        Some(&places.data),
+    )?);
     let mut by_hand = None;
     if let Some(change) = FileChange::block(&setup.startup, &setup.body, direction)? {
         match put::not_ours_to_edit(&setup.startup) {

@@ -54,8 +54,8 @@ pub struct Setup {
     pub body: String,
     /// The hook's own file; none where the block is the hook.
     pub hook: Option<PathBuf>,
-    /// The file of the completions; none where there are none.
-    pub completions: Option<PathBuf>,
+    /// The file of the completions.
+    pub completions: PathBuf,
 }
 
 /// How to set up this shell here. `read` gives a file's text, if it is there.
@@ -83,7 +83,7 @@ pub fn setup(shell: Shell, places: &Places, read: impl Fn(&Path) -> Option<Vec<u
     };
     let completions = completions(shell, places);
     Setup {
-        body: body(shell, places, hook.as_deref(), completions.as_deref()),
+        body: body(shell, places, hook.as_deref(), &completions),
         startup,
         hook,
         completions,
@@ -134,19 +134,19 @@ fn xdg_config(places: &Places) -> PathBuf {
     named.unwrap_or_else(|| places.home.join(".config"))
 }
 
-fn completions(shell: Shell, places: &Places) -> Option<PathBuf> {
+fn completions(shell: Shell, places: &Places) -> PathBuf {
     match shell {
         // Read by the bash-completion package, when awskeep is completed for the first time.
         Shell::Bash => {
             let data = places.xdg_data.clone();
             let data = data.unwrap_or_else(|| places.home.join(".local/share"));
-            Some(data.join("bash-completion/completions/awskeep"))
+            data.join("bash-completion/completions/awskeep")
         }
-        Shell::Fish => Some(xdg_config(places).join("fish/completions/awskeep.fish")),
+        Shell::Fish => xdg_config(places).join("fish/completions/awskeep.fish"),
         // These have no such folder of the user's: the block reads the file.
-        Shell::Zsh => Some(places.data.join("completions.zsh")),
-        Shell::PowerShell => Some(places.data.join("completions.ps1")),
-        Shell::Nushell => None,
+        Shell::Zsh => places.data.join("completions.zsh"),
+        Shell::PowerShell => places.data.join("completions.ps1"),
+        Shell::Nushell => nushell_folder(places).join("autoload/awskeep-completions.nu"),
     }
 }
 
@@ -160,7 +160,7 @@ fn hook_name(shell: Shell) -> &'static str {
     }
 }
 
-fn body(shell: Shell, places: &Places, hook: Option<&Path>, completions: Option<&Path>) -> String {
+fn body(shell: Shell, places: &Places, hook: Option<&Path>, completions: &Path) -> String {
     let mut body = format!(
         "# Replaces AWS keys that are due. To take this out: awskeep setup {} --remove\n",
         shell.word()
@@ -177,9 +177,6 @@ fn body(shell: Shell, places: &Places, hook: Option<&Path>, completions: Option<
         Shell::PowerShell => format!("if (Test-Path -LiteralPath {path}) {{ . {path} }}\n"),
         Shell::Nushell => String::new(),
     });
-    let Some(completions) = completions else {
-        return body;
-    };
     let path = path_word(shell, places, completions);
     match shell {
         Shell::Zsh => body.push_str(&format!(

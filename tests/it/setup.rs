@@ -126,7 +126,13 @@ fn every_shell_has_its_places() {
                 ".data/awskeep/completions.ps1",
             ],
         ),
-        ("nushell", &[".config/nushell/autoload/awskeep.nu"]),
+        (
+            "nushell",
+            &[
+                ".config/nushell/autoload/awskeep.nu",
+                ".config/nushell/autoload/awskeep-completions.nu",
+            ],
+        ),
     ] {
         let sandbox = Sandbox::new();
         let at_first = files_of(&sandbox);
@@ -408,19 +414,11 @@ fn hooks_completions_and_the_manual_are_printed() {
                 .contains("rotate --if-due --all --no-input --background")
         );
     }
-    for shell in ["bash", "zsh", "fish", "powershell"] {
+    for shell in ["bash", "zsh", "fish", "powershell", "nushell"] {
         let ran = sandbox.run(&["completions", shell], &[]);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
         assert!(ran.out.contains("AWSKEEP_COMPLETE"), "{shell}");
     }
-    let ran = sandbox.run(&["completions", "nushell"], &[]);
-    says(
-        &ran,
-        2,
-        "",
-        "awskeep: there are no completions for nushell\n\
-         hint: there are for bash, zsh, fish and powershell\n",
-    );
     let ran = sandbox.run(&["man"], &[]);
     assert!(ran.out.starts_with(".ie"), "{}", ran.out);
     let ran = sandbox.run(&["man", "--dir", "pages"], &[]);

@@ -56,12 +56,14 @@ fn every_shells_own_reader_takes_its_files() {
             assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
         }
     }
-    let hook = in_shell_folder("hook.nu").display().to_string();
-    let check = format!("if not (nu-check --debug '{hook}') {{ exit 1 }}");
-    run(sandbox
-        .command(Shell::Nushell.program())
-        .args(["-c", &check]))
-    .ok();
+    for file in ["hook.nu", "completions.nu"] {
+        let path = in_shell_folder(file).display().to_string();
+        let check = format!("if not (nu-check --debug '{path}') {{ exit 1 }}");
+        run(sandbox
+            .command(Shell::Nushell.program())
+            .args(["-c", &check]))
+        .ok();
+    }
 }
 
 /// There is no PowerShell to be had here; a grammar of it is.
@@ -86,7 +88,7 @@ fn powershells_files_can_be_parsed() {
 #[test]
 fn names_are_completed_by_the_tab_key() {
     let sandbox = with_work();
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Nushell] {
         sandbox.awskeep(&["setup", shell.name(), "--yes"]).ok();
     }
     // bash-completion would read the file at the first tab.
@@ -97,9 +99,9 @@ fn names_are_completed_by_the_tab_key() {
         sandbox.text(".zshrc")
     );
     sandbox.write(".zshrc", &zsh);
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Nushell] {
         let mut terminal = Terminal::start(&sandbox, shell);
-        terminal.run("alias awskeep 2>/dev/null; true");
+        terminal.run("cd .");
         for (begun, whole) in [
             ("awskeep status --entry w", "workhorse"),
             ("awskeep pol", "policy"),
