@@ -37,9 +37,8 @@ def --env __awskeep_prompt [] {
     let called = ($env.__awskeep_called? | default { for: -1, at: 0 })
     if $due == $called.for and $now >= $called.at and $now < $called.at + 600 { return }
     $env.__awskeep_called = { for: $due, at: $now }
-    # An `extern` of that name has no path.
-    let programs = (which --all awskeep | where type == "external" and path =~ '^(/|[A-Za-z]:)')
-    let program = ($programs | get --optional 0.path)
+    # With a caret, so that no `extern`, alias or definition of that name is found.
+    let program = (which "^awskeep" | where path =~ '^(/|[A-Za-z]:)' | get --optional 0.path)
     if $program == null { return }
     # In a scope of its own, so that $env.LAST_EXIT_CODE stays what it was.
     try { do { "" | ^$program rotate --if-due --all --no-input --background | ignore } }
