@@ -1,4 +1,5 @@
 //! `setup`, `hook`, `completions` and `man`: what they write, show, and take back.
+#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -143,6 +143,13 @@ fn strict_modes_and_odd_options_do_not_matter() {
             Shell::Zsh,
             "IFS=0123456789\nalias read=false local=false typeset=false emulate=false\n",
         ),
+        (Shell::Bash, "awskeep() { false; }\nalias awskeep=false\n"),
+        (
+            Shell::Zsh,
+            "alias awskeep=false\nfunction awskeep { false }\n",
+        ),
+        (Shell::Fish, "function awskeep; false; end\n"),
+        (Shell::Nushell, "def awskeep [...words] { }\n"),
         (
             Shell::Fish,
             "set -g fish_handle_reflow 0\nfunction ls; false; end\n",
@@ -151,10 +158,10 @@ fn strict_modes_and_odd_options_do_not_matter() {
         let hooked = Hooked::between(shell, before, "");
         hooked.due_at(FAR);
         let mut terminal = hooked.start();
-        quiet(&terminal.run(":"));
+        quiet(&terminal.run("cd ."));
         hooked.due_at(OVER);
-        terminal.run(":");
-        quiet(&terminal.run(":"));
+        terminal.run("cd .");
+        quiet(&terminal.run("cd ."));
         assert_eq!(hooked.calls().len(), 1, "{shell:?} {before}");
         if before.contains("set -eu -o") {
             // A status that does not end such a shell must not end it at the prompt either.

@@ -1,11 +1,12 @@
 //! A shell at a terminal of its own (`script` makes the terminal), and what it says. Edge.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use crate::programs::{PATIENCE, in_test_env, pid_of, wait_until};
+use crate::programs::{PATIENCE, in_test_env, wait_until};
 use crate::sandbox::Sandbox;
 
 /// The shells that have a hook and can be had here.
@@ -217,9 +218,21 @@ impl Terminal {
         self.end();
     }
 
+    /// Waits for the shell too: at its end it may still write into the home.
     fn end(&mut self) {
-        let _ = rustix::process::kill_process(pid_of(&self.script), rustix::process::Signal::KILL);
+        if !matches!(self.script.try_wait(), Ok(None)) {
+            return;
+        }
+        let script = self.script.id();
+        let children = fs::read_to_string(format!("/proc/{script}/task/{script}/children"));
+        let _ = self.script.kill();
         let _ = self.script.wait();
+        for shell in children.unwrap_or_default().split_whitespace() {
+            wait_until("the shell ended", || {
+                let stat = fs::read_to_string(format!("/proc/{shell}/stat"));
+                stat.map_or(true, |stat| stat.contains(") Z "))
+            });
+        }
     }
 }
 
