@@ -40,8 +40,7 @@ def --env __awskeep_prompt [] {
     # With a caret, so that no `extern`, alias or definition of that name is found.
     let program = (which "^awskeep" | where path =~ '^(/|[A-Za-z]:)' | get --optional 0.path)
     if $program == null { return }
-    # In a scope of its own, so that $env.LAST_EXIT_CODE stays what it was.
-    try { do { "" | ^$program rotate --if-due --all --no-input --background | ignore } }
+    try { "" | ^$program rotate --if-due --all --no-input --background | ignore }
     if (__awskeep_read) != $due { $env.__awskeep_called = { for: -1, at: 0 } }
 }
 

@@ -163,6 +163,10 @@ fn strict_modes_and_odd_options_do_not_matter() {
         terminal.run("cd .");
         quiet(&terminal.run("cd ."));
         assert_eq!(hooked.calls().len(), 1, "{shell:?} {before}");
+        // A line without an end makes `read` fail.
+        hooked.due_text("1000000001", OVER);
+        terminal.run("cd .");
+        assert_eq!(hooked.calls().len(), 2, "{shell:?} {before}");
         if before.contains("set -eu -o") {
             // A status that does not end such a shell must not end it at the prompt either.
             terminal.line("! true");

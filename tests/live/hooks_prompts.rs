@@ -24,6 +24,11 @@ fn other_prompts_of_bash_go_on_working() {
         ),
         ("", "PROMPT_COMMAND=\"seen; $PROMPT_COMMAND\"", "$last"),
         ("", "PROMPT_COMMAND+=(seen)", "$last"),
+        (
+            "",
+            "unset PROMPT_COMMAND; PROMPT_COMMAND='__awskeep_prompt; seen'",
+            "$last",
+        ),
         ("PROMPT_COMMAND=true", starship, "$STATUS"),
         ("", starship, "$STATUS"),
         ("readonly PROMPT_COMMAND=seen", "", "$last"),
