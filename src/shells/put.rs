@@ -121,6 +121,12 @@ impl FileChange {
         let Some(after) = &self.after else {
             return disk::remove(&self.path).map(drop);
         };
+        // Shells run what stands there.
+        if let Some(open) = disk::others_can_write(&self.path)? {
+            let open = open.display();
+            let message = format!("others can write {open}");
+            return Err(Failure::new(Kind::Failed, message).hint(format!("chmod go-w {open}")));
+        }
         if self.before.is_some() {
             return disk::replace_keeping_mode(&self.path, after);
         }

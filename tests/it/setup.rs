@@ -338,6 +338,20 @@ fn damaged_marks_are_refused_before_anything_is_written() {
 }
 
 #[test]
+fn nothing_is_put_where_others_can_write() {
+    let sandbox = Sandbox::new();
+    fs::set_permissions(sandbox.path(".data"), fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = set_up(&sandbox, &["bash"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err
+            .ends_with("awskeep: others can write ~/.data\nhint: chmod go-w ~/.data\n"),
+        "{ran:?}"
+    );
+    assert!(!sandbox.path(".bashrc").exists());
+}
+
+#[test]
 fn a_foreign_completion_file_is_not_replaced() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path(".config/fish/completions")).unwrap();
