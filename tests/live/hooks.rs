@@ -301,3 +301,22 @@ fn a_clock_that_is_set_back_does_not_silence_it() {
         assert_eq!(hooked.calls().len(), 2, "{shell:?}");
     }
 }
+
+#[test]
+fn it_may_be_evaluated_instead_of_sourced() {
+    for (shell, load) in [
+        (Shell::Bash, "eval \"$(cat HOOK)\""),
+        (Shell::Zsh, "eval \"$(cat HOOK)\""),
+        (Shell::Fish, "cat HOOK | source"),
+    ] {
+        let hooked = Hooked::new(shell);
+        let hook = hook_file(shell).display().to_string();
+        let text = format!("{}\ntrue\n", load.replace("HOOK", &hook));
+        hooked.sandbox.write(shell.startup(), &text);
+        hooked.due_at(OVER);
+        let mut terminal = hooked.start();
+        terminal.run("cd .");
+        quiet(&terminal.run("cd ."));
+        assert_eq!(hooked.calls().len(), 1, "{shell:?}");
+    }
+}
