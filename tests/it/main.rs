@@ -20,6 +20,7 @@ mod rotation;
 mod rotation_world;
 mod sandbox;
 mod schedule;
+mod setup;
 mod status;
 mod tidy;
 mod watched_account;
