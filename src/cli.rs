@@ -178,7 +178,7 @@ pub struct Import {
     /// Rotate the keys afterwards, since backups may have them
     #[arg(long, conflicts_with = "no_rotate")]
     pub rotate: bool,
-    /// Say nothing of rotating them
+    /// Do not offer to rotate them
     #[arg(long)]
     pub no_rotate: bool,
     /// Keep them in this store: keychain or file
@@ -208,7 +208,7 @@ pub struct CredentialProcess {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Rotate {
     /// The entries, or profiles that use them
     #[arg(value_name = "ENTRY", conflicts_with = "all")]
@@ -242,7 +242,7 @@ pub struct Rotate {
 }
 
 /// Where keys may be handled with MFA only.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct MfaCode {
     /// Open an MFA session with the six-digit code on stdin, for users who need one
     #[arg(long)]
@@ -250,7 +250,7 @@ pub struct MfaCode {
 }
 
 /// What to do instead of a plain rotation.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[group(multiple = false)]
 pub struct RotateInstead {
     /// Deactivate the old key without waiting for its leases
@@ -340,17 +340,43 @@ pub struct Exec {
     /// The profile
     pub profile: ProfileName,
     /// Put the key itself into the environment, for programs that know nothing else
-    #[arg(long)]
+    #[arg(long, conflicts_with = "session")]
     pub env: bool,
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// Temporary credentials instead of the key.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// Pass temporary credentials of the key's user; they cannot call IAM
+    #[arg(long)]
+    pub session: bool,
+    /// How long the temporary credentials are good for: 15m to 36h
+    #[arg(long, value_name = "LENGTH", requires = "session", default_value = "1h",
+          value_parser = session_length)]
+    pub duration: Length,
+}
+
+/// Source: the model of GetSessionToken.
+fn session_length(text: &str) -> Result<Length, String> {
+    let length = Length::parse(text).ok_or("one number and one unit, such as 15m or 12h")?;
+    if (Length::minutes(15)..=Length::hours(36)).contains(&length) {
+        Ok(length)
+    } else {
+        Err("AWS gives 15m to 36h".into())
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct Env {
     /// The profile
     pub profile: ProfileName,
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
     #[arg(long)]
     pub shell: Option<Shell>,

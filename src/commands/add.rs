@@ -216,6 +216,7 @@ fn prove_key(
         profile.map_or("default", ProfileName::as_str),
         args.region.as_deref(),
         args.endpoint_url.as_deref(),
+        &mut Vec::new(),
     )?;
     if args.no_verify {
         machine.ui.warn(&format!(

@@ -23,8 +23,9 @@ mod status;
 mod store;
 mod why;
 
-use crate::cli::{Cli, Command, ConfigAction};
+use crate::cli::{Cli, Command, ConfigAction, Rotate};
 use crate::failure::Outcome;
+use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::state;
 
@@ -73,6 +74,30 @@ impl Context<'_> {
     }
 }
 
+/// What a command leaves: its own end, and the entries that a person wants rotated now.
+struct Imported {
+    result: Outcome<()>,
+    rotate: Vec<EntryName>,
+}
+
+/// Goes on with the command `rotate`, whatever was refused before.
+fn then_rotate(context: &Context<'_>, imported: Imported) -> Outcome<()> {
+    if imported.rotate.is_empty() {
+        return imported.result;
+    }
+    let args = Rotate {
+        names: imported.rotate.iter().map(ToString::to_string).collect(),
+        ..Rotate::default()
+    };
+    match (imported.result, rotate::run(context, &args)) {
+        (Err(first), Err(second)) => {
+            context.machine.ui.report(&first);
+            Err(second)
+        }
+        (first, second) => first.and(second),
+    }
+}
+
 /// Runs one command.
 pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     let context = Context {
@@ -91,7 +116,9 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     let looks_again = looks_again(&cli.command);
     let result = match cli.command {
         Command::Add(args) => add::run(&context, &args),
-        Command::Import(args) => import::run(&context, &args),
+        Command::Import(args) => {
+            import::run(&context, &args).and_then(|imported| then_rotate(&context, imported))
+        }
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::Rotate(args) => rotate::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),

@@ -5,6 +5,7 @@
 //! environment, no instance metadata. A helper that looked there would call itself.
 
 mod failing;
+mod session;
 mod wire;
 
 use aws_sdk_iam::types::StatusType;

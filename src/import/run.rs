@@ -28,7 +28,7 @@ use crate::profiles::Profiles;
 use crate::settings::Key;
 use crate::state::{self, Receipt};
 use crate::vault::StoreKind;
-use crate::vault::item::Identity;
+use crate::vault::item::{Endpoint, Identity};
 
 /// Called before each effect with its name; an error stops right there.
 pub type Before<'a> = &'a dyn Fn(&'static str) -> Outcome<()>;
@@ -236,13 +236,20 @@ fn prove_all(
     wanted: &Wanted,
 ) -> Outcome<BTreeMap<AccessKeyId, Proof>> {
     let mut proofs = BTreeMap::new();
+    let mut agreed = Vec::new();
     let mut refusals: BTreeMap<AccessKeyId, Refusal> = BTreeMap::new();
     for found in moves(&now.rows) {
         let id = &found.key.id;
         if proofs.contains_key(id) || refusals.contains_key(id) {
             continue;
         }
-        match prove_one(machine, &now.files.config.document, found, wanted) {
+        match prove_one(
+            machine,
+            &now.files.config.document,
+            found,
+            wanted,
+            &mut agreed,
+        ) {
             Ok(proof) => drop(proofs.insert(id.clone(), proof)),
             Err(failure) => match failure.kind {
                 Kind::Aws | Kind::Failed | Kind::Usage => {
@@ -272,6 +279,7 @@ fn prove_one(
     config: &Document,
     found: &Move,
     wanted: &Wanted,
+    agreed: &mut Vec<Endpoint>,
 ) -> Outcome<Proof> {
     let place = aws::place_to_prove(
         machine,
@@ -279,6 +287,7 @@ fn prove_one(
         found.profile.as_str(),
         wanted.region.as_deref(),
         wanted.endpoint_url.as_deref(),
+        agreed,
     )?;
     let identity = keeping::prove(machine, &place, &found.key)?;
     Ok(Proof {

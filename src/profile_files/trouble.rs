@@ -38,8 +38,12 @@ const MUST_BE_PLAIN: [&str; 7] = [
 impl Document {
     /// Every reason not to edit this profile's section, by line. Empty: go ahead.
     pub fn troubles(&self, profile: &ProfileName) -> Vec<Trouble> {
-        let mut found = Vec::new();
-        self.whole_file(&mut found);
+        let whole_file = self.whole_file.get_or_init(|| {
+            let mut found = Vec::new();
+            self.find_in_whole_file(&mut found);
+            found
+        });
+        let mut found = whole_file.clone();
         let sections: Vec<&Section> = self.sections_meaning(profile).collect();
         several_sections(&sections, profile, &mut found);
         for section in sections {
@@ -69,7 +73,7 @@ impl Document {
     }
 
     /// What makes a parser give up on, or mix up, the whole file.
-    fn whole_file(&self, found: &mut Vec<Trouble>) {
+    fn find_in_whole_file(&self, found: &mut Vec<Trouble>) {
         let has_mark = self.text().starts_with('\u{feff}');
         if has_mark {
             add(

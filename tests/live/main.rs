@@ -8,6 +8,8 @@
 #![cfg(target_os = "linux")]
 
 mod aws_server;
+mod aws_vault;
+mod cases;
 mod clients;
 mod hooked;
 mod keychain;
@@ -24,6 +26,7 @@ mod hooks;
 mod hooks_at_rest;
 mod hooks_prompts;
 mod import_test;
+mod matrix;
 mod resolve_test;
 mod rotation;
 mod shell_files;
