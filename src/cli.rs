@@ -86,6 +86,14 @@ pub enum Command {
     /// Where keys are kept: which stores work here, and moving between them
     #[command(subcommand)]
     Store(Store),
+    /// Let keys rotate by themselves: a hook in the shell's startup file, or a timer
+    Setup(Setup),
+    /// Print a shell's hook
+    Hook(OfShell),
+    /// Print a shell's completions
+    Completions(OfShell),
+    /// Print the manual page
+    Man(Man),
 }
 
 /// Whom a command is about.
@@ -228,7 +236,17 @@ pub struct Rotate {
           default_missing_value = "inactive")]
     pub wait: Option<WaitFor>,
     #[command(flatten)]
+    pub mfa: MfaCode,
+    #[command(flatten)]
     pub instead: RotateInstead,
+}
+
+/// Where keys may be handled with MFA only.
+#[derive(Debug, Default, Args)]
+pub struct MfaCode {
+    /// Open an MFA session with the six-digit code on stdin, for users who need one
+    #[arg(long)]
+    pub mfa_code_stdin: bool,
 }
 
 /// What to do instead of a plain rotation.
@@ -284,6 +302,8 @@ pub struct Revoke {
     /// Deactivate this key of the same IAM user instead of the one that is served
     #[arg(long, value_name = "KEY_ID")]
     pub key: Option<AccessKeyId>,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +313,8 @@ pub struct Recover {
     /// The profile whose rights are used: one that uses awskeep, or one with keys in the AWS files
     #[arg(long, value_name = "PROFILE")]
     pub via: ProfileName,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]
@@ -451,6 +473,42 @@ pub enum Store {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
+    #[arg(value_parser = shell)]
+    pub shell: Option<Shell>,
+    /// Let this entry rotate by itself; all: every entry there is; none: leave it as it is
+    #[arg(long, value_name = "ENTRY", conflicts_with = "remove")]
+    pub auto: Vec<String>,
+    /// A systemd timer of the user, instead of a shell's hook
+    #[arg(long, conflicts_with_all = ["shell", "launchd"])]
+    pub systemd: bool,
+    /// A launchd agent of the user, instead of a shell's hook
+    #[arg(long, conflicts_with = "shell")]
+    pub launchd: bool,
+    /// The path of awskeep that the timer or the agent runs
+    #[arg(long, value_name = "PATH")]
+    pub helper_path: Option<PathBuf>,
+    /// Take out what setup has put there
+    #[arg(long)]
+    pub remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OfShell {
+    /// bash, zsh, fish, powershell or nushell
+    #[arg(value_parser = shell)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}
+
 /// Where a passphrase comes from without a person.
 #[derive(Debug, Args)]
 pub struct Passphrase {
@@ -469,4 +527,10 @@ pub struct Passphrase {
 
 fn length(text: &str) -> Result<Length, String> {
     Length::parse(text).ok_or_else(|| "a length such as 12h, 30m or 1d is expected".to_owned())
+}
+
+/// A shell by its own name or its program's; one that only speaks like bash is not meant.
+fn shell(text: &str) -> Result<Shell, String> {
+    Shell::of_own_program(text)
+        .ok_or_else(|| "the shells are: bash, zsh, fish, powershell, nushell".to_owned())
 }

@@ -146,6 +146,8 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
             };
         }
         item.handed_out_until = item.handed_out_until.max(there.handed_out_until);
+        // No rotation is under way that could need it.
+        vault.erase_session(&item.entry)?;
     }
     vault.save(&item)?;
     if entries.settings.store(Some(&item.entry))? != vault.kind {

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::failure::{Failure, Kind};
 use crate::lease::{Auto, due_at};
 use crate::rotation::known::born;
-use crate::rotation::life::Rules;
+use crate::rotation::life::{HandledBy, Rules};
 use crate::rotation::plan::LAST_USE_KNOWN;
 use crate::time::{Length, Time};
-use crate::vault::item::Item;
+use crate::vault::item::{Item, Slot};
 
 /// The first wait after a failure; it doubles with each further one.
 pub const FIRST_BACK_OFF: Length = Length::hours(1);
@@ -126,7 +126,10 @@ fn ready(situation: &Situation<'_>) -> Option<(Time, Work)> {
     if let Some(since) = begun_at(item) {
         return Some((since, Work::GoOn));
     }
-    if let Some(previous) = &item.previous {
+    // A held key that takes an MFA session is deleted in the next rotation's.
+    let next_session = situation.rules.handled_by == HandledBy::Session;
+    let waits = |previous: &&Slot| next_session && previous.inactive_seen_at.is_some();
+    if let Some(previous) = item.previous.as_ref().filter(|slot| !waits(slot)) {
         let leased_until = previous.leased_until?;
         let at = match previous.inactive_seen_at {
             Some(seen) => (seen + situation.rules.hold).max(leased_until),
@@ -324,12 +327,12 @@ fn mark_of(past: &Past, now: Time) -> Option<PromptMark> {
 mod tests {
     use super::*;
     use crate::keys::AccessKey;
-    use crate::vault::item::Slot;
 
     const BORN: Time = Time(1_795_420_800);
     const RULES: Rules = Rules {
         max_age: Some(Length::days(90)),
         hold: Length::days(14),
+        handled_by: HandledBy::Key,
     };
 
     fn slot(letter: &str) -> Slot {
@@ -411,6 +414,21 @@ mod tests {
             ..at(&plain, Auto::On, after(1_000))
         };
         assert_eq!(turn(&never, &Past::default()), Turn::Never);
+        let in_session = |inactive_seen_at| {
+            let item = replaced(inactive_seen_at);
+            let rules = Rules {
+                handled_by: HandledBy::Session,
+                ..RULES
+            };
+            let situation = Situation {
+                rules,
+                ..at(&item, Auto::Off, after(1))
+            };
+            turn(&situation, &Past::default())
+        };
+        assert_eq!(in_session(None), Turn::At(after(61), Work::GoOn));
+        let with_the_next = Turn::At(after(60), Work::SayDue);
+        assert_eq!(in_session(Some(after(61))), with_the_next);
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! One file per verb: gather, decide, act, tell. No command imports another.
 
 mod add;
+pub mod completions;
 mod config;
 pub mod credential_process;
 mod env;
 mod exec;
 mod export;
+mod hook;
 mod import;
 mod list;
 mod log;
+mod man;
 mod policy;
 mod recover;
 mod remove;
 mod rename;
 mod revoke;
 mod rotate;
+mod setup;
 mod status;
 mod store;
 mod why;
@@ -131,6 +135,10 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Export(args) => export::run(&context, &args),
         Command::Config(args) => config::run(&context, &args),
         Command::Store(args) => store::run(&context, &args),
+        Command::Setup(args) => setup::run(&context, &args),
+        Command::Hook(args) => hook::run(&context, &args),
+        Command::Completions(args) => completions::run(&context, &args),
+        Command::Man(args) => man::run(&context, &args),
     };
     if result.is_ok() && looks_again == LooksAgain::Yes && context.mode == Mode::Act {
         state::look_again(machine);
@@ -158,8 +166,12 @@ fn looks_again(command: &Command) -> LooksAgain {
             Some(ConfigAction::Set { .. } | ConfigAction::Unset { .. }) => LooksAgain::Yes,
             Some(ConfigAction::Get { .. }) | None => LooksAgain::No,
         },
-        // `rotate` does so itself.
+        // `rotate` and `setup` do so themselves.
         Command::Rotate(_)
+        | Command::Setup(_)
+        | Command::Hook(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::CredentialProcess(_)
         | Command::Status(_)
         | Command::Log(_)

@@ -20,8 +20,11 @@ use crate::keys::EntryName;
 use crate::lease::{self, Attended, Auto};
 use crate::machine::Machine;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
+use crate::rotation::mfa_code::{self, Codes, Given};
+use crate::rotation::mfa_run;
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::session::InSession;
 use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
 use crate::rotation::{given, host, life};
@@ -43,12 +46,20 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     }
     let stop = host::stop_flag()?;
     let acts = context.mode == Mode::Act && !args.instead.explain;
-    if args.if_due && acts && !context.machine.ui.attended() {
+    let alone = !context.machine.ui.attended() && !args.mfa.mfa_code_stdin;
+    if args.if_due && acts && alone {
         return by_itself(context, args, &stop);
     }
     let entries = Entries::open(context.machine)?;
     let names = meant(&entries, args)?;
-    let result = by_a_person(context, args, &names, &stop);
+    if args.mfa.mfa_code_stdin && names.len() > 1 {
+        return Err(Failure::new(
+            Kind::Usage,
+            "one MFA code opens a session for one entry: name one",
+        ));
+    }
+    let given = mfa_code::given(&args.mfa)?;
+    let result = by_a_person(context, args, &names, &stop, &given);
     if acts {
         match &result {
             Ok(()) => state::forget(context.machine, &names),
@@ -63,12 +74,13 @@ fn by_a_person(
     args: &Rotate,
     names: &[EntryName],
     stop: &Arc<AtomicBool>,
+    given: &Given,
 ) -> Outcome<()> {
     let acts = context.mode == Mode::Act && !args.instead.explain;
     let mut states = Vec::new();
     let mut first_failure = None;
     for name in names {
-        let result = one(context, args, name, stop);
+        let result = one(context, args, name, stop, given);
         if acts {
             leave_receipt(context.machine, name, result.as_ref().err());
         }
@@ -185,6 +197,7 @@ fn one(
     args: &Rotate,
     name: &EntryName,
     stop: &Arc<AtomicBool>,
+    given: &Given,
 ) -> Outcome<Option<State>> {
     let entries = Entries::open(context.machine)?;
     let mut policy = policy(context, &entries, args, name)?;
@@ -194,6 +207,7 @@ fn one(
             entries: &entries,
             args,
             stop,
+            given,
         };
         let Some(ended) = turn.take(name, &mut policy)? else {
             return Ok(None);
@@ -217,6 +231,7 @@ struct Turn<'a> {
     entries: &'a Entries<'a>,
     args: &'a Rotate,
     stop: &'a Arc<AtomicBool>,
+    given: &'a Given,
 }
 
 impl Turn<'_> {
@@ -227,20 +242,23 @@ impl Turn<'_> {
         let _user = entries.lock_user(Some(&identity), name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
-        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        given::with_tools(
+        let codes = Codes {
             machine,
-            &account,
-            &held.vault,
-            self.stop,
-            &on_step,
-            |tools| self.act(tools, &held, &identity, policy),
-        )
+            settings: &entries.settings,
+            entry: name,
+            given: self.given,
+        };
+        let (vault, item) = (&held.vault, &held.item);
+        let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
+        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        given::with_tools(machine, &account, vault, self.stop, &on_step, |tools| {
+            self.act(tools, &held, &identity, policy)
+        })
     }
 
     fn act(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         held: &Held,
         identity: &Identity,
         policy: &mut Policy,
@@ -254,12 +272,13 @@ impl Turn<'_> {
         if self.args.instead.undo {
             want_undo(held, self.context.machine.now())?;
         }
-        let ended = run::rotate(tools, held.name(), identity, policy.clone())?;
-        if !self.wants_room(&ended, policy) {
-            return Ok(Some(ended));
+        let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
+        if self.wants_room(&ended, policy) {
+            // A held key is in the way of the new one that was asked for.
+            ended = self.make_room(tools, identity, &ended, policy)?;
         }
-        // A held key is in the way of the new one that was asked for.
-        self.make_room(tools, identity, &ended, policy).map(Some)
+        mfa_run::put_away(tools, held.name(), &ended)?;
+        Ok(Some(ended))
     }
 
     fn explain(&self, known: &Known) -> Outcome<()> {
@@ -347,7 +366,7 @@ impl Turn<'_> {
 
     fn make_room(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         identity: &Identity,
         ended: &Ended,
         policy: &Policy,
@@ -369,11 +388,11 @@ impl Turn<'_> {
             demand: Demand::Finish,
             ..policy.clone()
         };
-        let ended = run::rotate(tools, &item.entry, identity, hurried)?;
+        let ended = mfa_run::rotate(tools, &item.entry, identity, hurried)?;
         if ended.step != Step::Done {
             return Ok(ended);
         }
-        run::rotate(tools, &item.entry, identity, policy.clone())
+        mfa_run::rotate(tools, &item.entry, identity, policy.clone())
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.

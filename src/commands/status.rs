@@ -12,6 +12,8 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKe
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, Life};
+use crate::rotation::mfa_run::SESSION_RECEIPT;
+use crate::rotation::session::{InSession, NoCodes};
 use crate::schedule;
 use crate::state::{Memory, Receipt, Receipts};
 use crate::time::{Length, Time};
@@ -21,6 +23,9 @@ use crate::time::{Length, Time};
 struct Row {
     #[serde(flatten)]
     life: Life,
+    /// Until then it retires the replaced key without another code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_session_until: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_failure: Option<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,17 +121,26 @@ fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failur
 }
 
 fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row> {
-    let rules = given::rules(&entries.settings, held.name())?;
+    let name = held.name();
+    let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
-    let last_failure = life::last_failure(receipts, held.name()).cloned();
+    let mfa_session_until = held.vault.find_session(name)?.map(|kept| kept.expires_at);
+    let last_failure = life::last_failure(receipts, name).cloned();
     if let Some(failure) = &last_failure {
+        let command = match failure.step == SESSION_RECEIPT {
+            true => life::command_of_rest(&held.item),
+            false => format!("awskeep log {name}"),
+        };
         life.attention.push(Attention {
             why: failed(failure),
-            command: format!("awskeep log {}", held.name()),
+            command,
         });
+    } else if let Some(until) = mfa_session_until.filter(|until| *until <= entries.now()) {
+        life.attention.extend(life::session_over(&held.item, until));
     }
     Ok(Row {
         life,
+        mfa_session_until,
         last_failure,
         at_aws: None,
     })
@@ -146,7 +160,9 @@ fn failed(receipt: &Receipt) -> String {
 /// What AWS says of the user's keys; a dead or missing current key wants attention.
 fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Outcome<Vec<AtAws>> {
     let (item, name) = (&held.item, held.name());
-    let account = aws::account(context.machine, &aws::place_of(item))?;
+    let machine = context.machine;
+    let account = aws::account(machine, &aws::place_of(item))?;
+    let account = InSession::kept(&account, &NoCodes, &held.vault, item, machine.now())?;
     let key = item.current.key();
     let identity = match &item.identity {
         Some(identity) => identity.clone(),
@@ -167,6 +183,15 @@ fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Ou
         }
         Err(no) if no.class == CallFailureClass::Denied => {
             return Err(denied(name, "ListAccessKeys", &no));
+        }
+        Err(no) if no.class == CallFailureClass::NeedsMfa => {
+            return Err(Failure::new(
+                Kind::Aws,
+                format!(
+                    "entry {name}: AWS shows its keys in an MFA session only, and none is open"
+                ),
+            )
+            .hint(format!("without --online: awskeep status {name}")));
         }
         Err(no) => return Err(prove::refused(&key, "IAM", &no)),
     };
@@ -268,6 +293,9 @@ fn remarks(row: &Row) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(begun) = &row.life.unfinished {
         lines.push(format!("{}: {}", begun.what, begun.command));
+    }
+    if let Some(until) = row.mfa_session_until {
+        lines.push(format!("an MFA session is kept until {until}"));
     }
     for attention in &row.life.attention {
         let line = format!("{}: {}", attention.why, attention.command);

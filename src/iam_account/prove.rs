@@ -104,6 +104,12 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
         .hint("set the clock, then run it again"),
         CallFailureClass::Denied => aws(format!("{service} denied the call signed by {id}"))
             .hint("ask whoever manages your IAM user"),
+        CallFailureClass::NeedsMfa => Failure::new(
+            Kind::PersonNeeded,
+            format!("{service} takes calls for the user of {id} in an MFA session only"),
+        )
+        .cause(&said)
+        .hint("awskeep rotate asks for a code and opens one"),
         CallFailureClass::NoSuchEntity => aws(format!(
             "{service} knows no such user or key (asked with {id})"
         ))

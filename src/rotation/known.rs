@@ -48,6 +48,8 @@ pub enum Listing {
     Keys(Vec<ListedKey>),
     /// AWS does not accept the current key, which signs the list.
     NotAccepted,
+    /// AWS shows the keys in an MFA session only, and there is none.
+    NeedsMfa,
 }
 
 /// The `Date` of this look's reply.
@@ -199,7 +201,7 @@ impl Known {
     pub fn listed(&self) -> &[ListedKey] {
         match &self.listing {
             Listing::Keys(keys) => keys,
-            Listing::NotAccepted => &[],
+            Listing::NotAccepted | Listing::NeedsMfa => &[],
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a run without a person did, in one line for a later prompt. Pure.
 
-use super::life::Rules;
+use super::life::{HandledBy, Rules};
 use super::words::short;
 use crate::time::Time;
 use crate::vault::item::Item;
@@ -27,10 +27,13 @@ pub fn of(before: &Item, after: &Item, rules: Rules, next_turn: Option<Time>) ->
         }
         Some(old) => {
             let since = old.inactive_seen_at.filter(|_| was_active)?;
+            let end = match rules.handled_by {
+                HandledBy::Key => format!("after {}", (since + rules.hold).day()),
+                HandledBy::Session => "in the MFA session of the next rotation".to_owned(),
+            };
+            let old = short(&old.id);
             Some(format!(
-                "{entry}: the old {} is inactive, deleted after {}; {undo}",
-                short(&old.id),
-                (since + rules.hold).day()
+                "{entry}: the old {old} is inactive, deleted {end}; {undo}"
             ))
         }
     }

@@ -44,27 +44,10 @@ impl CredentialStoreApi for Memory {
 
 impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
-        let world = ON_WRITE.with(|world| world.borrow().clone());
-        let event = world.and_then(|world| world.tick_at(At::Write));
-        let write = || {
+        change(|| {
             let mut items = self.0.0.lock().unwrap();
             items.insert(self.1.clone(), secret.to_owned());
-        };
-        let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
-        match event {
-            None => write(),
-            Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
-            Some(Event::CrashAfter) => {
-                write();
-                crash();
-            }
-            Some(Event::LostAfter | Event::Unreadable) => {
-                write();
-                return locked();
-            }
-            Some(_) => return locked(),
-        }
-        Ok(())
+        })
     }
     fn get_secret(&self) -> KeyringResult<Vec<u8>> {
         let items = self.0.0.lock().unwrap();
@@ -74,8 +57,7 @@ impl CredentialApi for MemoryEntry {
             .ok_or(keyring_core::Error::NoEntry)
     }
     fn delete_credential(&self) -> KeyringResult<()> {
-        self.0.0.lock().unwrap().remove(&self.1);
-        Ok(())
+        change(|| drop(self.0.0.lock().unwrap().remove(&self.1)))
     }
     fn get_credential(&self) -> KeyringResult<Option<Arc<Credential>>> {
         Ok(None)
@@ -86,4 +68,25 @@ impl CredentialApi for MemoryEntry {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// One change of the store, unless something strikes it.
+fn change(write: impl Fn()) -> KeyringResult<()> {
+    let world = ON_WRITE.with(|world| world.borrow().clone());
+    let event = world.and_then(|world| world.tick_at(At::Write));
+    let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
+    match event {
+        None => write(),
+        Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
+        Some(Event::CrashAfter) => {
+            write();
+            crash();
+        }
+        Some(Event::LostAfter | Event::Unreadable) => {
+            write();
+            return locked();
+        }
+        Some(_) => return locked(),
+    }
+    Ok(())
 }

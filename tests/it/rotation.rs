@@ -18,13 +18,13 @@ const DAY: i64 = 86_400;
 /// How often a person runs it again before they give up.
 const RERUNS: usize = 12;
 
-const CRASHES: [Event; 3] = [
+pub const CRASHES: [Event; 3] = [
     Event::CrashBefore,
     Event::CrashAfter,
     Event::LateAndCrash(40),
 ];
 
-const FAULTS: [Event; 10] = [
+pub const FAULTS: [Event; 10] = [
     Event::LostBefore,
     Event::LostAfter,
     Event::Unreadable,
@@ -37,7 +37,7 @@ const FAULTS: [Event; 10] = [
     Event::SecondRotator,
 ];
 
-const PEOPLE: [Event; 6] = [
+pub const PEOPLE: [Event; 6] = [
     Event::PersonCreates,
     Event::PersonDeactivates(Which::Current),
     Event::PersonDeactivates(Which::Pending),
@@ -74,7 +74,7 @@ fn live(story: Story, pacing: Pacing, events: &[(usize, Event)]) -> usize {
 }
 
 /// A person who runs `rotate` until a new key is in service, doing what it says.
-fn rotate_until_in_service(world: &Rc<World>) {
+pub fn rotate_until_in_service(world: &Rc<World>) {
     for _ in 0..RERUNS {
         let demand = match world.item().current.promoted_at {
             Some(_) => Demand::Finish,
@@ -116,12 +116,13 @@ fn obey(world: &Rc<World>, step: &Step) {
     }
 }
 
-fn finish_for_a_while(world: &Rc<World>) {
+pub fn finish_for_a_while(world: &Rc<World>) {
     for _ in 0..RERUNS {
         if let Some(Ok(ended)) = world.run(policy(Demand::Finish)) {
             let at_rest = matches!(
                 ended.step,
-                Step::Done | Step::Wait(Wait::Held { .. } | Wait::Leased { .. })
+                Step::Done
+                    | Step::Wait(Wait::Held { .. } | Wait::Leased { .. } | Wait::NextSession)
             );
             if at_rest {
                 return;
@@ -173,7 +174,7 @@ fn settle_what_people_did(world: &Rc<World>) {
     }
 }
 
-fn rotate_if_never(world: &Rc<World>) {
+pub fn rotate_if_never(world: &Rc<World>) {
     if world.item().current.promoted_at.is_none() {
         rotate_until_in_service(world);
     }

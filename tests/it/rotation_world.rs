@@ -16,20 +16,26 @@ use awskeep::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
-use awskeep::rotation::run::{Ended, Tools, rotate};
+use awskeep::rotation::mfa_run;
+use awskeep::rotation::run::{Ended, Tools};
+use awskeep::rotation::session::InSession;
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
 use awskeep::vault::item::{Identity, Item, Stored};
 use awskeep::vault::{Deadline, StoreKind, Vault};
 
 use crate::memory_store::{Memory, ON_WRITE};
+use crate::mfa_world::Person;
 use crate::sim::account::Account as Aws;
 use crate::sim::in_process::InProcess;
-use crate::sim::people::{Lag, Lags, Pace, Status};
+use crate::sim::people::{Because, Lag, Lags, MfaDevice, Pace, Status};
 use crate::watched_account::Watched;
 
 pub const USER: &str = "bob";
 const START: i64 = 1_795_420_800;
+
+/// The codes that the user's MFA device will show.
+const MOST_CODES: u32 = 99;
 
 /// What goes wrong, or who interferes, at one effect. A call, a write of the store
 /// and a receipt are one effect each.
@@ -94,7 +100,7 @@ pub struct World {
     /// The local clock; AWS's is `local - skew`.
     local: Arc<AtomicI64>,
     skew: Cell<i64>,
-    vault: Vault,
+    pub vault: Vault,
     receipts: RefCell<Vec<Receipt>>,
     pub entry: EntryName,
     pub identity: Identity,
@@ -117,6 +123,17 @@ pub struct World {
     disabled: RefCell<BTreeSet<String>>,
     pub undoing: Cell<bool>,
     checked: RefCell<(Vec<u8>, Option<AccessKeyId>)>,
+    /// Whether somebody with an MFA device is there.
+    pub person: Cell<bool>,
+    /// How many MFA codes were asked for.
+    pub codes: Cell<u32>,
+}
+
+/// What a policy asks of whoever handles keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    Nothing,
+    Mfa,
 }
 
 pub fn policy(demand: Demand) -> Policy {
@@ -149,8 +166,19 @@ fn slow() -> Lags {
 
 impl World {
     pub fn new(pacing: Pacing, events: &[(usize, Event)]) -> Rc<World> {
+        World::guarded(Guard::Nothing, pacing, events)
+    }
+
+    pub fn guarded(guard: Guard, pacing: Pacing, events: &[(usize, Event)]) -> Rc<World> {
         let mut aws = Aws::new();
-        aws.add_user("/", USER);
+        let user = aws.add_user("/", USER);
+        if guard == Guard::Mfa {
+            user.deny("*", Because::MfaRequired);
+            user.mfa.push(MfaDevice {
+                serial: format!("arn:aws:iam::123456789012:mfa/{USER}"),
+                codes: (1..=MOST_CODES).map(|n| format!("{n:06}")).collect(),
+            });
+        }
         let (id, secret) = aws.add_key(USER, START - 100 * 86_400);
         if pacing == Pacing::Slow {
             aws.lags = slow();
@@ -191,6 +219,8 @@ impl World {
             disabled: RefCell::default(),
             undoing: Cell::new(false),
             checked: RefCell::default(),
+            person: Cell::new(true),
+            codes: Cell::new(0),
         })
     }
 
@@ -443,8 +473,11 @@ impl World {
             Ok(())
         };
         let watched = Watched(Rc::clone(self));
+        let person = Person(Rc::clone(self));
+        let item = self.item();
+        let account = InSession::kept(&watched, &person, &self.vault, &item, clock.now())?;
         let tools = Tools {
-            account: &watched,
+            account: &account,
             vault: &self.vault,
             clock: &clock,
             append: &append,
@@ -454,7 +487,9 @@ impl World {
             on_step: &|_, _| {},
             host: host.to_owned(),
         };
-        rotate(&tools, &self.entry, &self.identity, policy)
+        let ended = mfa_run::rotate(&tools, &self.entry, &self.identity, policy)?;
+        mfa_run::put_away(&tools, &self.entry, &ended)?;
+        Ok(ended)
     }
 
     /// A person asks for the old key back.

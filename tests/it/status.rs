@@ -284,8 +284,8 @@ fn a_policy_is_for_the_users_own_path() {
     assert!(any.err.starts_with("this matches users without a path"));
     let policy = json_of(&any);
     assert_eq!(
-        policy["Statement"][2]["Condition"],
-        json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}})
+        policy["Statement"][3]["Condition"],
+        json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}})
     );
     assert_eq!(
         policy["Statement"][0]["Action"],
@@ -293,7 +293,7 @@ fn a_policy_is_for_the_users_own_path() {
     );
     assert_eq!(policy["Statement"][0].get("Condition"), None);
     assert_eq!(
-        policy["Statement"][2]["Resource"],
+        policy["Statement"][3]["Resource"],
         "arn:aws:iam::*:user/${aws:username}"
     );
     assert_eq!(sandbox.run(&["policy", "none"], &[]).code, 3);

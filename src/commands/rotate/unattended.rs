@@ -11,10 +11,11 @@ use crate::entries::{Entries, Held, Inventory};
 use crate::failure::{Failure, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::rotation::mfa_code::Given;
 use crate::rotation::words::State;
 use crate::rotation::{given, news};
 use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
-use crate::state::{Memory, Remembered};
+use crate::state::{Memory, Receipts, Remembered};
 use crate::time::Time;
 use crate::vault::item::Item;
 
@@ -166,7 +167,8 @@ impl Round<'_> {
 
     fn rotate(&mut self, entries: &Entries<'_>, held: &Held, past: Past) -> Outcome<Past> {
         let name = held.name();
-        let result = one(self.context, self.args, name, self.stop);
+        let no_code = Given::default();
+        let result = one(self.context, self.args, name, self.stop, &no_code);
         leave_receipt(self.context.machine, name, result.as_ref().err());
         let now = self.now();
         let after = entries.get(name)?;
@@ -226,9 +228,12 @@ impl Round<'_> {
     }
 
     fn situation<'i>(&self, entries: &Entries<'_>, held: &'i Held) -> Outcome<Situation<'i>> {
+        // Without receipts it only comes more often than it must.
+        let receipts = Receipts::of(self.context.machine).and_then(|receipts| receipts.read());
+        let receipts = receipts.unwrap_or_default();
         Ok(Situation {
             item: &held.item,
-            rules: given::rules(&entries.settings, held.name())?,
+            rules: given::rules(&entries.settings, held.name(), &receipts)?,
             auto: entries.settings.auto(Some(held.name()))?,
             now: self.now(),
         })
