@@ -19,7 +19,7 @@ use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
 use crate::iam_account::Place;
-use crate::keeping::{self, Over};
+use crate::keeping::{self, Over, Proven};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
 use crate::profile_files::document::Document;
@@ -169,7 +169,7 @@ pub fn run(
     Ok(Done {
         identities: proofs
             .into_values()
-            .map(|proof| (proof.entry, proof.identity))
+            .map(|proof| (proof.entry, proof.proven.identity))
             .collect(),
         rows: now.rows,
     })
@@ -179,7 +179,7 @@ pub fn run(
 pub(super) struct Proof {
     pub entry: EntryName,
     pub place: Place,
-    pub identity: Identity,
+    pub proven: Proven,
 }
 
 fn refuse_one_file(files: &Profiles) -> Outcome<()> {
@@ -289,11 +289,11 @@ fn prove_one(
         wanted.endpoint_url.as_deref(),
         agreed,
     )?;
-    let identity = keeping::prove(machine, &place, &found.key)?;
+    let proven = keeping::prove(machine, &place, &found.key)?;
     Ok(Proof {
         entry: found.entry.clone(),
         place,
-        identity,
+        proven,
     })
 }
 
@@ -340,7 +340,7 @@ fn save_one(
     // Programs that read the file before may go on using the key for as long as this.
     let until = machine.now() + entries.settings.length(Key::EnvLease, Some(name))?;
     if is_known {
-        let _user = entries.lock_user(Some(&proof.identity), name)?;
+        let _user = entries.lock_user(Some(&proof.proven.identity), name)?;
         let mut held = entries.get(name)?;
         if !held.item.slots().any(|(_, slot)| slot.key() == found.key) {
             return Err(Failure::new(
@@ -359,7 +359,7 @@ fn save_one(
         name,
         found.key.clone(),
         proof.place.clone(),
-        Some(proof.identity.clone()),
+        Some(proof.proven.clone()),
     )?;
     item.handed_out_until = Some(until);
     keeping::save(entries, &vault, item, Over::SameKeyOnly)

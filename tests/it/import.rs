@@ -367,8 +367,9 @@ fn five_hundred_profiles_move_and_come_back() {
         .matches("credential-process p0\n")
         .count();
     assert_eq!(pointed, 500);
-    // However many profiles have it, one key is proven once, and fetched once at the end.
-    assert_eq!(sandbox.aws.journal().len(), 7);
+    // However many profiles have it, one key is proven and listed once, and fetched
+    // once at the end.
+    assert_eq!(sandbox.aws.journal().len(), 8);
     assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
     assert_eq!(sandbox.read(CREDENTIALS), credentials);
     assert_eq!(sandbox.read(CONFIG), config);
