@@ -76,7 +76,8 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
         machine.ui.confirm("write this?")?;
     }
     let left = carry_out(machine, &plan, &auto)?;
-    if direction == Direction::Put && !(plan.files.is_empty() && auto.is_empty()) {
+    // Also where nothing changes: the state folder may have been deleted since.
+    if direction == Direction::Put {
         state::look_again(machine);
     }
     report(context, &plan, &auto, &left)
