@@ -97,15 +97,7 @@ pub fn turn(situation: &Situation<'_>, past: &Past) -> Turn {
         return Turn::Never;
     };
     let now = situation.now;
-    let past = if past.about == subject(situation) {
-        past.clone()
-    } else {
-        // Another key or other settings: only what was said is still said.
-        Past {
-            said_at: past.said_at.filter(|_| past.waits.is_none()),
-            ..Past::default()
-        }
-    };
+    let past = past.still_of(situation);
     let held_back = past
         .not_before
         .filter(|until| until.since(now) <= BELIEVABLE);
@@ -192,6 +184,19 @@ fn subject(situation: &Situation<'_>) -> String {
 }
 
 impl Past {
+    /// What of it still counts. Of another key, or under other settings, only what was
+    /// said is still said.
+    #[must_use]
+    pub fn still_of(&self, situation: &Situation<'_>) -> Past {
+        if self.about == subject(situation) {
+            return self.clone();
+        }
+        Past {
+            said_at: self.said_at.filter(|_| self.waits.is_none()),
+            ..Past::default()
+        }
+    }
+
     /// What is remembered after a run that did what there was to do; the next step can
     /// be taken at `next_step`.
     #[must_use]
@@ -200,8 +205,13 @@ impl Past {
             failures: 0,
             failing_since: None,
             waits: None,
-            // A turn that changed nothing must not come again at once.
-            not_before: Some((now + FIRST_BACK_OFF).max(next_step.unwrap_or(now))),
+            // A turn that changed nothing must not come again at once; what is further
+            // ahead than shells sleep would not be believed.
+            not_before: Some(
+                next_step
+                    .unwrap_or(now)
+                    .clamp(now + FIRST_BACK_OFF, now + LONGEST_SLEEP),
+            ),
             ..self.clone()
         }
     }
@@ -216,12 +226,15 @@ impl Past {
         if needs_a_person(failure) {
             return Past {
                 waits: Some(first_line(failure)),
+                // The back-off of an earlier failure is over.
+                not_before: None,
                 ..failed
             };
         }
         Past {
+            waits: None,
             failures: self.failures.saturating_add(1),
-            not_before: Some(now + back_off(self.failures)),
+            not_before: Some(now + doubled(FIRST_BACK_OFF, self.failures)),
             ..failed
         }
     }
@@ -279,11 +292,12 @@ fn first_line(failure: &Failure) -> String {
         .to_owned()
 }
 
-fn back_off(failures_before: u32) -> Length {
-    Length(FIRST_BACK_OFF.0 << failures_before.min(10)).min(A_DAY)
+/// A wait after so many others, each twice as long, up to a day.
+pub fn doubled(first: Length, before: u32) -> Length {
+    Length(first.0 << before.min(10)).min(A_DAY)
 }
 
-fn is_zero(number: &u32) -> bool {
+pub fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
