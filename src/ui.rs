@@ -100,12 +100,20 @@ impl Ui {
         (ui, captured)
     }
 
-    /// Data for programs and people: text as it is, to stdout.
+    /// Data for programs: text as it is, to stdout.
     ///
     /// # Errors
     /// `Kind::Failed` if stdout cannot be written.
     pub fn data(&self, text: &str) -> Outcome<()> {
         self.write_out(text.as_bytes())
+    }
+
+    /// Text for people, to stdout.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if stdout cannot be written.
+    pub fn text(&self, text: &str) -> Outcome<()> {
+        self.data(&harmless(text))
     }
 
     /// One JSON value and a newline, to stdout.
@@ -264,7 +272,7 @@ impl Ui {
     }
 }
 
-/// Messages hold words of others (AWS, a proxy, a file): what would steer a terminal is
+/// Texts for people hold words of others (AWS, a proxy, a file): what would steer a terminal is
 /// shown, not sent.
 fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
@@ -354,7 +362,9 @@ mod tests {
         ] {
             let (ui, captured) = Ui::scripted(&[]);
             ui.tell(line);
-            assert_eq!(captured.err_text(), format!("{shown}\n"));
+            ui.text(line).unwrap();
+            let told = (captured.err_text(), captured.out_text());
+            assert_eq!(told, (format!("{shown}\n"), shown.to_owned()));
         }
     }
 }

@@ -96,6 +96,11 @@ impl Memory {
         fs::metadata(&self.folder).is_ok_and(|there| there.is_dir() && !disk::is_foreign(&there))
     }
 
+    /// Whether there is also the number that shells look at.
+    pub fn is_looked_at(&self) -> bool {
+        self.is_there() && self.folder.join("next-due").is_file()
+    }
+
     /// What is remembered; nothing if the file is missing or damaged.
     pub fn read(&self) -> Remembered {
         small_file(&self.folder.join("schedule.json"), MOST_REMEMBERED)

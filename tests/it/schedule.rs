@@ -2,6 +2,8 @@
 //! later prompt. The shell is played by `Shell`; the hooks themselves are tested live.
 
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
 use awskeep::state::{Memory, Remembered, Start};
@@ -329,6 +331,14 @@ fn nothing_rotates_by_itself_where_it_must_not() {
     assert!(shell.run().err.contains("no state folder"));
     assert!(!state.exists(), "and none is made");
     fs::rename(&kept, &state).unwrap();
+    #[cfg(unix)]
+    if fs::metadata(&state).unwrap().uid() == 0 {
+        // As under sudo with HOME kept: what root wrote there, its owner could not write again.
+        let whose = |uid| std::os::unix::fs::chown(&state, Some(uid), None).unwrap();
+        whose(12_345);
+        assert!(shell.run().err.contains("no state folder"));
+        whose(0);
+    }
 
     // Something that cannot be written in place of the schedule: nothing can be
     // remembered, so nothing is done.
