@@ -1,7 +1,7 @@
 //! Units that run awskeep without a shell: a systemd timer of the user, a launchd agent. Pure.
 //!
-//! They run hourly what the hook runs when something is due. That is cheap: it looks at its own
-//! notes first and asks nobody before something is due.
+//! They run hourly what the hook runs when something is due. That is cheap: it reads the stores,
+//! and asks AWS nothing before something is due.
 
 use std::path::{Path, PathBuf};
 

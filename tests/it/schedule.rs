@@ -432,6 +432,28 @@ fn a_refusal_under_other_settings_is_forgotten_before_the_key_is_due() {
     assert_ne!(shell.served(), before, "{said:?}");
 }
 
+/// A store that is locked for a while: what is known of its entries is still known after.
+#[test]
+fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    shell.sandbox.aws.account(|account| {
+        let bob = account.user_mut("bob");
+        bob.deny("CreateAccessKey", Because::NotAllowed);
+    });
+    assert_eq!(shell.two_prompts().len(), 1);
+    let identity = shell.sandbox.path(".data/awskeep/identity.txt");
+    let kept = fs::read(&identity).unwrap();
+    fs::write(&identity, "damaged").unwrap();
+    let ran = shell.run();
+    assert_eq!(ran.code, 4, "{ran:?}");
+    fs::write(&identity, kept).unwrap();
+    shell.calls();
+    shell.run();
+    assert_eq!((shell.two_prompts(), shell.calls()), (Vec::new(), 0));
+}
+
 /// What an unattended run could not look at again is tried again after an hour, not
 /// after a week.
 #[test]

@@ -99,11 +99,15 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn entries(&mut self, entries: &Entries<'_>, inventory: Inventory, names: &[EntryName]) {
-        let troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
-        self.stores(troubles.reduce(|first, _| first));
+        let mut troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
+        let trouble = troubles.next();
         let held = inventory.held;
-        let is_there = |name: &EntryName| held.iter().any(|held| held.name() == name);
-        self.remembered.entries.retain(|name, _| is_there(name));
+        if trouble.is_none() {
+            // What a store that is locked just now holds is not gone.
+            let is_there = |name: &EntryName| held.iter().any(|held| held.name() == name);
+            self.remembered.entries.retain(|name, _| is_there(name));
+        }
+        self.stores(trouble);
         for held in &held {
             let past = self.remembered.entries.remove(held.name());
             let past = past.unwrap_or_default();
