@@ -251,10 +251,8 @@ fn run_program(machine: &Machine, words: &[String]) -> Ran {
     let [program, arguments @ ..] = words else {
         return Ran::No;
     };
-    let path = machine.var("PATH").unwrap_or_default();
-    let found = std::env::split_paths(path)
-        .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file());
+    let mut candidates = machine.on_path(program.as_ref());
+    let found = candidates.find(|candidate| candidate.is_file());
     let Some(found) = found else {
         return Ran::No;
     };

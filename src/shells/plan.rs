@@ -311,8 +311,7 @@ fn is_on_path(machine: &Machine) -> bool {
     } else {
         "awskeep"
     };
-    let path = machine.var("PATH").unwrap_or_default();
-    std::env::split_paths(path).any(|folder| folder.join(name).is_file())
+    machine.on_path(name.as_ref()).any(|path| path.is_file())
 }
 
 #[cfg(unix)]
