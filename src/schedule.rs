@@ -184,13 +184,18 @@ fn subject(situation: &Situation<'_>) -> String {
 }
 
 impl Past {
-    /// What of it still counts. Of another key, or under other settings, only what was
-    /// said is still said.
+    /// What of it still counts.
     #[must_use]
     pub fn still_of(&self, situation: &Situation<'_>) -> Past {
-        if self.about == subject(situation) {
-            return self.clone();
+        match self.about == subject(situation) {
+            true => self.clone(),
+            false => self.anew(),
         }
+    }
+
+    /// Of another key, or under other settings, only what was said is still said.
+    #[must_use]
+    pub fn anew(&self) -> Past {
         Past {
             said_at: self.said_at.filter(|_| self.waits.is_none()),
             ..Past::default()

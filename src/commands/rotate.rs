@@ -53,7 +53,7 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     let result = by_a_person(context, args, &names, &stop, &given);
     if acts {
         match &result {
-            Ok(()) => state::forget(context.machine, &names),
+            Ok(()) => state::forget(context.machine, |name| names.contains(name)),
             Err(_) => state::look_again(context.machine),
         }
     }

@@ -251,17 +251,23 @@ impl Memory {
 /// Something changed that a schedule depends on: the next prompt looks. A state folder
 /// that cannot be written makes that later, and nothing worse.
 pub fn look_again(machine: &Machine) {
-    forget(machine, &[]);
+    forget(machine, |_| false);
 }
 
-/// A person rotated or mended these entries: what was remembered of them is over, and
-/// the next prompt looks.
-pub fn forget(machine: &Machine, names: &[EntryName]) {
+/// A person rotated or mended some entries, or changed their settings: what was in the
+/// way is tried anew at the next prompt.
+pub fn forget(machine: &Machine, which: impl Fn(&EntryName) -> bool) {
     let _ = Memory::of(machine).and_then(|memory| {
         disk::private_dir(&memory.folder)?;
         let _lock = memory.lock()?;
         let mut remembered = memory.read();
-        remembered.entries.retain(|name, _| !names.contains(name));
+        for (_, past) in remembered
+            .entries
+            .iter_mut()
+            .filter(|(name, _)| which(name))
+        {
+            *past = past.anew();
+        }
         remembered.next = None;
         memory.save(&remembered)?;
         memory.write_next_due(machine.now())

@@ -454,6 +454,27 @@ fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
     assert_eq!((shell.two_prompts(), shell.calls()), (Vec::new(), 0));
 }
 
+/// A setting that the schedule itself does not go by may be what was in the way.
+#[test]
+fn a_refusal_is_tried_again_when_a_person_has_changed_a_setting() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    shell.sandbox.aws.account(|account| {
+        let bob = account.user_mut("bob");
+        bob.deny("CreateAccessKey", Because::NotAllowed);
+    });
+    shell.two_prompts();
+    shell.pass(HOUR);
+    for entry in [&["--entry", "work"][..], &[]] {
+        shell.calls();
+        let set = [&["config", "set", "mfa_serial", "x"][..], entry].concat();
+        assert_eq!(shell.sandbox.run(&set, &[]).code, 0);
+        shell.two_prompts();
+        assert_ne!(shell.calls(), 0, "{entry:?}");
+    }
+}
+
 /// What an unattended run could not look at again is tried again after an hour, not
 /// after a week.
 #[test]

@@ -15,7 +15,7 @@ use crate::rotation::mfa_code::Given;
 use crate::rotation::words::State;
 use crate::rotation::{given, news};
 use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
-use crate::state::{Memory, Receipts, Remembered};
+use crate::state::{Memory, Receipt, Receipts, Remembered};
 use crate::time::Time;
 use crate::vault::item::Item;
 
@@ -70,6 +70,7 @@ pub fn round(
         memory: &memory,
         remembered: &mut remembered,
         told: Told::default(),
+        receipts: receipts(machine),
         next: machine.now() + LONGEST_SLEEP,
     };
     round.say_lost_runs();
@@ -86,6 +87,12 @@ pub fn round(
     Ok(told)
 }
 
+/// Without them an entry's turn only comes more often than it must.
+fn receipts(machine: &Machine) -> Vec<Receipt> {
+    let receipts = Receipts::of(machine).and_then(|receipts| receipts.read());
+    receipts.unwrap_or_default()
+}
+
 struct Round<'a> {
     context: &'a Context<'a>,
     args: &'a Rotate,
@@ -93,6 +100,7 @@ struct Round<'a> {
     memory: &'a Memory,
     remembered: &'a mut Remembered,
     told: Told,
+    receipts: Vec<Receipt>,
     /// When the next round has something to do.
     next: Time,
 }
@@ -203,6 +211,7 @@ impl Round<'_> {
         let no_code = Given::default();
         let result = one(self.context, self.args, name, self.stop, &no_code);
         leave_receipt(self.context.machine, name, result.as_ref().err());
+        self.receipts = receipts(self.context.machine);
         match result {
             Ok(state) => {
                 let next_step = state.as_ref().and_then(|state| state.not_before);
@@ -254,12 +263,9 @@ impl Round<'_> {
     }
 
     fn situation<'i>(&self, entries: &Entries<'_>, held: &'i Held) -> Outcome<Situation<'i>> {
-        // Without receipts it only comes more often than it must.
-        let receipts = Receipts::of(self.context.machine).and_then(|receipts| receipts.read());
-        let receipts = receipts.unwrap_or_default();
         Ok(Situation {
             item: &held.item,
-            rules: given::rules(&entries.settings, held.name(), &receipts)?,
+            rules: given::rules(&entries.settings, held.name(), &self.receipts)?,
             auto: entries.settings.auto(Some(held.name()))?,
             now: self.now(),
         })
