@@ -17,7 +17,8 @@ use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
 use crate::rotation::rescue::Rescue;
-use crate::rotation::ways::{NowIs, Way, diagnose};
+use crate::rotation::way_out::way_out;
+use crate::rotation::ways::{NowIs, Way};
 use crate::rotation::{given, host};
 use crate::vault::item::{Identity, Item};
 
@@ -71,14 +72,8 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     };
     at_work.same_account()?;
     let listed = at_work.listed()?;
-    let way = match diagnose(&held.item, &listed.value) {
-        Way::Check => match at_work.check_current()? {
-            Works::Yes => {
-                return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
-            }
-            Works::SecretIsWrong => Way::Issue,
-        },
-        way @ (Way::Use { .. } | Way::Issue) => way,
+    let Some(way) = way_out(&account, &held.item, &listed, machine.now())? else {
+        return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
     };
     at_work.go(&way, listed)
 }
@@ -148,12 +143,6 @@ fn via(
     )))
 }
 
-/// Whether the served key works after all.
-enum Works {
-    Yes,
-    SecretIsWrong,
-}
-
 struct AtWork<'a> {
     context: &'a Context<'a>,
     args: &'a Recover,
@@ -207,23 +196,6 @@ impl AtWork<'_> {
                 })
             }
             Err(no) => Err(prove::refused(self.via.key(), "IAM", &no)),
-        }
-    }
-
-    fn check_current(&self) -> Outcome<Works> {
-        let key = self.held.item.current.key();
-        match self.account.caller(Signer::Key(&key)) {
-            Ok(_) => Ok(Works::Yes),
-            Err(no) if no.class == CallFailureClass::WrongSecret => Ok(Works::SecretIsWrong),
-            Err(no) if no.class == CallFailureClass::KeyNotAccepted => Err(Failure::new(
-                Kind::Unfinished,
-                format!(
-                    "IAM lists {} as active, and STS does not accept it yet",
-                    key.id
-                ),
-            )
-            .hint("look again in a minute")),
-            Err(no) => Err(prove::refused(&key, "STS", &no)),
         }
     }
 

@@ -41,6 +41,7 @@ mod retire;
 pub mod run;
 pub mod step;
 pub mod wanted;
+pub mod way_out;
 pub mod ways;
 pub mod words;
 

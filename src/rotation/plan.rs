@@ -18,7 +18,7 @@ use crate::vault::item::Slot;
 const CURRENT_GONE: Length = Length::minutes(10);
 
 /// Between the two lists that make sure that another key is gone.
-const GONE: Length = Length::minutes(15);
+pub(super) const GONE: Length = Length::minutes(15);
 
 /// A request that was sent so long ago has arrived or never will.
 const ARRIVED: Length = Length::seconds(60);

@@ -1,5 +1,5 @@
 //! A store in memory behind keyring-core's traits. Before each write it asks the
-//! world that runs in this thread what goes wrong.
+//! world, whose rotator runs in this thread, what goes wrong.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,9 +11,12 @@ use awskeep::vault::fault::Fault as StoreFault;
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
 use keyring_core::{Entry, Result as KeyringResult};
 
-use crate::rotation_world::{At, Event, World, crash};
+use crate::rotation_world::{Event, crash};
 
 type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+/// What is asked before each write.
+pub type OnWrite = Rc<dyn Fn() -> Option<Event>>;
 
 /// A store in memory, behind keyring-core's traits.
 #[derive(Clone, Default)]
@@ -22,8 +25,7 @@ pub struct Memory(Items);
 struct MemoryEntry(Memory, String);
 
 thread_local! {
-    /// Asked before each write of the store by the world that runs in this thread.
-    pub static ON_WRITE: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+    pub static ON_WRITE: RefCell<Option<OnWrite>> = const { RefCell::new(None) };
 }
 
 impl CredentialStoreApi for Memory {
@@ -44,8 +46,8 @@ impl CredentialStoreApi for Memory {
 
 impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
-        let world = ON_WRITE.with(|world| world.borrow().clone());
-        let event = world.and_then(|world| world.tick_at(At::Write));
+        let hook = ON_WRITE.with(|hook| hook.borrow().clone());
+        let event = hook.and_then(|hook| hook());
         let write = || {
             let mut items = self.0.0.lock().unwrap();
             items.insert(self.1.clone(), secret.to_owned());
