@@ -5,6 +5,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use awskeep::vault::fault::Fault as StoreFault;
@@ -18,14 +19,22 @@ type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 /// What is asked before each write.
 pub type OnWrite = Rc<dyn Fn() -> Option<Event>>;
 
-/// A store in memory, behind keyring-core's traits.
+/// A store in memory, behind keyring-core's traits; and how many writes fell on
+/// something else than their writer had read last.
 #[derive(Clone, Default)]
-pub struct Memory(Items);
+pub struct Memory(Items, Arc<AtomicUsize>);
+
+impl Memory {
+    pub fn overwrites(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+}
 
 struct MemoryEntry(Memory, String);
 
 thread_local! {
     pub static ON_WRITE: RefCell<Option<OnWrite>> = const { RefCell::new(None) };
+    static LAST_READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl CredentialStoreApi for Memory {
@@ -50,7 +59,10 @@ impl CredentialApi for MemoryEntry {
         let event = hook.and_then(|hook| hook());
         let write = || {
             let mut items = self.0.0.lock().unwrap();
-            items.insert(self.1.clone(), secret.to_owned());
+            let before = items.insert(self.1.clone(), secret.to_owned());
+            if before.is_some_and(|before| LAST_READ.with(|read| *read.borrow() != before)) {
+                self.0.1.fetch_add(1, Ordering::SeqCst);
+            }
         };
         let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
         match event {
@@ -70,10 +82,9 @@ impl CredentialApi for MemoryEntry {
     }
     fn get_secret(&self) -> KeyringResult<Vec<u8>> {
         let items = self.0.0.lock().unwrap();
-        items
-            .get(&self.1)
-            .cloned()
-            .ok_or(keyring_core::Error::NoEntry)
+        let found = items.get(&self.1).cloned();
+        LAST_READ.with(|read| *read.borrow_mut() = found.clone().unwrap_or_default());
+        found.ok_or(keyring_core::Error::NoEntry)
     }
     fn delete_credential(&self) -> KeyringResult<()> {
         self.0.0.lock().unwrap().remove(&self.1);

@@ -75,6 +75,7 @@ fn try_all(what: &str, all: &[Schedule]) {
     let count = all.len();
     let next = AtomicUsize::new(0);
     let broken = Mutex::new(BTreeMap::new());
+    let overwrote = AtomicUsize::new(0);
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
@@ -84,7 +85,13 @@ fn try_all(what: &str, all: &[Schedule]) {
                     all.get(next.fetch_add(1, Ordering::SeqCst))
                 {
                     let lived = std::panic::catch_unwind(|| live(*story, *pacing, events));
-                    let Err(cause) = lived else { continue };
+                    let cause = match lived {
+                        Ok(life) => {
+                            overwrote.fetch_add(life.overwrites.min(1), Ordering::SeqCst);
+                            continue;
+                        }
+                        Err(cause) => cause,
+                    };
                     let why = cause
                         .downcast_ref::<String>()
                         .cloned()
@@ -98,8 +105,9 @@ fn try_all(what: &str, all: &[Schedule]) {
     std::panic::set_hook(hook);
     let broken = broken.into_inner().unwrap();
     println!(
-        "{what}: {count} schedules, {} broke a promise",
-        broken.len()
+        "{what}: {count} schedules, {} broke a promise; in {} a write fell on another's",
+        broken.len(),
+        overwrote.into_inner()
     );
     let shown: Vec<_> = broken.iter().take(40).collect();
     assert!(
@@ -112,7 +120,8 @@ fn try_all(what: &str, all: &[Schedule]) {
 /// Each story at each pace, and how many effects it has when nothing goes wrong.
 fn lives() -> impl Iterator<Item = (Story, Pacing, usize)> {
     STORIES.into_iter().flat_map(|story| {
-        [Pacing::AtOnce, Pacing::Slow].map(|pacing| (story, pacing, live(story, pacing, &[])))
+        [Pacing::AtOnce, Pacing::Slow]
+            .map(|pacing| (story, pacing, live(story, pacing, &[]).effects))
     })
 }
 
@@ -226,7 +235,7 @@ fn two_crashes_and_any_other_event_break_no_promise() {
 fn two_rotators_in_any_order_lose_nothing() {
     let mut all: Vec<Schedule> = Vec::new();
     for pacing in [Pacing::AtOnce, Pacing::Slow] {
-        let effects = live(Story::Plain, pacing, &[]);
+        let effects = live(Story::Plain, pacing, &[]).effects;
         for at in 0..effects {
             for done in 1..22 {
                 for then in [Then::GoesOn, Then::Dies] {

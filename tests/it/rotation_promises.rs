@@ -72,6 +72,10 @@ impl Watch {
         !self.deleted.borrow().is_empty()
     }
 
+    pub fn was_deleted(&self, id: &str) -> bool {
+        self.deleted.borrow().contains(id)
+    }
+
     pub fn denies(&self, action: &'static str) {
         self.denied.borrow_mut().insert(action);
     }
