@@ -48,4 +48,6 @@ pub mod words;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]
+mod plan_edge_tests;
+#[cfg(test)]
 mod plan_tests;

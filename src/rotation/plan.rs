@@ -138,10 +138,7 @@ fn undo(k: &Known) -> Step {
     if let Some(pending) = &item.pending {
         return Step::DeletePending(pending.id.clone());
     }
-    if item.intent.is_some() || item.previous.is_none() {
-        return Step::ClearIntent;
-    }
-    let Some(previous) = &item.previous else {
+    let (None, Some(previous)) = (&item.intent, &item.previous) else {
         return Step::ClearIntent;
     };
     if k.absent_for(previous, GONE) {
