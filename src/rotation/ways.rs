@@ -241,4 +241,28 @@ mod tests {
             assert_eq!(there, expected, "{slots} {keys:?}");
         }
     }
+
+    #[test]
+    fn a_key_put_back_begins_anew_and_its_hand_outs_still_count() {
+        for (leased_until, handed_out_until) in [
+            (None, None),
+            (Some(NOW), None),
+            (
+                Some(NOW + Length::seconds(1)),
+                Some(NOW + Length::seconds(1)),
+            ),
+        ] {
+            let mut old = item("AC");
+            let previous = old.previous.as_mut().unwrap();
+            previous.leased_until = leased_until;
+            previous.retire_started_at = Some(NOW);
+            previous.inactive_seen_at = Some(NOW);
+            previous.absent_seen_at = Some(NOW);
+            let new = served(&old, Which::Previous, &listed(&[]), NOW);
+            let mut expected = slot("C");
+            expected.promoted_at = Some(NOW);
+            assert_eq!(new.current, expected);
+            assert_eq!(new.handed_out_until, handed_out_until, "{leased_until:?}");
+        }
+    }
 }

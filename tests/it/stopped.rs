@@ -110,7 +110,7 @@ fn stopped_before_a_key_is_made_none_is() {
         let sandbox = with_work();
         let ran = signalled(&sandbox, "ListAccessKeys", When::Before, signal);
         stopped_as_asked(&ran);
-        assert_eq!(living(&sandbox), [sandbox.key_id.clone()]);
+        assert_eq!(living(&sandbox), [sandbox.key_id.as_str()]);
         assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
         assert_ne!(served(&sandbox), sandbox.key_id);
     }

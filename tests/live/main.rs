@@ -6,6 +6,9 @@
 //! secrets), `programs` (children with a time limit).
 #![cfg(target_os = "linux")]
 
+#[path = "../sim/mod.rs"]
+mod sim;
+
 mod aws_server;
 mod clients;
 mod keychain;
@@ -18,4 +21,5 @@ mod fixtures_test;
 mod import_test;
 mod resolve_test;
 mod rotation;
+mod rotation_faults;
 mod stores;
