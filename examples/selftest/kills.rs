@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::home::{Ran, Scene, text};
 use crate::sim::faults::{Script, When};
 use crate::sim::people::{Rights, Status};
-use crate::stage::{MOST_RUNS, Row, Stage, how};
+use crate::stage::{MOST_RUNS, Row, Stage, how, times};
 use crate::trials::{ROTATE, TO_THE_END, must};
 
 const REVOKE: &[&str] = &["revoke", "work", "--yes"];
@@ -128,12 +128,13 @@ fn of_all(attacks: &[Attack<'_>]) -> Scene<Row> {
 /// As `Stage::row`; a key whose reply was lost with the process needs a person's word.
 pub fn healed(stage: &Stage, first: &Ran) -> Scene<Row> {
     stage.script(Script::default());
-    stage.served()?;
+    let serves = stage.served()?;
     let again = stage.run(ROTATE)?;
-    match unexplained(stage, &again) {
+    let row = match unexplained(stage, &again) {
         None => stage.row(first),
         Some(id) => discard(stage, first, &id),
-    }
+    }?;
+    Ok(Row { serves, ..row })
 }
 
 /// Runs a command until it succeeds; how often, and whether a key had to be named.
@@ -142,7 +143,7 @@ fn again(stage: &Stage, arguments: &[&str]) -> Scene<String> {
     for runs in 1..=MOST_RUNS {
         let ran = stage.run(arguments)?;
         if ran.code == 0 {
-            return Ok(format!("done ({runs} runs){named}"));
+            return Ok(format!("done ({}){named}", times(runs)));
         }
         if let Some(id) = unexplained(stage, &ran) {
             must(&stage.run(&["rotate", "work", "--discard", &id, "--yes"])?)?;

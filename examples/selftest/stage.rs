@@ -238,7 +238,7 @@ pub fn how(ran: &Ran) -> String {
     }
 }
 
-fn times(runs: usize) -> String {
+pub fn times(runs: usize) -> String {
     match runs {
         1 => "1 run".into(),
         n => format!("{n} runs"),

@@ -355,8 +355,9 @@ fn previous_inactive(k: &Known, previous: &Slot) -> Step {
         LastUseSaid::NotAsked | LastUseSaid::MayNotLook => false,
     };
     // Unused since its last lease ended, and that for longer than the hold: nobody
-    // would miss it, however short it has been inactive.
-    let unused_long = k.now() >= leased_until + k.policy.hold;
+    // would miss it, however short it has been inactive. Who had it back would.
+    let had_back = previous.reactivated_seen_at.is_some();
+    let unused_long = k.now() >= leased_until + k.policy.hold && !had_back;
     if k.policy.early == Early::Delete || k.now() >= held_until || (unused && unused_long) {
         return Step::Delete(previous.id.clone());
     }

@@ -96,3 +96,42 @@ fn a_key_is_young_for_ten_minutes_after_what_befell_it_last() {
         assert_eq!(is_young(&slot, NOW), young, "{created} {promoted:?}");
     }
 }
+
+#[test]
+fn a_key_that_was_active_in_between_is_held_anew() {
+    use crate::iam_account::{KeyStatus, ListedKey};
+    let shown = |status: KeyStatus| {
+        [
+            listed(A, KeyStatus::Active),
+            ListedKey {
+                status,
+                ..listed(B, KeyStatus::Active)
+            },
+        ]
+    };
+    let inactive_since = NOW - Length::days(13);
+    let mut known = held();
+    previous(&mut known).inactive_seen_at = Some(inactive_since);
+    previous(&mut known).leased_until = Some(NOW - Length::days(20));
+    let item = &mut known.item;
+    let mut look = |status, at| {
+        remember(item, &shown(status), at);
+        let previous = item.previous.as_ref().unwrap();
+        (previous.inactive_seen_at, previous.reactivated_seen_at)
+    };
+    // A list that lags behind our own deactivation tells of nobody.
+    let soon = inactive_since + Length::seconds(119);
+    let first = Some(inactive_since);
+    assert_eq!(look(KeyStatus::Active, soon), (first, None));
+    let back = inactive_since + Length::minutes(2);
+    assert_eq!(look(KeyStatus::Active, back), (first, Some(back)));
+    // The first sight counts.
+    assert_eq!(look(KeyStatus::Active, NOW), (first, Some(back)));
+    let again = NOW - Length::days(1);
+    assert_eq!(look(KeyStatus::Inactive, again), (Some(again), Some(back)));
+    assert_eq!(look(KeyStatus::Inactive, NOW), (Some(again), Some(back)));
+    // Unused or not: who had it back may want it back again.
+    known.last_use = LastUseSaid::Never;
+    let until = again + Length::days(14);
+    check(known, |_| {}, Step::Wait(Wait::Held { until }));
+}

@@ -90,6 +90,7 @@ pub(super) fn served(old: &Item, which: Which, listed: &[ListedKey], now: Time) 
         leased_until: None,
         retire_started_at: None,
         inactive_seen_at: None,
+        reactivated_seen_at: None,
         absent_seen_at: None,
         ..chosen
     };

@@ -10,6 +10,7 @@ mod import;
 mod import_property;
 mod memory_store;
 mod recover;
+mod refusals;
 mod revoke;
 mod rotate_cli;
 mod rotate_waits;

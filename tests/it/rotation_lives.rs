@@ -127,8 +127,14 @@ fn obey(world: &Rc<World>, step: &Step) {
             drop(world.run(discard));
         }
         Step::Refuse(Refusal::CurrentDead(_)) => {
-            world.person_relents();
             let current = world.item().current.id;
+            // Where a person deleted a key, another one may have come back too early.
+            let watch = &world.watch;
+            assert!(
+                watch.was_touched(current.as_str()) || watch.meddled_to_death(),
+                "{current} is said to be dead, and nobody touched it"
+            );
+            world.person_relents();
             let living = world.aws.account.borrow();
             let gone = living
                 .key(current.as_str())
@@ -138,7 +144,13 @@ fn obey(world: &Rc<World>, step: &Step) {
                 recover_until_served(world);
             }
         }
-        Step::Refuse(Refusal::PendingDeactivated(_)) => world.person_relents(),
+        Step::Refuse(Refusal::PendingDeactivated(id)) => {
+            assert!(world.watch.was_touched(id.as_str()), "nobody touched {id}");
+            world.person_relents();
+        }
+        Step::Refuse(Refusal::Reactivated(id)) => {
+            assert!(world.watch.was_touched(id.as_str()), "nobody touched {id}");
+        }
         Step::Wait(
             Wait::CurrentUnseen | Wait::GoneUnsure { .. } | Wait::PendingNotProven { .. },
         ) => {

@@ -35,6 +35,8 @@ pub struct Watch {
     /// Keys that a person deactivated and not brought back, and those they deleted.
     disabled: RefCell<BTreeSet<String>>,
     deleted: RefCell<BTreeSet<String>>,
+    /// Keys whose status a person has ever changed.
+    touched: RefCell<BTreeSet<String>>,
     /// Whether a person asked for what stands outside the leases: undo, revoke.
     pub undoing: Cell<bool>,
     pub hurried: Cell<bool>,
@@ -70,6 +72,10 @@ impl Watch {
     /// Whether a person deleted a key of the entry.
     pub fn meddled_to_death(&self) -> bool {
         !self.deleted.borrow().is_empty()
+    }
+
+    pub fn was_touched(&self, id: &str) -> bool {
+        self.touched.borrow().contains(id)
     }
 
     pub fn was_deleted(&self, id: &str) -> bool {
@@ -205,6 +211,7 @@ impl World {
         }
         aws.set_by_hand(&id, status, self.aws_now());
         let watch = &self.watch;
+        watch.touched.borrow_mut().insert(id.clone());
         match status {
             Some(Status::Active) => {
                 watch.disabled.borrow_mut().remove(&id);

@@ -86,6 +86,9 @@ pub enum Pacing {
     AtOnce,
     /// Births and deaths late, lists late, and each takes a step back once.
     Slow,
+    /// A new key is known everywhere only after a proof's patience, and lists take
+    /// steps back at that very time.
+    Glacial,
 }
 
 /// The process is gone.
@@ -131,17 +134,25 @@ pub fn policy(demand: Demand) -> Policy {
     }
 }
 
-fn slow() -> Lags {
+fn lags(pacing: Pacing) -> Lags {
     let lag = |seconds, blips: &[u32]| Lag {
         seconds,
         calls: 0,
         blips: blips.to_vec(),
     };
     let pace = |birth, death| Pace { birth, death };
-    Lags {
-        sts: pace(lag(6, &[1]), lag(4, &[])),
-        iam: pace(lag(9, &[1, 4]), lag(4, &[])),
-        lists: lag(5, &[1]),
+    match pacing {
+        Pacing::AtOnce => Lags::default(),
+        Pacing::Slow => Lags {
+            sts: pace(lag(6, &[1]), lag(4, &[])),
+            iam: pace(lag(9, &[1, 4]), lag(4, &[])),
+            lists: lag(5, &[1]),
+        },
+        Pacing::Glacial => Lags {
+            sts: pace(lag(100, &[1]), lag(30, &[])),
+            iam: pace(lag(150, &[1, 4]), lag(30, &[])),
+            lists: lag(100, &[0, 1]),
+        },
     }
 }
 
@@ -159,9 +170,7 @@ impl World {
         let key = pair(aws.add_key(USER, START - 100 * 86_400));
         aws.add_user("/", "boss").rights = Rights::Everybody;
         let boss = pair(aws.add_key("boss", START - 86_400));
-        if pacing == Pacing::Slow {
-            aws.lags = slow();
-        }
+        aws.lags = lags(pacing);
         let user = aws.user(USER);
         let identity = Identity {
             arn: UserArn::try_from(user.arn.clone()).unwrap(),
