@@ -187,7 +187,7 @@ fn a_crash_and_any_other_event_break_no_promise() {
     // A second event may come later than the undisturbed life is long.
     let places = |effects: usize| effects * (effects + 23) / 2;
     let total: usize = lives.iter().map(|life| places(life.2) * pairs.len()).sum();
-    let chosen: Vec<usize> = spread(total, wanted(16_000)).collect();
+    let chosen: Vec<usize> = spread(total, wanted(12_000)).collect();
     let mut chosen = chosen.into_iter().peekable();
     let mut number = 0;
     for (story, pacing, effects) in lives {
@@ -226,7 +226,7 @@ fn two_crashes_and_any_other_event_break_no_promise() {
         }
     }
     let total = places.len() * kinds.len();
-    let all: Vec<Schedule> = spread(total, wanted(6_000))
+    let all: Vec<Schedule> = spread(total, wanted(5_000))
         .map(|number| {
             let (story, pacing, at, order) = places[number / kinds.len()];
             let events = kinds[number % kinds.len()];

@@ -148,9 +148,6 @@ fn obey(world: &Rc<World>, step: &Step) {
             assert!(world.watch.was_touched(id.as_str()), "nobody touched {id}");
             world.person_relents();
         }
-        Step::Refuse(Refusal::Reactivated(id)) => {
-            assert!(world.watch.was_touched(id.as_str()), "nobody touched {id}");
-        }
         Step::Wait(
             Wait::CurrentUnseen | Wait::GoneUnsure { .. } | Wait::PendingNotProven { .. },
         ) => {
@@ -351,7 +348,7 @@ fn names_one_of(step: &Step, ids: &BTreeSet<String>) -> bool {
             ids.contains(id.as_str())
         }
         // It shows once the list has caught up.
-        Step::Refuse(Refusal::EarlierRequest) => true,
+        Step::Refuse(Refusal::EarlierRequest | Refusal::CurrentDead(_)) => true,
         _ => false,
     }
 }

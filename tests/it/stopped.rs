@@ -24,6 +24,17 @@ fn with_work() -> Sandbox {
 
 /// Runs the real program, which gets `signal` at the first request of `action`.
 fn signalled(sandbox: &Sandbox, action: &str, when: When, signal: Signal) -> Ran {
+    let arguments = ["rotate", "work", "--yes"];
+    signalled_at(sandbox, &arguments, (action, 1), when, signal)
+}
+
+fn signalled_at(
+    sandbox: &Sandbox,
+    arguments: &[&str],
+    (action, nth): (&str, u32),
+    when: When,
+    signal: Signal,
+) -> Ran {
     let victim = Arc::new(AtomicI32::new(0));
     let at = Arc::clone(&victim);
     let strike = Fault::halt(when, move || {
@@ -36,10 +47,10 @@ fn signalled(sandbox: &Sandbox, action: &str, when: When, signal: Signal) -> Ran
     });
     sandbox
         .aws
-        .set_script(Script::default().on(action, 1, strike));
+        .set_script(Script::default().on(action, nth, strike));
     let mut command = Command::new(env!("CARGO_BIN_EXE_awskeep"));
     command
-        .args(["rotate", "work", "--yes"])
+        .args(arguments)
         .env_clear()
         .env("HOME", sandbox.path(""))
         .env("XDG_CONFIG_HOME", sandbox.path(".config"))
@@ -127,5 +138,22 @@ fn stopped_while_the_new_key_spreads_it_stays_pending() {
         assert_eq!(sandbox.run(&["rotate", "work"], &[]).code, 0);
         assert_eq!(living(&sandbox), made);
         assert_ne!(served(&sandbox), sandbox.key_id);
+    }
+}
+
+#[test]
+fn a_wait_can_be_cut_short() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let arguments = ["rotate", "work", "--yes", "--wait"];
+        // The look after the promote is the last one before the wait.
+        let last_look = ("ListAccessKeys", 5);
+        let ran = signalled_at(&sandbox, &arguments, last_look, When::After, signal);
+        assert_eq!(ran.code, 7, "{ran:?}");
+        let end = "entry work: stopped as asked; the new key is in service, the old one is not \
+                   retired yet\nhint: awskeep rotate work --finish\n";
+        assert!(ran.err.ends_with(end), "{ran:?}");
+        assert_ne!(served(&sandbox), sandbox.key_id);
+        assert_eq!(living(&sandbox).len(), 2);
     }
 }
