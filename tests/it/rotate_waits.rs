@@ -180,3 +180,41 @@ fn a_wrong_clock_is_recognised() {
     assert!(ran.err.contains("clock"), "{ran:?}");
     assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Active));
 }
+
+#[test]
+fn an_undo_of_a_key_that_is_gone_is_told_once_and_ends() {
+    let sandbox = with_work();
+    let rotate = |flags: &[&str]| sandbox.run(&[&["rotate", "work"][..], flags].concat(), &[]);
+    assert_eq!(rotate(&["--yes"]).code, 0);
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&sandbox.key_id, None, at));
+    let wait = |seconds| sandbox.clock.fetch_add(seconds, Ordering::SeqCst);
+    wait(120);
+    // One list proves nothing: it is tried.
+    let tried = rotate(&["--undo"]);
+    assert!(matches!(tried.code, 6 | 7), "{tried:?}");
+    wait(16 * 60);
+    let gone = rotate(&["--undo"]);
+    assert_eq!(gone.code, 3, "{gone:?}");
+    assert!(
+        gone.err
+            .contains("KEY is deleted at AWS and cannot be brought back"),
+        "{gone:?}"
+    );
+    assert!(
+        gone.err.contains("hint: awskeep rotate work --finish"),
+        "{gone:?}"
+    );
+    assert_eq!(rotate(&["--finish"]).code, 0);
+    assert_eq!(rotate(&["--undo"]).code, 3);
+    let state = sandbox.run(&["status", "--json"], &[]);
+    assert_eq!(
+        json_of(&state)["entries"][0]["keys"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
