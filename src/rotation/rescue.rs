@@ -58,6 +58,8 @@ impl<A: Account> Rescue<'_, A> {
                 Err(no) => return Err(self.refused("activate", "UpdateAccessKey", &slot.id, &no)),
             }
         }
+        // The intent that tells of them ends when this key is served.
+        self.delete_lost(&self.lost_keys(&item)?)?;
         if let Err(failure) = self.prove(&slot, which) {
             self.note_absent(&slot.id);
             return Err(failure);
@@ -92,17 +94,7 @@ impl<A: Account> Rescue<'_, A> {
         if others.count() >= 2 {
             return Err(self.two_keys());
         }
-        for id in &lost {
-            match self
-                .tools
-                .account
-                .delete_key(self.signer, &self.identity.arn, id)
-            {
-                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
-                Err(no) if no.class == Class::NoSuchEntity => {}
-                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
-            }
-        }
+        self.delete_lost(&lost)?;
         let nonce = nonce();
         let intent = Intent {
             nonce: nonce.clone(),
@@ -123,6 +115,21 @@ impl<A: Account> Rescue<'_, A> {
         };
         self.prove(&slot, Which::Pending)?;
         self.serve(&self.read()?, Which::Pending)
+    }
+
+    fn delete_lost(&self, lost: &[AccessKeyId]) -> Outcome<()> {
+        for id in lost {
+            match self
+                .tools
+                .account
+                .delete_key(self.signer, &self.identity.arn, id)
+            {
+                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
+                Err(no) if no.class == Class::NoSuchEntity => {}
+                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
+            }
+        }
+        Ok(())
     }
 
     fn create(&self) -> Result<(CreatedKey, Option<String>), CallFailure> {
