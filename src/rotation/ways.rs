@@ -258,6 +258,7 @@ mod tests {
             previous.leased_until = leased_until;
             previous.retire_started_at = Some(NOW);
             previous.inactive_seen_at = Some(NOW);
+            previous.reactivated_seen_at = Some(NOW);
             previous.absent_seen_at = Some(NOW);
             let new = served(&old, Which::Previous, &listed(&[]), NOW);
             let mut expected = slot("C");

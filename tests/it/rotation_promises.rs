@@ -44,7 +44,7 @@ pub struct Watch {
     in_use: RefCell<BTreeMap<String, i64>>,
     /// How far the clocks were apart at the last list.
     skew_seen: Cell<i64>,
-    /// What this run was denied, proofs aside.
+    /// What this run was denied, proofs aside; and a create that had no answer.
     denied: RefCell<BTreeSet<&'static str>>,
     checked: RefCell<(Vec<u8>, Option<AccessKeyId>)>,
 }
@@ -66,7 +66,10 @@ impl Watch {
     /// Promise 7: what was refused is not asked again in the same run.
     pub fn asks(&self, action: &'static str) {
         let again = self.denied.borrow().contains(action);
-        assert!(!again, "{action} was denied, and is asked for again");
+        assert!(
+            !again,
+            "{action} was denied or had no answer, and is asked for again"
+        );
     }
 
     /// Whether a person deleted a key of the entry.

@@ -25,10 +25,16 @@ impl Watched {
         }
         let answer = self.call(call);
         if let Err(no) = &answer
-            && no.class == CallFailureClass::Denied
             && !self.0.calm.get()
         {
-            watch.denies(action);
+            let unsure = matches!(
+                no.class,
+                CallFailureClass::Unknown | CallFailureClass::ReplyLost
+            );
+            // A key may have been made: another create would be one too many.
+            if no.class == CallFailureClass::Denied || unsure && action == "CreateAccessKey" {
+                watch.denies(action);
+            }
         }
         answer
     }
