@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use awskeep::failure::{Failure, Kind, Outcome};
 use awskeep::iam_account::{Account, Signer};
+use awskeep::keys::AccessKeyId;
 use awskeep::lease::Attended;
 use awskeep::rotation::known::{Demand, Early, Policy};
 use awskeep::rotation::plan::{Refusal, Step, Wait};
@@ -53,7 +54,10 @@ pub fn live(story: Story, pacing: Pacing, events: &[(usize, Event)]) -> Lived {
     let first = world.item().current.id;
     match story {
         Story::Plain | Story::Undone => rotate_until_in_service(&world),
-        Story::Revoked => revoke_until_inactive(&world),
+        Story::Revoked => {
+            revoke_until_inactive(&world);
+            check_leaked(&world, &first);
+        }
         Story::Reactivated => {
             world.person_sets(Which::Current, Some(Status::Inactive));
             recover_until_served(&world);
@@ -78,20 +82,26 @@ pub fn live(story: Story, pacing: Pacing, events: &[(usize, Event)]) -> Lived {
     settle_what_people_did(&world);
     check_end(&world);
     if story == Story::Revoked {
-        let aws = world.aws.account.borrow();
-        let leaked = aws.key(first.as_str()).and_then(|key| key.status);
-        // Where the new key was deleted, a person had the leaked one activated again.
-        let by_a_person = world.watch.activated.borrow().contains(first.as_str())
-            || world.watch.meddled_to_death();
-        assert!(
-            leaked != Some(Status::Active) || by_a_person,
-            "the leaked key is active"
-        );
+        check_leaked(&world, &first);
     }
     Lived {
         effects: world.effects.get(),
         overwrites: world.store.overwrites(),
     }
+}
+
+/// The leaked key is dead, unless a person had it brought back: by hand, or because
+/// they deleted the key that replaced it.
+fn check_leaked(world: &World, leaked: &AccessKeyId) {
+    let watch = &world.watch;
+    let aws = world.aws.account.borrow();
+    let status = aws.key(leaked.as_str()).and_then(|key| key.status);
+    let by_a_person =
+        watch.activated.borrow().contains(leaked.as_str()) || watch.meddled_to_death();
+    assert!(
+        status != Some(Status::Active) || by_a_person,
+        "the leaked key is active"
+    );
 }
 
 /// A person who runs `rotate` until a new key is in service, doing what it says.
