@@ -33,7 +33,7 @@ pub fn account(machine: &Machine, place: &Place) -> Outcome<LiveAccount> {
         proxies: Proxies::from_values(|name| machine.var(name).map(str::to_owned)),
         timeouts: Timeouts::default(),
     };
-    LiveAccount::new(place.clone(), network)
+    Ok(LiveAccount::new(place.clone(), network)?.with_clock(machine.clock.clone()))
 }
 
 /// Where an entry's calls go.
@@ -46,7 +46,8 @@ pub fn place_of(item: &Item) -> Place {
 }
 
 /// Where a new key's calls shall go: what was said, else what the profile says,
-/// else what the environment says, else AWS's own.
+/// else what the environment says, else AWS's own. `agreed` holds what a person said yes
+/// to in this run, and is not asked again.
 ///
 /// # Errors
 /// `Kind::PersonNeeded` if an endpoint that is not AWS's own was neither named nor agreed to.
@@ -56,6 +57,7 @@ pub fn place_to_prove(
     profile: &str,
     region: Option<&str>,
     endpoint_url: Option<&str>,
+    agreed: &mut Vec<Endpoint>,
 ) -> Outcome<Place> {
     let of_profile = |key: &str| {
         config
@@ -105,7 +107,7 @@ pub fn place_to_prove(
         of_service("AWS_ENDPOINT_URL_STS"),
         of_service("AWS_ENDPOINT_URL_IAM"),
     );
-    let endpoint = agreed_endpoint(machine, sts, iam, &partition)?;
+    let endpoint = agreed_endpoint(machine, sts, iam, &partition, agreed)?;
     Ok(Place {
         region,
         partition,
@@ -118,6 +120,7 @@ fn agreed_endpoint(
     sts: Option<String>,
     iam: Option<String>,
     partition: &str,
+    agreed: &mut Vec<Endpoint>,
 ) -> Outcome<Option<Endpoint>> {
     let foreign = |url: &Option<String>| url.clone().filter(|url| !aws_own(url, partition));
     let (sts, iam) = (foreign(&sts), foreign(&iam));
@@ -127,16 +130,19 @@ fn agreed_endpoint(
     for url in [&sts, &iam].into_iter().flatten() {
         check_endpoint(url)?;
     }
-    machine
-        .ui
-        .confirm(&format!(
-            "{shown} is not AWS's own; prove the key there, and use it for this entry from now on?"
-        ))
-        .map_err(|failure| {
-            failure.hint(format!("name it if you mean it: --endpoint-url {shown}"))
-        })?;
-    Ok(Some(Endpoint {
-        sts: sts.clone().unwrap_or_else(|| shown.clone()),
-        iam: iam.unwrap_or(shown),
-    }))
+    let endpoint = Endpoint {
+        sts: sts.unwrap_or_else(|| shown.clone()),
+        iam: iam.unwrap_or_else(|| shown.clone()),
+    };
+    if agreed.contains(&endpoint) {
+        return Ok(Some(endpoint));
+    }
+    let question = format!(
+        "{shown} is not AWS's own; prove the key there, and use it for this entry from now on?"
+    );
+    machine.ui.confirm(&question).map_err(|failure| {
+        failure.hint(format!("name it if you mean it: --endpoint-url {shown}"))
+    })?;
+    agreed.push(endpoint.clone());
+    Ok(Some(endpoint))
 }

@@ -86,6 +86,14 @@ pub enum Command {
     /// Where keys are kept: which stores work here, and moving between them
     #[command(subcommand)]
     Store(Store),
+    /// Let keys rotate by themselves: a hook in the shell's startup file, or a timer
+    Setup(Setup),
+    /// Print a shell's hook
+    Hook(OfShell),
+    /// Print a shell's completions
+    Completions(OfShell),
+    /// Print the manual page
+    Man(Man),
 }
 
 /// Whom a command is about.
@@ -170,7 +178,7 @@ pub struct Import {
     /// Rotate the keys afterwards, since backups may have them
     #[arg(long, conflicts_with = "no_rotate")]
     pub rotate: bool,
-    /// Say nothing of rotating them
+    /// Do not offer to rotate them
     #[arg(long)]
     pub no_rotate: bool,
     /// Keep them in this store: keychain or file
@@ -200,7 +208,7 @@ pub struct CredentialProcess {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Rotate {
     /// The entries, or profiles that use them
     #[arg(value_name = "ENTRY", conflicts_with = "all")]
@@ -214,19 +222,35 @@ pub struct Rotate {
     /// All entries
     #[arg(long)]
     pub all: bool,
-    /// Only what is due by its max_age
+    /// Only what is due by its max_age; without a person, only entries whose auto is on
     #[arg(long)]
     pub if_due: bool,
+    /// For shell hooks: show what happened, start the run as a process of its own, return
+    #[arg(long, hide = true, requires_all = ["if_due", "all", "no_input"])]
+    pub background: bool,
+    /// The process that --background starts
+    #[arg(long, hide = true, requires_all = ["if_due", "all", "no_input"])]
+    pub detached: bool,
     /// Stay until the old key is inactive, or deleted
     #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true,
           default_missing_value = "inactive")]
     pub wait: Option<WaitFor>,
     #[command(flatten)]
+    pub mfa: MfaCode,
+    #[command(flatten)]
     pub instead: RotateInstead,
 }
 
+/// Where keys may be handled with MFA only.
+#[derive(Debug, Default, Args)]
+pub struct MfaCode {
+    /// Open an MFA session with the six-digit code on stdin, for users who need one
+    #[arg(long)]
+    pub mfa_code_stdin: bool,
+}
+
 /// What to do instead of a plain rotation.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[group(multiple = false)]
 pub struct RotateInstead {
     /// Deactivate the old key without waiting for its leases
@@ -266,6 +290,9 @@ pub struct Status {
     /// Ask AWS too: each key's status and last use
     #[arg(long)]
     pub online: bool,
+    /// Print a few characters for a shell's prompt, as of the hook's last look; none if all is well
+    #[arg(long, conflicts_with_all = ["check", "online", "json"])]
+    pub prompt: bool,
 }
 
 #[derive(Debug, Args)]
@@ -275,6 +302,8 @@ pub struct Revoke {
     /// Deactivate this key of the same IAM user instead of the one that is served
     #[arg(long, value_name = "KEY_ID")]
     pub key: Option<AccessKeyId>,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]
@@ -284,6 +313,8 @@ pub struct Recover {
     /// The profile whose rights are used: one that uses awskeep, or one with keys in the AWS files
     #[arg(long, value_name = "PROFILE")]
     pub via: ProfileName,
+    #[command(flatten)]
+    pub mfa: MfaCode,
 }
 
 #[derive(Debug, Args)]
@@ -309,17 +340,43 @@ pub struct Exec {
     /// The profile
     pub profile: ProfileName,
     /// Put the key itself into the environment, for programs that know nothing else
-    #[arg(long)]
+    #[arg(long, conflicts_with = "session")]
     pub env: bool,
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// Temporary credentials instead of the key.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// Pass temporary credentials of the key's user; they cannot call IAM
+    #[arg(long)]
+    pub session: bool,
+    /// How long the temporary credentials are good for: 15m to 36h
+    #[arg(long, value_name = "LENGTH", requires = "session", default_value = "1h",
+          value_parser = session_length)]
+    pub duration: Length,
+}
+
+/// Source: the model of GetSessionToken.
+fn session_length(text: &str) -> Result<Length, String> {
+    let length = Length::parse(text).ok_or("one number and one unit, such as 15m or 12h")?;
+    if (Length::minutes(15)..=Length::hours(36)).contains(&length) {
+        Ok(length)
+    } else {
+        Err("AWS gives 15m to 36h".into())
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct Env {
     /// The profile
     pub profile: ProfileName,
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
     #[arg(long)]
     pub shell: Option<Shell>,
@@ -416,6 +473,42 @@ pub enum Store {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
+    #[arg(value_parser = shell)]
+    pub shell: Option<Shell>,
+    /// Let this entry rotate by itself; all: every entry there is; none: leave it as it is
+    #[arg(long, value_name = "ENTRY", conflicts_with = "remove")]
+    pub auto: Vec<String>,
+    /// A systemd timer of the user, instead of a shell's hook
+    #[arg(long, conflicts_with_all = ["shell", "launchd"])]
+    pub systemd: bool,
+    /// A launchd agent of the user, instead of a shell's hook
+    #[arg(long, conflicts_with = "shell")]
+    pub launchd: bool,
+    /// The path of awskeep that the timer or the agent runs
+    #[arg(long, value_name = "PATH")]
+    pub helper_path: Option<PathBuf>,
+    /// Take out what setup has put there
+    #[arg(long)]
+    pub remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OfShell {
+    /// bash, zsh, fish, powershell or nushell
+    #[arg(value_parser = shell)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}
+
 /// Where a passphrase comes from without a person.
 #[derive(Debug, Args)]
 pub struct Passphrase {
@@ -434,4 +527,10 @@ pub struct Passphrase {
 
 fn length(text: &str) -> Result<Length, String> {
     Length::parse(text).ok_or_else(|| "a length such as 12h, 30m or 1d is expected".to_owned())
+}
+
+/// A shell by its own name or its program's; one that only speaks like bash is not meant.
+fn shell(text: &str) -> Result<Shell, String> {
+    Shell::of_own_program(text)
+        .ok_or_else(|| "the shells are: bash, zsh, fish, powershell, nushell".to_owned())
 }

@@ -5,11 +5,12 @@
 use crate::aws;
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Place, prove};
+use crate::iam_account::{Account, Place, Signer, prove};
 use crate::keys::{AccessKey, EntryName};
 use crate::machine::Machine;
 use crate::passphrase;
 use crate::settings::{self, Key};
+use crate::time::Time;
 use crate::vault::item::{Identity, Item, Slot, Stored};
 use crate::vault::{StoreKind, Vault};
 
@@ -65,11 +66,19 @@ pub fn choose_store(
     Ok(StoreKind::File)
 }
 
-/// Whose key it is, as STS and IAM say.
+/// What AWS says of a key that it accepts.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    pub identity: Identity,
+    /// None where the user may not list its keys.
+    pub created_at: Option<Time>,
+}
+
+/// Whose key it is, as STS and IAM say, and how old.
 ///
 /// # Errors
 /// `Kind::Aws` if it is refused, or is of another partition than the place.
-pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Identity> {
+pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Proven> {
     let account = aws::account(machine, place)?;
     let proof = prove::prove_existing(&account, key)?;
     if proof.identity.arn.partition() != place.partition {
@@ -85,7 +94,17 @@ pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Ident
         )
         .hint("say the right --region"));
     }
-    Ok(proof.identity)
+    Ok(Proven {
+        created_at: created_at(&account, key, &proof.identity),
+        identity: proof.identity,
+    })
+}
+
+/// When the key was made: it is due by that, not by when it came here.
+fn created_at(account: &impl Account, key: &AccessKey, identity: &Identity) -> Option<Time> {
+    let listed = account.list_keys(Signer::Key(key), &identity.arn).ok()?;
+    let row = listed.value.into_iter().find(|row| row.id == key.id);
+    row?.created_at
 }
 
 /// The item for a proven key; nothing is written yet.
@@ -94,10 +113,11 @@ pub fn item(
     name: &EntryName,
     key: AccessKey,
     place: Place,
-    identity: Option<Identity>,
+    proven: Option<Proven>,
 ) -> Outcome<Item> {
-    let mut item = Item::new(name.clone(), key, crate::time::Time::default());
-    item.identity = identity;
+    let mut item = Item::new(name.clone(), key, Time::default());
+    item.current.created_at = proven.as_ref().and_then(|proven| proven.created_at);
+    item.identity = proven.map(|proven| proven.identity);
     item.region = place.region;
     item.partition = place.partition;
     item.endpoint = place.endpoint;
@@ -146,6 +166,8 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
             };
         }
         item.handed_out_until = item.handed_out_until.max(there.handed_out_until);
+        // No rotation is under way that could need it.
+        vault.erase_session(&item.entry)?;
     }
     vault.save(&item)?;
     if entries.settings.store(Some(&item.entry))? != vault.kind {

@@ -63,16 +63,17 @@ impl AccessKeyId {
 impl FromStr for AccessKeyId {
     type Err = Failure;
 
-    /// IAM's own rule: 16 to 128 word characters.
+    /// IAM's own rule is 16 to 128 word characters; but no key id has small letters, and
+    /// nearly every secret has: one in the wrong field must not be shown as an id.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         if (16..=128).contains(&text.len()) && text.chars().all(word) {
             return Ok(AccessKeyId(text.to_owned()));
         }
         // The text may be a secret typed into the wrong field: it is not repeated.
         Err(Failure::new(
             Kind::Usage,
-            "this is not an access key id: 16 to 128 letters and digits are expected, such as AKIA…",
+            "this is not an access key id: 16 to 128 capital letters and digits are expected, such as AKIA…",
         ))
     }
 }
@@ -379,6 +380,21 @@ mod tests {
             shown.contains("[secret]") && !shown.contains("wJalr"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_field_is_no_key_id() {
+        for (text, is_id) in [
+            ("AKIAIOSFODNN7EXAMPLE", true),
+            ("AKIAIOSFODNN7EXA", true),
+            ("wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY", false),
+            ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", false),
+            ("AKIAIOSFODNN7EX", false),
+        ] {
+            let read = text.parse::<AccessKeyId>();
+            assert_eq!(read.is_ok(), is_id, "{text}");
+            assert!(read.is_ok() || !format!("{read:?}").contains("wJalr"));
+        }
     }
 
     #[test]

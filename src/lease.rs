@@ -68,6 +68,13 @@ pub enum Attended {
     No,
 }
 
+/// Whether an entry's key may be replaced without a person (the setting `auto`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auto {
+    On,
+    Off,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

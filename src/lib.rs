@@ -26,6 +26,7 @@ pub mod policy;
 pub mod profile_files;
 pub mod profiles;
 pub mod rotation;
+pub mod schedule;
 pub mod settings;
 pub mod shells;
 pub mod state;
@@ -43,6 +44,7 @@ use crate::cli::Cli;
 use crate::failure::{Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::shells::completions;
 use crate::ui::{Confirmation, Person, ToTerminal};
 
 /// The whole program: the process's arguments in, an exit code out.
@@ -65,6 +67,9 @@ pub fn run(mut machine: Machine, arguments: Vec<OsString>) -> Result<(), u8> {
             &machine,
             commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse),
         );
+    }
+    if machine.var(completions::VARIABLE).is_some() {
+        return report(&machine, commands::completions::answer(&machine, arguments));
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

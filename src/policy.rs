@@ -56,34 +56,40 @@ pub const ANY_USER: &str = "arn:aws:iam::*:user/${aws:username}";
 
 /// The least that self-rotation needs; `user` is an ARN with its path.
 pub fn self_rotation(user: &str, mfa: Mfa) -> Policy {
-    let allow = |sid, action, resource: &str, condition| Statement {
+    let allow = |sid, action, resource: &str| Statement {
         sid,
         effect: "Allow",
         action,
         resource: resource.to_owned(),
-        condition,
+        condition: None,
     };
     let statement = match mfa {
         Mfa::NotAsked => {
             let mut actions = ON_KEYS.to_vec();
             actions.insert(3, "iam:GetUser");
-            vec![allow("RotateOwnKeys", actions, user, None)]
+            vec![allow("RotateOwnKeys", actions, user)]
         }
+        // An explicit deny, and not a condition on the right: so no other policy gives
+        // the right without MFA, and AWS's words tell rotate that it takes a code.
         Mfa::Required => vec![
             // Signed by the bare key: how it gets to an MFA session at all.
-            allow("OpenMfaSession", vec!["sts:GetSessionToken"], "*", None),
+            allow("OpenMfaSession", vec!["sts:GetSessionToken"], "*"),
             allow(
                 "SeeOwnUser",
                 vec!["iam:GetUser", "iam:ListMFADevices"],
                 user,
-                None,
             ),
-            allow(
-                "RotateOwnKeysWithMfa",
-                ON_KEYS.to_vec(),
-                user,
-                Some(condition("Bool", "aws:MultiFactorAuthPresent", "true")),
-            ),
+            allow("RotateOwnKeys", ON_KEYS.to_vec(), user),
+            Statement {
+                effect: "Deny",
+                // A bare key's requests do not have this condition key at all.
+                condition: Some(condition(
+                    "BoolIfExists",
+                    "aws:MultiFactorAuthPresent",
+                    "false",
+                )),
+                ..allow("NoKeysWithoutMfa", ON_KEYS.to_vec(), user)
+            },
         ],
     };
     Policy {
@@ -141,13 +147,31 @@ mod tests {
         assert_eq!(plain.statement[0].action.len(), 6);
 
         let mfa = self_rotation(user, Mfa::Required);
-        let conditioned: Vec<_> = mfa
+        let denied = mfa
             .statement
             .iter()
-            .filter(|statement| statement.condition.is_some())
-            .flat_map(|statement| &statement.action)
+            .find(|one| one.effect == "Deny")
+            .unwrap();
+        let bare = condition("BoolIfExists", "aws:MultiFactorAuthPresent", "false");
+        assert_eq!(
+            (&denied.action[..], &denied.condition),
+            (&ON_KEYS[..], &Some(bare))
+        );
+        let of_bare_key: Vec<_> = mfa
+            .statement
+            .iter()
+            .filter(|one| one.effect == "Allow")
+            .flat_map(|one| &one.action)
+            .filter(|action| !ON_KEYS.contains(action))
             .collect();
-        assert_eq!(conditioned, ON_KEYS.iter().collect::<Vec<_>>());
+        assert_eq!(
+            of_bare_key,
+            [
+                &"sts:GetSessionToken",
+                &"iam:GetUser",
+                &"iam:ListMFADevices"
+            ]
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::profile_files::edits;
 use crate::profile_files::files::AwsFile;
 use crate::profile_files::put_keys;
 use crate::profile_files::sdk_reader::{self, Change};
+use crate::profile_files::takes;
 use crate::profile_files::undo::Edited;
 
 /// The property that makes SDKs run us.
@@ -109,7 +110,7 @@ impl Profiles {
                 continue;
             }
             let edited = edits::remove_property(&file.document, profile, PROCESS)?
-                .then(|document| edits::drop_empty_section(document, profile))?;
+                .then(|document| takes::drop_empty_section(document, profile))?;
             let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
             replace(file, edited, &changes)?;
         }
@@ -132,7 +133,7 @@ impl Profiles {
             Change::removed(profile, PROCESS),
         ];
         replace(&mut self.credentials, credentials, &changes)?;
-        let config = config.then(|document| edits::drop_empty_section(document, profile))?;
+        let config = config.then(|document| takes::drop_empty_section(document, profile))?;
         let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
         replace(&mut self.config, config, &changes)
     }

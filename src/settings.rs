@@ -16,7 +16,7 @@ use ini::{Ini, ParseOption};
 
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
-use crate::lease::DEFAULT_LEASE;
+use crate::lease::{Auto, DEFAULT_LEASE};
 use crate::machine::Machine;
 use crate::time::Length;
 use crate::vault::StoreKind;
@@ -298,6 +298,16 @@ impl Settings {
         let text = self.text(Key::Deadline, None)?;
         Key::Deadline.check(&text)?;
         Ok(parse_deadline(&text).unwrap_or(Duration::from_millis(2_500)))
+    }
+
+    /// Whether an entry's key may be replaced without a person.
+    ///
+    /// # Errors
+    /// `Kind::Usage` if the value has another form.
+    pub fn auto(&self, entry: Option<&EntryName>) -> Outcome<Auto> {
+        let text = self.text(Key::Auto, entry)?;
+        Key::Auto.check(&text)?;
+        Ok(if text == "on" { Auto::On } else { Auto::Off })
     }
 
     /// A length that applies to an entry.

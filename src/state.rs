@@ -4,6 +4,10 @@
 //! one JSON line, synced to disk before the next step; a torn last line (power
 //! cut) is skipped by the reader and kept apart by the writer.
 
+mod remembered;
+
+pub use remembered::{Glance, Memory, Remembered, Start, forget, look_again};
+
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -10,9 +10,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use awskeep::keys::{EntryName, SecretKey};
+use awskeep::time::Time;
 use awskeep::vault::Deadline;
 use awskeep::vault::fault::Fault;
+use awskeep::vault::item::Identity;
 use awskeep::vault::keychain::{BusAddress, SecretServiceStore};
+use awskeep::vault::session::KeptSession;
 use awskeep::vault::{SERVICE, StoreKind, Vault};
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi;
@@ -164,6 +168,38 @@ fn a_secret_goes_in_is_replaced_listed_and_deleted() {
     desktop.delete("work").unwrap();
     assert_eq!(desktop.get("work"), Err(Fault::NoEntry));
     assert_eq!(desktop.names().unwrap(), ["other"]);
+}
+
+#[test]
+fn an_mfa_session_is_kept_beside_its_entry_and_is_none() {
+    let desktop = Desktop::start(Provider::Unlocked);
+    let store = Arc::new(desktop.store());
+    let vault = Vault::new(StoreKind::Keychain, store, TIMEOUT);
+    let entry: EntryName = "work".parse().unwrap();
+    desktop.set("work", b"{\"v\":1}").unwrap();
+    assert_eq!(vault.find_session(&entry), Ok(None));
+    vault.erase_session(&entry).unwrap();
+    let identity = Identity {
+        arn: "arn:aws:iam::123456789012:user/bob"
+            .to_owned()
+            .try_into()
+            .unwrap(),
+        user_id: "AIDAEXAMPLE".into(),
+    };
+    let session = KeptSession::new(
+        identity,
+        "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
+        SecretKey::new("secret".into()),
+        SecretKey::new("token".into()),
+        Time(1_800_000_000),
+    );
+    vault.save_session(&entry, &session).unwrap();
+    assert_eq!(vault.find_session(&entry), Ok(Some(session)));
+    assert_eq!(vault.names(), Ok(vec![entry.clone()]));
+    assert_eq!(desktop.get("work").unwrap(), b"{\"v\":1}");
+    vault.erase_session(&entry).unwrap();
+    assert_eq!(vault.find_session(&entry), Ok(None));
+    assert_eq!(desktop.names().unwrap(), ["work"]);
 }
 
 #[test]

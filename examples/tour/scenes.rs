@@ -288,6 +288,11 @@ fn import(home: &Home) -> Scene<()> {
     )?;
     check_belongs(home, &home.as_an_sdk("ops")?, "ops")?;
     check_belongs(home, &home.as_an_sdk("admin-base")?, "ops")?;
+    let now = |path| fs::read_to_string(path).map_err(text);
+    only_key_lines_changed(&[
+        (&text_before, &now(&config)?),
+        (&plain, &now(&credentials)?),
+    ])?;
     let found = home.files_with(&secret)?;
     expect(found.is_empty(), &format!("the secret stands in {found:?}"))?;
     println!("    the secret is in no file below the home any more");
@@ -300,6 +305,40 @@ fn import(home: &Home) -> Scene<()> {
     let same = matches!(&back, (Ok(config), Ok(credentials)) if *config == text_before && *credentials == plain);
     println!("    both files are what they were, byte for byte");
     expect(same, &format!("undo put the files back: {back:?}"))
+}
+
+/// All else stands as it stood, and in the same order.
+fn only_key_lines_changed(files: &[(&String, &String)]) -> Scene<()> {
+    let is_meant = |line: &&str| {
+        let keys = [
+            "aws_access_key_id",
+            "aws_secret_access_key",
+            "credential_process",
+            "source_profile",
+        ];
+        // A section of nothing but a key goes with it, and the role gets a base.
+        let is_own = [
+            "[ops]",
+            "[admin]",
+            "[profile ops]",
+            "[profile admin-base]",
+            "",
+        ]
+        .contains(line);
+        is_own || keys.iter().any(|key| line.starts_with(key))
+    };
+    for (before, after) in files {
+        let rest = |text: &String| -> Vec<String> {
+            let lines = text.lines().filter(|line| !is_meant(line));
+            lines.map(str::to_owned).collect()
+        };
+        expect(
+            rest(before) == rest(after),
+            &format!("only key lines changed: {after}"),
+        )?;
+    }
+    println!("    nothing but the key's lines changed in either file");
+    Ok(())
 }
 
 fn expect(holds: bool, what: &str) -> Scene<()> {

@@ -15,13 +15,13 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
 use crate::iam_account::Place;
-use crate::keeping::{self, Over};
+use crate::keeping::{self, Over, Proven};
 use crate::key_source::{self, Found};
 use crate::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
 use crate::machine::Machine;
 use crate::profiles::{Pointing, Profiles};
 use crate::state::{self, Receipt};
-use crate::vault::item::{Identity, Item, Stored};
+use crate::vault::item::{Item, Stored};
 use crate::vault::{StoreKind, Vault};
 
 #[derive(Serialize)]
@@ -71,8 +71,8 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     if let Some(held) = elsewhere {
         return use_other_entry(context, &held, &key, pointing.as_ref());
     }
-    let (place, identity) = prove_key(context, args, &key, profile.as_ref())?;
-    let item = keeping::item(&entries, name, key, place, identity)?;
+    let (place, proven) = prove_key(context, args, &key, profile.as_ref())?;
+    let item = keeping::item(&entries, name, key, place, proven)?;
     let mut plan = vec![format!(
         "keep {} as entry {name} in the {kind}",
         item.current.id
@@ -207,7 +207,7 @@ fn prove_key(
     args: &Add,
     key: &AccessKey,
     profile: Option<&ProfileName>,
-) -> Outcome<(Place, Option<Identity>)> {
+) -> Outcome<(Place, Option<Proven>)> {
     let machine = context.machine;
     let profiles = Profiles::read(machine)?;
     let place = aws::place_to_prove(
@@ -216,6 +216,7 @@ fn prove_key(
         profile.map_or("default", ProfileName::as_str),
         args.region.as_deref(),
         args.endpoint_url.as_deref(),
+        &mut Vec::new(),
     )?;
     if args.no_verify {
         machine.ui.warn(&format!(
@@ -224,7 +225,7 @@ fn prove_key(
         ));
         return Ok((place, None));
     }
-    let identity = keeping::prove(machine, &place, key).map_err(|failure| {
+    let proven = keeping::prove(machine, &place, key).map_err(|failure| {
         if failure.kind == Kind::Usage {
             return failure;
         }
@@ -233,7 +234,7 @@ fn prove_key(
             key.id
         ))
     })?;
-    Ok((place, Some(identity)))
+    Ok((place, Some(proven)))
 }
 
 fn tell(

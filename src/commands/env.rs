@@ -1,13 +1,12 @@
-//! `awskeep env PROFILE`: the key as shell code, for shells and for programs that know
-//! nothing but variables.
+//! `awskeep env PROFILE`: the key, or a session, as shell code, for shells and for
+//! programs that know nothing but variables.
 
 use zeroize::Zeroizing;
 
 use super::{Context, Form, Mode};
 use crate::cli::Env;
-use crate::entries::Entries;
 use crate::failure::Outcome;
-use crate::handing_out::{self, Variables};
+use crate::handing_out::{Handed, Variables};
 use crate::shells::quote::Shell;
 use crate::ui::ToTerminal;
 
@@ -32,8 +31,7 @@ pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
         } else {
             Shell::Bash
         });
-    let entries = Entries::open(machine)?;
-    let variables = handing_out::by_key(machine, &entries, &args.profile, "env")?;
+    let variables = Handed::of(&args.session).variables(machine, &args.profile, "env")?;
     let text = match context.form {
         Form::Text => code(shell, &variables),
         Form::Json => json(&variables),

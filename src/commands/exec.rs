@@ -5,15 +5,16 @@ use std::process::Command;
 
 use super::{Context, Mode};
 use crate::cli::Exec;
-use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::handing_out::{self, Variables};
+use crate::handing_out::{self, Handed, Variables};
 
 pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
     let machine = context.machine;
     let shown = args.command.join(" ");
     if context.mode == Mode::Say {
-        let how = if args.env {
+        let how = if args.session.session {
+            "a session of"
+        } else if args.env {
             "the key of"
         } else {
             "AWS_PROFILE ="
@@ -21,11 +22,12 @@ pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
         context.only_says(&[format!("run {shown} with {how} {}", args.profile)]);
         return Ok(());
     }
-    let variables = if args.env {
-        let entries = Entries::open(machine)?;
-        handing_out::by_key(machine, &entries, &args.profile, "exec --env")?
-    } else {
-        handing_out::by_profile(machine, &args.profile)?
+    let variables = match Handed::of(&args.session) {
+        Handed::Key if !args.env => handing_out::by_profile(machine, &args.profile)?,
+        Handed::Key => Handed::Key.variables(machine, &args.profile, "exec --env")?,
+        session @ Handed::Session(_) => {
+            session.variables(machine, &args.profile, "exec --session")?
+        }
     };
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(Kind::Usage, "no command was given"));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Context, Form, Mode};
+use super::{Context, Form, Imported, Mode};
 use crate::cli::Import;
 use crate::disk;
 use crate::entries::Entries;
@@ -15,7 +15,10 @@ use crate::import::plan::{Row, Shape, Verdict, Weight};
 use crate::import::run::{self, Done, From, Prepared, Wanted};
 use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
+use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::state;
+use crate::ui::Confirmation;
 
 #[derive(Serialize)]
 struct Told {
@@ -41,16 +44,80 @@ struct Undone {
     entries: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Import) -> Outcome<()> {
+pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
     if args.undo {
-        return take_back(context);
+        return Ok(Imported {
+            result: take_back(context),
+            rotate: Vec::new(),
+        });
+    }
+    if args.rotate && context.form == Form::Json {
+        return Err(
+            Failure::new(Kind::Usage, "--rotate with --json would print two results")
+                .hint("awskeep import --json --no-rotate, then awskeep rotate --json ENTRY"),
+        );
     }
     let (from, csv) = source(context.machine, args)?;
-    import(context, args, from)?;
-    match csv {
-        Some(path) if context.mode == Mode::Act => offer_to_remove(context.machine, &path),
-        Some(_) | None => Ok(()),
+    let imported = import(context, args, from)?;
+    if let Some(path) = csv
+        && context.mode == Mode::Act
+        && imported.result.is_ok()
+    {
+        offer_to_remove(context.machine, &path)?;
     }
+    let rotate = to_rotate(context, args, imported.moved)?;
+    Ok(Imported {
+        result: imported.result,
+        rotate,
+    })
+}
+
+/// What the import itself came to.
+struct Came {
+    /// A long-term key that stays in plaintext is a failure, after all else was done.
+    result: Outcome<()>,
+    /// The entries that got a key, or would.
+    moved: Vec<EntryName>,
+}
+
+/// The entries that a person wants rotated, asked unless a flag says it.
+fn to_rotate(
+    context: &Context<'_>,
+    args: &Import,
+    moved: Vec<EntryName>,
+) -> Outcome<Vec<EntryName>> {
+    let ui = &context.machine.ui;
+    let quiet = args.no_rotate || context.form == Form::Json;
+    if moved.is_empty() || quiet {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = moved.iter().map(EntryName::as_str).collect();
+    let names = names.join(" ");
+    if context.mode == Mode::Say {
+        if args.rotate {
+            ui.tell(&format!("would then rotate {names}"));
+        }
+        return Ok(Vec::new());
+    }
+    if args.rotate {
+        return Ok(moved);
+    }
+    let why = match args.from.first().map(String::as_str) {
+        Some("env") => "this key is in an environment, so rc files and other programs may have it",
+        Some("aws-vault") => "aws-vault still has these keys",
+        Some(_) | None => "these keys stood in a file, so backups and other programs may have them",
+    };
+    // An offer is no question that --yes answers: a rotation is more than was asked for.
+    if ui.attended() && ui.confirmation == Confirmation::Ask {
+        let question = format!("{why}; rotate {names} now?");
+        if ui.confirm(&question).is_ok() {
+            return Ok(moved);
+        }
+        ui.tell(&format!("not rotated; later: awskeep rotate {names}"));
+        return Ok(Vec::new());
+    }
+    ui.tell(&format!("{why}: awskeep rotate {names}"));
+    Ok(Vec::new())
 }
 
 /// The file is of no use any more, and its secret is in plaintext.
@@ -71,7 +138,7 @@ fn offer_to_remove(machine: &Machine, path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<()> {
+fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<Came> {
     let machine = context.machine;
     let entries = Entries::open(machine)?;
     let mut wanted = Wanted {
@@ -94,15 +161,32 @@ fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<()> {
         } else if prepared.rows.is_empty() {
             machine.ui.tell("there is no key to import");
         }
-        return refused(&prepared.rows);
+        return Ok(came(&prepared.rows));
     }
     warn(machine);
     machine.ui.confirm(&format!(
         "move the keys of {count} profiles into a store, and take them out of the files?"
     ))?;
     let done = run::run(machine, &entries, &wanted, &prepared, &|_| Ok(()))?;
-    tell(context, &done, args)?;
-    refused(&done.rows)
+    // What moved is to be looked after, whatever else was refused.
+    state::look_again(machine);
+    tell(context, &done)?;
+    Ok(came(&done.rows))
+}
+
+fn came(rows: &[Row]) -> Came {
+    let mut moved: Vec<EntryName> = Vec::new();
+    for row in rows {
+        if let Verdict::Move(found) = &row.verdict
+            && !moved.contains(&found.entry)
+        {
+            moved.push(found.entry.clone());
+        }
+    }
+    Came {
+        result: refused(rows),
+        moved,
+    }
 }
 
 /// The plan, as a table, and the edits if asked for.
@@ -182,12 +266,12 @@ fn warn(machine: &Machine) {
     }
 }
 
-fn tell(context: &Context<'_>, done: &Done, args: &Import) -> Outcome<()> {
+fn tell(context: &Context<'_>, done: &Done) -> Outcome<()> {
     let ui = &context.machine.ui;
     if context.form == Form::Json {
         return ui.json(&told(&done.rows, Some(done)));
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut moved = 0;
     for row in &done.rows {
         match &row.verdict {
             Verdict::Move(found) => {
@@ -199,9 +283,7 @@ fn tell(context: &Context<'_>, done: &Done, args: &Import) -> Outcome<()> {
                     "profile {} uses entry {}: {}{arn}",
                     row.profile, found.entry, found.key.id
                 ));
-                if !names.contains(&found.entry.as_str()) {
-                    names.push(found.entry.as_str());
-                }
+                moved += 1;
             }
             Verdict::Refused(refusal) => ui.tell(&format!(
                 "profile {} is left alone: {}\nhint: {}",
@@ -210,16 +292,9 @@ fn tell(context: &Context<'_>, done: &Done, args: &Import) -> Outcome<()> {
             Verdict::Done(_) => {}
         }
     }
-    if names.is_empty() {
-        return Ok(());
+    if moved > 0 {
+        ui.tell("undo: awskeep import --undo");
     }
-    if !args.no_rotate {
-        ui.tell(&format!(
-            "these keys stood in a file, so backups and other programs may have them: awskeep rotate {}",
-            names.join(" ")
-        ));
-    }
-    ui.tell("undo: awskeep import --undo");
     Ok(())
 }
 
@@ -301,7 +376,7 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
         &format!(
             "put back as before the import, with plaintext keys: {}; the entries still have them too: awskeep remove {}",
             files.join(" and "),
-            names.join(", ")
+            names.join("; awskeep remove ")
         ),
         &Undone { files, entries: names },
     )

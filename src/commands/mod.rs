@@ -1,27 +1,33 @@
 //! One file per verb: gather, decide, act, tell. No command imports another.
 
 mod add;
+pub mod completions;
 mod config;
 pub mod credential_process;
 mod env;
 mod exec;
 mod export;
+mod hook;
 mod import;
 mod list;
 mod log;
+mod man;
 mod policy;
 mod recover;
 mod remove;
 mod rename;
 mod revoke;
 mod rotate;
+mod setup;
 mod status;
 mod store;
 mod why;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigAction, Rotate};
 use crate::failure::Outcome;
+use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::state;
 
 /// What every command is given.
 pub struct Context<'m> {
@@ -68,6 +74,30 @@ impl Context<'_> {
     }
 }
 
+/// What a command leaves: its own end, and the entries that a person wants rotated now.
+struct Imported {
+    result: Outcome<()>,
+    rotate: Vec<EntryName>,
+}
+
+/// Goes on with the command `rotate`, whatever was refused before.
+fn then_rotate(context: &Context<'_>, imported: Imported) -> Outcome<()> {
+    if imported.rotate.is_empty() {
+        return imported.result;
+    }
+    let args = Rotate {
+        names: imported.rotate.iter().map(ToString::to_string).collect(),
+        ..Rotate::default()
+    };
+    match (imported.result, rotate::run(context, &args)) {
+        (Err(first), Err(second)) => {
+            context.machine.ui.report(&first);
+            Err(second)
+        }
+        (first, second) => first.and(second),
+    }
+}
+
 /// Runs one command.
 pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
     let context = Context {
@@ -83,9 +113,12 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
             Mode::Act
         },
     };
-    match cli.command {
+    let looks_again = looks_again(&cli.command);
+    let result = match cli.command {
         Command::Add(args) => add::run(&context, &args),
-        Command::Import(args) => import::run(&context, &args),
+        Command::Import(args) => {
+            import::run(&context, &args).and_then(|imported| then_rotate(&context, imported))
+        }
         Command::CredentialProcess(args) => credential_process::run(&context, &args),
         Command::Rotate(args) => rotate::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
@@ -102,5 +135,51 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Export(args) => export::run(&context, &args),
         Command::Config(args) => config::run(&context, &args),
         Command::Store(args) => store::run(&context, &args),
+        Command::Setup(args) => setup::run(&context, &args),
+        Command::Hook(args) => hook::run(&context, &args),
+        Command::Completions(args) => completions::run(&context, &args),
+        Command::Man(args) => man::run(&context, &args),
+    };
+    if result.is_ok() && looks_again == LooksAgain::Yes && context.mode == Mode::Act {
+        state::look_again(machine);
+    }
+    result
+}
+
+/// Whether a command changes what unattended runs go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LooksAgain {
+    Yes,
+    No,
+}
+
+fn looks_again(command: &Command) -> LooksAgain {
+    match command {
+        Command::Add(_)
+        | Command::Import(_)
+        | Command::Revoke(_)
+        | Command::Recover(_)
+        | Command::Remove(_)
+        | Command::Rename(_)
+        | Command::Store(_) => LooksAgain::Yes,
+        Command::Config(args) => match args.action {
+            Some(ConfigAction::Set { .. } | ConfigAction::Unset { .. }) => LooksAgain::Yes,
+            Some(ConfigAction::Get { .. }) | None => LooksAgain::No,
+        },
+        // `rotate` and `setup` do so themselves.
+        Command::Rotate(_)
+        | Command::Setup(_)
+        | Command::Hook(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::CredentialProcess(_)
+        | Command::Status(_)
+        | Command::Log(_)
+        | Command::Policy(_)
+        | Command::List
+        | Command::Exec(_)
+        | Command::Env(_)
+        | Command::Why(_)
+        | Command::Export(_) => LooksAgain::No,
     }
 }

@@ -9,14 +9,18 @@ use crate::cli::Recover;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{Account, Answer, CallFailureClass, ListedKey, Session, Signer, prove};
-use crate::keys::{AccessKey, ProfileName};
+use crate::iam_account::{
+    Account, Answer, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
+};
+use crate::keys::{AccessKey, Principal, ProfileName};
 use crate::lease::LEAST_LEAD;
 use crate::machine::Machine;
 use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
+use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::rescue::Rescue;
+use crate::rotation::session::{self, InSession, NoCodes};
 use crate::rotation::way_out::way_out;
 use crate::rotation::ways::{NowIs, Way};
 use crate::rotation::{given, host};
@@ -58,10 +62,23 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     let entries = Entries::open(machine)?;
     let found = entries.meant(&args.target)?;
     let identity = identity(&found)?;
-    let via = via(machine, &entries, &found, &args.via)?;
+    let (via, source) = via(machine, &entries, &found, &args.via)?;
     let _user = entries.lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
-    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let live = aws::account(machine, &aws::place_of(&held.item))?;
+    let given = mfa_code::given(&args.mfa)?;
+    let codes = source.as_ref().map(|other| Codes {
+        machine,
+        settings: &entries.settings,
+        entry: other.name(),
+        given: &given,
+    });
+    let account = match (&source, &codes) {
+        (Some(other), Some(codes)) => {
+            InSession::kept(&live, codes, &other.vault, &other.item, machine.now())?
+        }
+        _ => InSession::new(&live, &NoCodes),
+    };
     let at_work = AtWork {
         context,
         args,
@@ -69,9 +86,10 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
         identity: &identity,
         account: &account,
         via: &via,
+        source: source.as_ref(),
     };
-    at_work.same_account()?;
-    let listed = at_work.listed()?;
+    let caller = at_work.same_account()?;
+    let listed = at_work.listed(&caller)?;
     let Some(way) = way_out(&account, &held.item, &listed, machine.now())? else {
         return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
     };
@@ -91,13 +109,14 @@ fn identity(held: &Held) -> Outcome<Identity> {
     })
 }
 
-/// The profile's own key: from the entry that it uses, else from the AWS files.
+/// The profile's own key: from the entry that it uses (which is given, too), else from
+/// the AWS files.
 fn via(
     machine: &Machine,
     entries: &Entries<'_>,
     held: &Held,
     profile: &ProfileName,
-) -> Outcome<Via> {
+) -> Outcome<(Via, Option<Held>)> {
     let profiles = Profiles::read(machine)?;
     if let Some(entry) = profiles.entry_of(profile.as_str()) {
         let other = entries.get(&entry)?;
@@ -119,12 +138,12 @@ fn via(
             )
             .hint("name a profile of the entry's own account"));
         }
-        return Ok(Via::Key(other.item.current.key()));
+        return Ok((Via::Key(other.item.current.key()), Some(other)));
     }
     for file in [&profiles.credentials, &profiles.config] {
         let keys = edits::keys_in(&file.document, profile)?;
         let Some(key) = keys.pair() else { continue };
-        return Ok(match keys.token {
+        let via = match keys.token {
             None => Via::Key(key),
             Some(token) => Via::Session(Session {
                 key,
@@ -132,7 +151,8 @@ fn via(
                 // The file does not say; AWS does if it is over.
                 expires_at: machine.now() + LEAST_LEAD,
             }),
-        });
+        };
+        return Ok((via, None));
     }
     Err(Failure::new(
         Kind::NotFound,
@@ -148,12 +168,13 @@ struct AtWork<'a> {
     args: &'a Recover,
     held: &'a Held,
     identity: &'a Identity,
-    account: &'a LiveAccount,
+    account: &'a InSession<'a, LiveAccount>,
     via: &'a Via,
+    source: Option<&'a Held>,
 }
 
 impl AtWork<'_> {
-    fn same_account(&self) -> Outcome<()> {
+    fn same_account(&self) -> Outcome<Caller> {
         let caller = self
             .account
             .caller(self.via.signer())
@@ -172,16 +193,26 @@ impl AtWork<'_> {
             )
             .hint("name a profile of the entry's own account"));
         }
-        Ok(())
+        Ok(caller)
     }
 
-    fn listed(&self) -> Outcome<Answer<Vec<ListedKey>>> {
+    /// The user's keys; in an MFA session of the other profile's user if it takes one.
+    fn listed(&self, caller: &Caller) -> Outcome<Answer<Vec<ListedKey>>> {
         let name = self.held.name();
-        match self
-            .account
-            .list_keys(self.via.signer(), &self.identity.arn)
-        {
+        let list = || {
+            self.account
+                .list_keys(self.via.signer(), &self.identity.arn)
+        };
+        let answer = match (&caller.principal, self.source) {
+            (Principal::User(user), Some(other)) => {
+                self.account
+                    .look(other.name(), user, self.via.key(), list)?
+            }
+            (_, _) => list(),
+        };
+        match answer {
             Ok(answer) => Ok(answer),
+            Err(no) if no.class == CallFailureClass::NeedsMfa => Err(self.needs_mfa()),
             Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
                 Kind::NotFound,
                 format!("{} is gone at AWS, and its keys with it", self.identity.arn),
@@ -197,6 +228,21 @@ impl AtWork<'_> {
             }
             Err(no) => Err(prove::refused(self.via.key(), "IAM", &no)),
         }
+    }
+
+    fn needs_mfa(&self) -> Failure {
+        let (name, via) = (self.held.name(), &self.args.via);
+        if let Some(other) = self.source {
+            return session::needed(&format!("awskeep recover {name} --via {via}"), other.name());
+        }
+        Failure::new(
+            Kind::PersonNeeded,
+            format!("the user of profile {via} may handle keys in an MFA session only"),
+        )
+        .hint(format!(
+            "keep its key here, and a code is asked for: awskeep add {via}"
+        ))
+        .hint("or name a profile that holds the keys of an MFA session")
     }
 
     fn go(&self, way: &Way, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {

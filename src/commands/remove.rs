@@ -11,6 +11,8 @@ use crate::iam_account::{Account, CallFailureClass, Signer, prove};
 use crate::import;
 use crate::keys::{AccessKey, ProfileName};
 use crate::profiles::Profiles;
+use crate::rotation::mfa_code::{Codes, Given};
+use crate::rotation::session::InSession;
 use crate::settings;
 use crate::state::{self, Receipt};
 use crate::vault::item::Identity;
@@ -46,11 +48,12 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     machine.ui.confirm(&question(&held, &users, args))?;
 
     if args.delete_key {
-        delete_at_aws(context, &held)?;
+        delete_at_aws(context, &entries, &held)?;
     }
     for profile in &users {
         Profiles::read(machine)?.unpoint(profile)?;
     }
+    held.vault.erase_session(held.name())?;
     held.vault.delete(held.name())?;
     forget(context, &entries, &held)?;
     let key_deleted = if args.delete_key {
@@ -113,11 +116,22 @@ fn question(held: &Held, users: &[ProfileName], args: &Remove) -> String {
     }
 }
 
-fn delete_at_aws(context: &Context<'_>, held: &Held) -> Outcome<()> {
+fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<()> {
     let machine = context.machine;
     let key = held.item.current.key();
     let account = aws::account(machine, &aws::place_of(&held.item))?;
     let identity = identity(&account, held, &key)?;
+    let given = Given::default();
+    let codes = Codes {
+        machine,
+        settings: &entries.settings,
+        entry: held.name(),
+        given: &given,
+    };
+    let account = InSession::new(&account, &codes);
+    let list = || account.list_keys(Signer::Key(&key), &identity.arn);
+    // Whether it takes a session is all that the list is for.
+    let _ = account.look(held.name(), &identity.arn, &key, list)?;
     let receipt = Receipt::new(machine.now(), held.name(), "delete-key").key(&key.id);
     match account.delete_key(Signer::Key(&key), &identity.arn, &key.id) {
         Ok(answer) => {

@@ -68,6 +68,10 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
         };
         held.vault.save(&renamed)?;
     }
+    if let Some(session) = held.vault.find_session(old)? {
+        held.vault.save_session(new, &session)?;
+        held.vault.erase_session(old)?;
+    }
     for profile in &users {
         Profiles::read(machine)?.repoint(profile, new)?;
     }

@@ -10,13 +10,16 @@ use crate::cli::Revoke;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{Account, CallFailureClass, KeyStatus, Signer, prove};
-use crate::keys::AccessKeyId;
+use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
+use crate::keys::{AccessKey, AccessKeyId};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
 use crate::rotation::known::{Demand, Early, Known};
-use crate::rotation::plan::{Step, Wait};
-use crate::rotation::run::{self, Ended, Tools};
+use crate::rotation::mfa_code::{self, Codes};
+use crate::rotation::mfa_run;
+use crate::rotation::plan::{Refusal, Step, Wait};
+use crate::rotation::run::{Ended, Tools};
+use crate::rotation::session::{self, InSession};
 use crate::rotation::words;
 use crate::rotation::{given, host};
 use crate::state::{self, Receipt};
@@ -53,7 +56,15 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
     let identity = identity(&found)?;
     let _user = entries.lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
+    let given = mfa_code::given(&args.mfa)?;
+    let codes = Codes {
+        machine,
+        settings: &entries.settings,
+        entry: held.name(),
+        given: &given,
+    };
     let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let account = InSession::kept(&account, &codes, &held.vault, &held.item, machine.now())?;
     let id = args.key.clone().unwrap_or(held.item.current.id.clone());
     let at_work = AtWork {
         context,
@@ -97,7 +108,7 @@ struct AtWork<'a> {
     entries: &'a Entries<'a>,
     held: &'a Held,
     identity: &'a Identity,
-    account: &'a LiveAccount,
+    account: &'a InSession<'a, LiveAccount>,
 }
 
 impl AtWork<'_> {
@@ -137,7 +148,9 @@ impl AtWork<'_> {
                     return Ok(cleared);
                 }
             }
-            self.step(tools, Demand::Now, Early::Retire)
+            let ended = self.step(tools, Demand::Now, Early::Retire)?;
+            mfa_run::put_away(tools, name, &ended)?;
+            Ok(ended)
         })?;
         self.done(id, &ended)
     }
@@ -151,7 +164,11 @@ impl AtWork<'_> {
         self.context.machine.ui.confirm(&format!(
             "deactivate {id}, the replaced key of entry {name}, at once? what still uses it stops working"
         ))?;
-        let ended = self.with_tools(|tools| self.step(tools, Demand::Finish, Early::Retire))?;
+        let ended = self.with_tools(|tools| {
+            let ended = self.step(tools, Demand::Finish, Early::Retire)?;
+            mfa_run::put_away(tools, name, &ended)?;
+            Ok(ended)
+        })?;
         self.done(id, &ended)
     }
 
@@ -168,14 +185,8 @@ impl AtWork<'_> {
         }
         let key = self.held.item.current.key();
         let signer = Signer::Key(&key);
-        let listed = self
-            .account
-            .list_keys(signer, &self.identity.arn)
-            .map_err(|no| match no.class {
-                CallFailureClass::Denied => denied(name, "ListAccessKeys", &no),
-                _ => prove::refused(&key, "IAM", &no),
-            })?;
-        if listed.value.iter().all(|listed| listed.id != *id) {
+        let listed = self.listed(&key)?;
+        if listed.iter().all(|listed| listed.id != *id) {
             return Err(Failure::new(
                 Kind::NotFound,
                 format!("{} has no key {id}", self.identity.arn),
@@ -212,6 +223,23 @@ impl AtWork<'_> {
         }
     }
 
+    /// The user's keys; where AWS shows them in an MFA session only, in one that is
+    /// opened for this command alone.
+    fn listed(&self, key: &AccessKey) -> Outcome<Vec<ListedKey>> {
+        let (name, user) = (self.held.name(), &self.identity.arn);
+        let list = || self.account.list_keys(Signer::Key(key), user);
+        match self.account.look(name, user, key, list)? {
+            Ok(answer) => Ok(answer.value),
+            Err(no) if no.class == CallFailureClass::Denied => {
+                Err(denied(name, "ListAccessKeys", &no))
+            }
+            Err(no) if no.class == CallFailureClass::NeedsMfa => {
+                Err(session::needed(&format!("awskeep revoke {name}"), name))
+            }
+            Err(no) => Err(prove::refused(key, "IAM", &no)),
+        }
+    }
+
     fn plan(&self, id: &AccessKeyId) -> Vec<String> {
         let item = &self.held.item;
         let mut plan = Vec::new();
@@ -228,7 +256,7 @@ impl AtWork<'_> {
 
     fn with_tools<T>(
         &self,
-        work: impl FnOnce(&Tools<'_, LiveAccount>) -> Outcome<T>,
+        work: impl FnOnce(&Tools<'_, InSession<'_, LiveAccount>>) -> Outcome<T>,
     ) -> Outcome<T> {
         let machine = self.context.machine;
         let told = self.context.form == Form::Text && machine.ui.attended();
@@ -248,10 +276,15 @@ impl AtWork<'_> {
         )
     }
 
-    fn step(&self, tools: &Tools<'_, LiveAccount>, demand: Demand, early: Early) -> Outcome<Ended> {
+    fn step(
+        &self,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
+        demand: Demand,
+        early: Early,
+    ) -> Outcome<Ended> {
         let name = self.held.name();
         let policy = given::policy_now(&self.entries.settings, name, demand, early)?;
-        run::rotate(tools, name, self.identity, policy)
+        mfa_run::rotate(tools, name, self.identity, policy)
             .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
     }
 
@@ -279,11 +312,14 @@ impl AtWork<'_> {
             return self.tell(id, item, at);
         }
         // Whatever stopped the run says so; and that the leaked key lives on.
-        let state = words::told(ended, Demand::Finish);
-        let failure = match state {
+        let name = self.held.name();
+        let failure = match words::told(ended, Demand::Finish) {
+            Err(_) if ended.step == Step::Refuse(Refusal::NeedsMfa) => {
+                session::needed(&format!("awskeep revoke {name} --key {id}"), name)
+            }
             Err(failure) => failure,
             Ok(state) => Failure::new(Kind::Unfinished, state.line)
-                .hint(format!("awskeep revoke {} --key {id}", self.held.name())),
+                .hint(format!("awskeep revoke {name} --key {id}")),
         };
         Err(Failure {
             message: format!("{id} is not revoked: {}", failure.message),

@@ -2,6 +2,9 @@
 //! was begun. The rotation itself is `rotation`'s; here is what a person is asked,
 //! what is locked, and what is told.
 
+mod background;
+mod unattended;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,11 +17,14 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::prove;
 use crate::keys::EntryName;
-use crate::lease::{self, Attended};
+use crate::lease::{self, Attended, Auto};
 use crate::machine::Machine;
 use crate::rotation::known::{Demand, Early, Known, Policy, born};
+use crate::rotation::mfa_code::{self, Codes, Given};
+use crate::rotation::mfa_run;
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::session::InSession;
 use crate::rotation::wanted;
 use crate::rotation::words::{self, State};
 use crate::rotation::{given, host, life};
@@ -31,14 +37,51 @@ use crate::vault::item::Identity;
 const WAIT_PIECE: Length = Length::minutes(10);
 
 pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
-    let entries = Entries::open(context.machine)?;
+    if args.background {
+        background::run(context);
+        return Ok(());
+    }
+    if args.detached {
+        background::detach();
+    }
     let stop = host::stop_flag()?;
+    let acts = context.mode == Mode::Act && !args.instead.explain;
+    let alone = !context.machine.ui.attended() && !args.mfa.mfa_code_stdin;
+    if args.if_due && acts && alone {
+        return by_itself(context, args, &stop);
+    }
+    let entries = Entries::open(context.machine)?;
     let names = meant(&entries, args)?;
+    if args.mfa.mfa_code_stdin && names.len() > 1 {
+        return Err(Failure::new(
+            Kind::Usage,
+            "one MFA code opens a session for one entry: name one",
+        ));
+    }
+    let given = mfa_code::given(&args.mfa)?;
+    let result = by_a_person(context, args, &names, &stop, &given);
+    if acts {
+        match &result {
+            Ok(()) => state::forget(context.machine, &names),
+            Err(_) => state::look_again(context.machine),
+        }
+    }
+    result
+}
+
+fn by_a_person(
+    context: &Context<'_>,
+    args: &Rotate,
+    names: &[EntryName],
+    stop: &Arc<AtomicBool>,
+    given: &Given,
+) -> Outcome<()> {
+    let acts = context.mode == Mode::Act && !args.instead.explain;
     let mut states = Vec::new();
     let mut first_failure = None;
-    for name in &names {
-        let result = one(context, args, name, &stop);
-        if context.mode == Mode::Act && !args.instead.explain {
+    for name in names {
+        let result = one(context, args, name, stop, given);
+        if acts {
             leave_receipt(context.machine, name, result.as_ref().err());
         }
         match result {
@@ -55,6 +98,26 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     match first_failure {
         None => Ok(()),
         Some(first) => Err(Failure::new(first.kind, "not every entry was rotated")),
+    }
+}
+
+/// What is due, without a person.
+fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Outcome<()> {
+    let names = match args.all {
+        true => Vec::new(),
+        false => meant(&Entries::open(context.machine)?, args)?,
+    };
+    let told = unattended::round(context, args, &names, stop)?;
+    tell(context, &told.states, names.len())?;
+    let mut failures = told.failures.into_iter();
+    match (failures.next(), failures.len()) {
+        (None, _) => Ok(()),
+        (Some(only), 0) => Err(only),
+        (Some(first), _) => {
+            context.machine.ui.report(&first);
+            failures.for_each(|failure| context.machine.ui.report(&failure));
+            Err(Failure::new(first.kind, "not every entry was rotated"))
+        }
     }
 }
 
@@ -134,6 +197,7 @@ fn one(
     args: &Rotate,
     name: &EntryName,
     stop: &Arc<AtomicBool>,
+    given: &Given,
 ) -> Outcome<Option<State>> {
     let entries = Entries::open(context.machine)?;
     let mut policy = policy(context, &entries, args, name)?;
@@ -143,6 +207,7 @@ fn one(
             entries: &entries,
             args,
             stop,
+            given,
         };
         let Some(ended) = turn.take(name, &mut policy)? else {
             return Ok(None);
@@ -166,6 +231,7 @@ struct Turn<'a> {
     entries: &'a Entries<'a>,
     args: &'a Rotate,
     stop: &'a Arc<AtomicBool>,
+    given: &'a Given,
 }
 
 impl Turn<'_> {
@@ -176,20 +242,23 @@ impl Turn<'_> {
         let _user = entries.lock_user(Some(&identity), name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
-        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        given::with_tools(
+        let codes = Codes {
             machine,
-            &account,
-            &held.vault,
-            self.stop,
-            &on_step,
-            |tools| self.act(tools, &held, &identity, policy),
-        )
+            settings: &entries.settings,
+            entry: name,
+            given: self.given,
+        };
+        let (vault, item) = (&held.vault, &held.item);
+        let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
+        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        given::with_tools(machine, &account, vault, self.stop, &on_step, |tools| {
+            self.act(tools, &held, &identity, policy)
+        })
     }
 
     fn act(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         held: &Held,
         identity: &Identity,
         policy: &mut Policy,
@@ -203,12 +272,13 @@ impl Turn<'_> {
         if self.args.instead.undo {
             want_undo(held, self.context.machine.now())?;
         }
-        let ended = run::rotate(tools, held.name(), identity, policy.clone())?;
-        if !self.wants_room(&ended, policy) {
-            return Ok(Some(ended));
+        let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
+        if self.wants_room(&ended, policy) {
+            // A held key is in the way of the new one that was asked for.
+            ended = self.make_room(tools, identity, &ended, policy)?;
         }
-        // A held key is in the way of the new one that was asked for.
-        self.make_room(tools, identity, &ended, policy).map(Some)
+        mfa_run::put_away(tools, held.name(), &ended)?;
+        Ok(Some(ended))
     }
 
     fn explain(&self, known: &Known) -> Outcome<()> {
@@ -244,7 +314,9 @@ impl Turn<'_> {
                 .is_some_and(|due| machine.now() >= due),
             Demand::Finish => false,
         };
-        if begins && due && item.current.promoted_at.is_none() {
+        // Who turned `auto` on was told then, and agreed.
+        let agreed = policy.demand == Demand::IfDue && policy.attended == Attended::No;
+        if begins && due && !agreed && item.current.promoted_at.is_none() {
             ui.confirm(&format!(
                 "is {} used only through entry {name} on this machine? \
                  Copies on other machines, in CI, in presigned URLs and SES SMTP passwords cannot follow and will stop working",
@@ -294,7 +366,7 @@ impl Turn<'_> {
 
     fn make_room(
         &self,
-        tools: &Tools<'_, LiveAccount>,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
         identity: &Identity,
         ended: &Ended,
         policy: &Policy,
@@ -316,11 +388,11 @@ impl Turn<'_> {
             demand: Demand::Finish,
             ..policy.clone()
         };
-        let ended = run::rotate(tools, &item.entry, identity, hurried)?;
+        let ended = mfa_run::rotate(tools, &item.entry, identity, hurried)?;
         if ended.step != Step::Done {
             return Ok(ended);
         }
-        run::rotate(tools, &item.entry, identity, policy.clone())
+        mfa_run::rotate(tools, &item.entry, identity, policy.clone())
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.
@@ -364,7 +436,10 @@ fn policy(
     let demand = if instead.finish || instead.undo || hurries {
         Demand::Finish
     } else if args.if_due {
-        Demand::IfDue
+        match (attended, settings.auto(Some(held.name()))?) {
+            (Attended::No, Auto::Off) => Demand::Finish,
+            (Attended::No, Auto::On) | (Attended::Yes, _) => Demand::IfDue,
+        }
     } else {
         Demand::Now
     };

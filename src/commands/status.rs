@@ -12,7 +12,10 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKe
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, Life};
-use crate::state::{Receipt, Receipts};
+use crate::rotation::mfa_run::SESSION_RECEIPT;
+use crate::rotation::session::{InSession, NoCodes};
+use crate::schedule;
+use crate::state::{Memory, Receipt, Receipts};
 use crate::time::{Length, Time};
 
 /// One entry as it is told.
@@ -20,6 +23,9 @@ use crate::time::{Length, Time};
 struct Row {
     #[serde(flatten)]
     life: Life,
+    /// Until then it retires the replaced key without another code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_session_until: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_failure: Option<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +62,9 @@ struct Told {
 
 pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     let machine = context.machine;
+    if args.prompt {
+        return prompt(context, args);
+    }
     let entries = Entries::open(machine)?;
     let (held, mut troubles) = meant(&entries, args)?;
     let receipts = Receipts::of(machine)?.read()?;
@@ -85,6 +94,22 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     Ok(())
 }
 
+/// For a prompt: from what unattended runs remember, so that no store is opened.
+fn prompt(context: &Context<'_>, args: &Status) -> Outcome<()> {
+    let target = &args.target;
+    let named = target.entry.as_ref().map(ToString::to_string);
+    let named = named.or_else(|| target.name.clone());
+    let remembered = Memory::of(context.machine)?.read();
+    let of_entries = remembered.entries.iter();
+    let meant =
+        of_entries.filter(|(name, _)| named.as_deref().is_none_or(|named| named == name.as_str()));
+    let pasts = meant.map(|(_, past)| past).chain([&remembered.stores]);
+    match schedule::prompt_mark(pasts, context.machine.now()) {
+        Some(mark) => context.machine.ui.data(&format!("{}\n", mark.text())),
+        None => Ok(()),
+    }
+}
+
 fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failure>)> {
     let target = &args.target;
     if target.name.is_some() || target.entry.is_some() || target.profile.is_some() {
@@ -96,17 +121,26 @@ fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failur
 }
 
 fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row> {
-    let rules = given::rules(&entries.settings, held.name())?;
+    let name = held.name();
+    let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
-    let last_failure = life::last_failure(receipts, held.name()).cloned();
+    let mfa_session_until = held.vault.find_session(name)?.map(|kept| kept.expires_at);
+    let last_failure = life::last_failure(receipts, name).cloned();
     if let Some(failure) = &last_failure {
+        let command = match failure.step == SESSION_RECEIPT {
+            true => life::command_of_rest(&held.item),
+            false => format!("awskeep log {name}"),
+        };
         life.attention.push(Attention {
             why: failed(failure),
-            command: format!("awskeep log {}", held.name()),
+            command,
         });
+    } else if let Some(until) = mfa_session_until.filter(|until| *until <= entries.now()) {
+        life.attention.extend(life::session_over(&held.item, until));
     }
     Ok(Row {
         life,
+        mfa_session_until,
         last_failure,
         at_aws: None,
     })
@@ -126,7 +160,9 @@ fn failed(receipt: &Receipt) -> String {
 /// What AWS says of the user's keys; a dead or missing current key wants attention.
 fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Outcome<Vec<AtAws>> {
     let (item, name) = (&held.item, held.name());
-    let account = aws::account(context.machine, &aws::place_of(item))?;
+    let machine = context.machine;
+    let account = aws::account(machine, &aws::place_of(item))?;
+    let account = InSession::kept(&account, &NoCodes, &held.vault, item, machine.now())?;
     let key = item.current.key();
     let identity = match &item.identity {
         Some(identity) => identity.clone(),
@@ -147,6 +183,15 @@ fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Ou
         }
         Err(no) if no.class == CallFailureClass::Denied => {
             return Err(denied(name, "ListAccessKeys", &no));
+        }
+        Err(no) if no.class == CallFailureClass::NeedsMfa => {
+            return Err(Failure::new(
+                Kind::Aws,
+                format!(
+                    "entry {name}: AWS shows its keys in an MFA session only, and none is open"
+                ),
+            )
+            .hint(format!("without --online: awskeep status {name}")));
         }
         Err(no) => return Err(prove::refused(&key, "IAM", &no)),
     };
@@ -248,6 +293,9 @@ fn remarks(row: &Row) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(begun) = &row.life.unfinished {
         lines.push(format!("{}: {}", begun.what, begun.command));
+    }
+    if let Some(until) = row.mfa_session_until {
+        lines.push(format!("an MFA session is kept until {until}"));
     }
     for attention in &row.life.attention {
         let line = format!("{}: {}", attention.why, attention.command);

@@ -262,12 +262,17 @@ fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
             .hint("awskeep list"));
         };
         target.save(&item)?;
+        if let Some(session) = source.find_session(name)? {
+            target.save_session(name, &session)?;
+        }
         record(&entries.settings, name, to)?;
     }
     // What is left behind in the other stores is a copy, proven equal or older.
     for kind in StoreKind::ALL.into_iter().filter(|kind| *kind != to) {
         if entries.stores_in_use()?.contains(&kind) || kind == held.vault.kind {
-            entries.vault(kind)?.delete(name)?;
+            let vault = entries.vault(kind)?;
+            vault.erase_session(name)?;
+            vault.delete(name)?;
         }
     }
     state::note(

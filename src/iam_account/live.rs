@@ -5,6 +5,7 @@
 //! environment, no instance metadata. A helper that looked there would call itself.
 
 mod failing;
+mod session;
 mod wire;
 
 use aws_sdk_iam::types::StatusType;
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
+use crate::machine::Clock;
 use crate::time::{Length, Time};
 
 /// Pages of a list that are read at most; more is a failure, never a cut list.
@@ -48,6 +50,13 @@ impl LiveAccount {
             .map_err(|e| Failure::new(Kind::Failed, "cannot start network calls").cause(e))?;
         let wire = Wire::new(place, &network)?;
         Ok(LiveAccount { runtime, wire })
+    }
+
+    /// Signs by this clock instead of the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> LiveAccount {
+        self.wire.sign_by(clock);
+        self
     }
 
     /// Runs one call and reads its answer; `None` from `read` means that AWS

@@ -135,6 +135,9 @@ pub enum CallFailureClass {
     WrongSecret,
     /// AccessDenied.
     Denied,
+    /// It takes an MFA session, and there is none or it is over. Only whoever knows
+    /// who signs can tell: see `rotation::session`.
+    NeedsMfa,
     /// NoSuchEntity.
     NoSuchEntity,
     /// LimitExceeded: two keys are there.

@@ -89,6 +89,8 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
     let id = &key.id;
     let said = format!("{}: {}", failure.code, failure.message);
     let aws = |message: String| Failure::new(Kind::Aws, message).cause(&said);
+    // What a later try may find otherwise.
+    let passing = |message: String| Failure::new(Kind::Failed, message).cause(&said);
     match failure.class {
         CallFailureClass::KeyNotAccepted => aws(format!("{service} does not accept {id}"))
             .hint("the key is deleted, inactive, or of another partition: check it, and --region"),
@@ -96,12 +98,18 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
             aws(format!("{service} says that the secret of {id} is wrong"))
                 .hint("copy the secret again")
         }
-        CallFailureClass::ClockSkew => aws(format!(
+        CallFailureClass::ClockSkew => passing(format!(
             "{service} refused {id}: this machine's clock is wrong"
         ))
         .hint("set the clock, then run it again"),
         CallFailureClass::Denied => aws(format!("{service} denied the call signed by {id}"))
             .hint("ask whoever manages your IAM user"),
+        CallFailureClass::NeedsMfa => Failure::new(
+            Kind::PersonNeeded,
+            format!("{service} takes calls for the user of {id} in an MFA session only"),
+        )
+        .cause(&said)
+        .hint("awskeep rotate asks for a code and opens one"),
         CallFailureClass::NoSuchEntity => aws(format!(
             "{service} knows no such user or key (asked with {id})"
         ))
@@ -111,17 +119,13 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
         ))
         .hint("delete the one that is not needed"),
         CallFailureClass::Busy => {
-            aws(format!("{service} is busy")).hint("run it again in a minute")
+            passing(format!("{service} is busy")).hint("run it again in a minute")
         }
         CallFailureClass::Refused => aws(format!("{service} refused the call signed by {id}"))
             .hint("read AWS's own words above"),
         CallFailureClass::Unreachable | CallFailureClass::Unknown | CallFailureClass::ReplyLost => {
-            Failure::new(
-                Kind::Failed,
-                format!("{service} cannot be reached to check {id}"),
-            )
-            .cause(&said)
-            .hint("check the network and proxies, then run it again")
+            passing(format!("{service} cannot be reached to check {id}"))
+                .hint("check the network and proxies, then run it again")
         }
     }
 }

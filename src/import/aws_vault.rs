@@ -1,6 +1,11 @@
-//! The keys that aws-vault keeps, to be imported: in the Secret Service, or in `pass`.
-//! Edge; only reads. Its sessions and OIDC tokens are passed over: they die by
-//! themselves. Nothing is ever deleted there.
+//! The keys that aws-vault keeps, to be imported: in the system's keychain, in `pass`, or
+//! in its own encrypted files. Edge; only reads. Its sessions and OIDC tokens are passed
+//! over: they die by themselves. Nothing is ever deleted there.
+
+mod encrypted;
+mod jwe;
+mod keychain;
+mod pass;
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -9,8 +14,6 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::key_source;
 use crate::keys::{AccessKey, ProfileName};
 use crate::machine::Machine;
-#[cfg(target_os = "linux")]
-use crate::vault::{fault::Fault, keychain::opening};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -20,17 +23,24 @@ pub struct Vaulted {
     pub passed_over: Vec<(String, String)>,
 }
 
-/// Reads aws-vault's store, as its own variables say which.
+/// Reads aws-vault's store, as its own variables say which; without one, the system's
+/// keychain, and where that is missing the encrypted files.
 ///
 /// # Errors
 /// `Kind::Store` if there is none that can be read here.
 pub fn read(machine: &Machine) -> Outcome<Vaulted> {
     let items = match machine.var("AWS_VAULT_BACKEND") {
         Some("pass") => pass::items(machine)?,
-        Some("secret-service") => secret_service_items(machine)?,
+        Some("file") => encrypted::items(machine)?,
+        Some(name) if name == keychain::BACKEND => {
+            keychain::items(machine)?.ok_or_else(|| not_readable(&format!("backend {name}")))?
+        }
         Some(other) => return Err(not_readable(&format!("backend {other}"))),
-        None if cfg!(target_os = "linux") => secret_service_items(machine)?,
-        None => return Err(not_readable("store")),
+        None => match keychain::items(machine)? {
+            Some(items) => items,
+            None if encrypted::folder(machine).is_dir() => encrypted::items(machine)?,
+            None => return Err(not_readable("store")),
+        },
     };
     let mut found = Vaulted::default();
     for (name, secret) in items {
@@ -56,8 +66,12 @@ type Items = Vec<(String, Zeroizing<Vec<u8>>)>;
 fn not_readable(what: &str) -> Failure {
     Failure::new(
         Kind::Store,
-        format!("aws-vault's {what} cannot be read by awskeep on this system"),
+        format!("aws-vault's {what} is not here, or cannot be read by awskeep"),
     )
+    .hint(format!(
+        "set AWS_VAULT_BACKEND as for aws-vault: {}, pass or file",
+        keychain::BACKEND
+    ))
     .hint("aws-vault exec --no-session --json PROFILE | awskeep add PROFILE --stdin")
 }
 
@@ -88,104 +102,6 @@ fn credential(stored: &[u8]) -> Outcome<Zeroizing<String>> {
         .map_err(|_| odd("is not base64"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| odd("is not text"))?;
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-#[cfg(target_os = "linux")]
-fn secret_service_items(machine: &Machine) -> Outcome<Items> {
-    let name = machine
-        .var("AWS_VAULT_SECRET_SERVICE_COLLECTION_NAME")
-        .unwrap_or("awsvault")
-        .to_owned();
-    let bus = machine.var("DBUS_SESSION_BUS_ADDRESS");
-    opening::items_of_collection(bus, &name, WAIT).map_err(|fault| match fault {
-        Fault::Absent(what) => not_readable("store").cause(what),
-        Fault::Locked(_) => Failure::new(
-            Kind::Store,
-            format!("aws-vault's collection {name} is locked"),
-        )
-        .hint("aws-vault list, which unlocks it, then run this again"),
-        other => other.failure(crate::vault::StoreKind::Keychain, None),
-    })
-}
-
-/// How long the keychain may take for all of it.
-#[cfg(target_os = "linux")]
-const WAIT: std::time::Duration = std::time::Duration::from_secs(10);
-
-#[cfg(not(target_os = "linux"))]
-fn secret_service_items(_: &Machine) -> Outcome<Items> {
-    Err(not_readable("store"))
-}
-
-mod pass {
-    //! The password store: one encrypted file for each name, opened by `pass` itself.
-
-    use std::path::Path;
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    pub fn items(machine: &Machine) -> Outcome<Items> {
-        let home = machine.folders.home.clone().unwrap_or_default();
-        let store = match machine
-            .var("AWS_VAULT_PASS_PASSWORD_STORE_DIR")
-            .or_else(|| machine.var("PASSWORD_STORE_DIR"))
-        {
-            Some(folder) => machine.here.join(folder),
-            None => home.join(".password-store"),
-        };
-        let prefix = machine.var("AWS_VAULT_PASS_PREFIX").unwrap_or_default();
-        let program = machine.var("AWS_VAULT_PASS_CMD").unwrap_or("pass");
-        let mut items = Items::new();
-        for name in names(&store.join(prefix))? {
-            if is_session(&name) {
-                continue;
-            }
-            let path = if prefix.is_empty() {
-                name.clone()
-            } else {
-                format!("{}/{name}", prefix.trim_end_matches('/'))
-            };
-            items.push((name, show(machine, program, &store, &path)?));
-        }
-        Ok(items)
-    }
-
-    fn names(folder: &Path) -> Outcome<Vec<String>> {
-        let files = std::fs::read_dir(folder)
-            .map_err(|error| crate::disk::failed("read", folder, &error))?;
-        let mut names: Vec<String> = files
-            .filter_map(|file| file.ok()?.file_name().into_string().ok())
-            .filter_map(|name| Some(name.strip_suffix(".gpg")?.to_owned()))
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-
-    fn show(
-        machine: &Machine,
-        program: &str,
-        store: &Path,
-        path: &str,
-    ) -> Outcome<Zeroizing<Vec<u8>>> {
-        let failed = || Failure::new(Kind::Store, format!("{program} show {path} failed"));
-        let output = Command::new(program)
-            .args(["show", path])
-            .env_clear()
-            .envs(&machine.vars)
-            .env("PASSWORD_STORE_DIR", store)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| failed().cause(error))?;
-        let shown = Zeroizing::new(output.stdout);
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(failed()
-                .cause(said.trim())
-                .hint(format!("{program} show {path}")));
-        }
-        Ok(shown)
-    }
 }
 
 #[cfg(test)]

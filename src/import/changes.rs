@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::plan::{Files, Known, Move, Refusal, Row, Shape, Verdict};
 use super::same::{self, consumer_name};
 use crate::failure::Outcome;
-use crate::keys::{EntryName, ProfileName};
+use crate::keys::EntryName;
 use crate::profile_files::command_line::{self, Platform};
 use crate::profile_files::document::Document;
-use crate::profile_files::edits;
+use crate::profile_files::edits::Puts;
 use crate::profile_files::sdk_reader::Change;
+use crate::profile_files::takes::Takes;
 use crate::profile_files::trouble::KEY_LINES;
 use crate::profile_files::undo::Edited;
 
@@ -23,26 +24,6 @@ pub struct Step {
     pub edited: Edited,
     pub changes: Vec<Change>,
 }
-
-impl Step {
-    fn nothing(document: &Document) -> Step {
-        Step {
-            edited: Edited::nothing(document),
-            changes: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, next: Next) {
-        if let Some((edited, changes)) = next {
-            self.edited.undo.extend(edited.undo);
-            self.edited.document = edited.document;
-            self.changes.extend(changes);
-        }
-    }
-}
-
-/// One more edit of a step; none if there is nothing to do.
-type Next = Option<(Edited, Vec<Change>)>;
 
 /// All writes, in order: profiles are pointed before any key's line goes.
 #[derive(Debug, Clone)]
@@ -79,85 +60,107 @@ pub fn changes(files: Files<'_>, rows: &mut [Row], known: &Known, helper_path: &
     }
 }
 
+/// All edits of a file are made in one pass: hundreds of profiles must not cost their square.
 fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
-    let mut point = Step::nothing(files.config);
-    let mut taken = Step::nothing(files.credentials);
-    for row in rows.iter_mut() {
-        let Verdict::Move(found) = &row.verdict else {
-            continue;
-        };
-        let both = pointed(
-            &point.edited.document,
-            files.credentials,
-            found,
-            helper_path,
-        )
-        .and_then(|next| Ok((next, without_keys(&taken.edited.document, &found.profile)?)));
-        match both {
-            Ok((to_point, to_take)) => {
-                point.take(to_point);
-                taken.take(to_take);
-            }
-            Err(failure) => row.verdict = Verdict::Refused(Refusal::of(&failure)),
-        }
-    }
-    let mut from_config = Step::nothing(&point.edited.document);
-    for row in rows.iter_mut() {
-        let Verdict::Move(found) = &row.verdict else {
-            continue;
-        };
-        match without_keys(&from_config.edited.document, &found.profile) {
-            Ok(next) => from_config.take(next),
-            Err(failure) => row.verdict = Verdict::Refused(Refusal::of(&failure)),
-        }
-    }
+    let mut point = Pointing {
+        puts: Puts::into(files.config),
+        credentials: files.credentials,
+        helper_path,
+        changes: Vec::new(),
+    };
+    let mut from_credentials = Taking::from(files.credentials);
+    each_move(rows, |found| {
+        files.credentials.refuse_trouble(&found.profile)?;
+        files.config.refuse_trouble(&found.profile)?;
+        point.add(found)?;
+        from_credentials.add(found)
+    });
+    let point = Step {
+        edited: point.puts.done(),
+        changes: point.changes,
+    };
+    let mut from_config = Taking::from(&point.edited.document);
+    each_move(rows, |found| from_config.add(found));
     Changes {
+        take_from_credentials: from_credentials.done(),
+        take_from_config: from_config.done(),
         point,
-        take_from_credentials: taken,
-        take_from_config: from_config,
     }
 }
 
-fn pointed(
-    config: &Document,
-    credentials: &Document,
-    found: &Move,
-    helper_path: &str,
-) -> Outcome<Next> {
-    let profile = &found.profile;
-    let line = command_line::build(helper_path, &found.entry, Platform::HERE)?;
-    match found.shape {
-        Shape::PointedAlready => Ok(None),
-        Shape::Pointed => {
-            let edited = edits::set_property(config, profile, PROCESS, &line)?;
-            Ok(Some((edited, vec![Change::set(profile, PROCESS)])))
-        }
-        Shape::ThroughBase => {
-            let (edited, base) =
-                edits::add_base_profile_for_self_reference(config, credentials, profile, &line)?;
-            let changes = vec![
-                Change::set(profile, "source_profile"),
-                Change::set(&base, PROCESS),
-            ];
-            Ok(Some((edited, changes)))
+/// What cannot be edited becomes a refused row.
+fn each_move(rows: &mut [Row], mut edit: impl FnMut(&Move) -> Outcome<()>) {
+    for row in rows {
+        if let Verdict::Move(found) = &row.verdict
+            && let Err(failure) = edit(found)
+        {
+            row.verdict = Verdict::Refused(Refusal::of(&failure));
         }
     }
 }
 
-fn without_keys(document: &Document, profile: &ProfileName) -> Outcome<Next> {
-    let taken = edits::take_out_keys(document, profile)?;
-    if taken.removed.is_empty() {
-        return Ok(None);
+struct Pointing<'a> {
+    puts: Puts<'a>,
+    credentials: &'a Document,
+    helper_path: &'a str,
+    changes: Vec<Change>,
+}
+
+impl Pointing<'_> {
+    fn add(&mut self, found: &Move) -> Outcome<()> {
+        let profile = &found.profile;
+        let line = command_line::build(self.helper_path, &found.entry, Platform::HERE)?;
+        match found.shape {
+            Shape::PointedAlready => {}
+            Shape::Pointed => {
+                self.puts.set(profile, PROCESS, &line)?;
+                self.changes.push(Change::set(profile, PROCESS));
+            }
+            Shape::ThroughBase => {
+                let base = self.puts.add_base_profile_for_self_reference(
+                    self.credentials,
+                    profile,
+                    &line,
+                )?;
+                self.changes.push(Change::set(profile, "source_profile"));
+                self.changes.push(Change::set(&base, PROCESS));
+            }
+        }
+        Ok(())
     }
-    let edited = taken
-        .edited
-        .then(|document| edits::drop_empty_section(document, profile))?;
-    let mut changes: Vec<Change> = KEY_LINES
-        .iter()
-        .map(|key| Change::removed(profile, key))
-        .collect();
-    changes.push(Change::dropped(profile));
-    Ok(Some((edited, changes)))
+}
+
+struct Taking<'a> {
+    takes: Takes<'a>,
+    changes: Vec<Change>,
+}
+
+impl<'a> Taking<'a> {
+    fn from(document: &'a Document) -> Taking<'a> {
+        Taking {
+            takes: Takes::from(document),
+            changes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, found: &Move) -> Outcome<()> {
+        let profile = &found.profile;
+        if self.takes.keys(profile)?.is_empty() {
+            return Ok(());
+        }
+        self.takes.section_if_empty(profile)?;
+        let removed = |key| Change::removed(profile, key);
+        self.changes.extend(KEY_LINES.into_iter().map(removed));
+        self.changes.push(Change::dropped(profile));
+        Ok(())
+    }
+
+    fn done(self) -> Step {
+        Step {
+            edited: self.takes.done(),
+            changes: self.changes,
+        }
+    }
 }
 
 /// Refuses what would change who anybody is; whether there was any.
@@ -198,4 +201,47 @@ fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &
         }
     }
     refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::plan;
+    use crate::profile_files::{FileKind, LINES_READ};
+
+    /// Plans and edits this many profiles; the lines of AWS files that were read for it.
+    fn lines_read(profiles: usize) -> usize {
+        let (mut config, mut credentials) = (String::new(), String::new());
+        for n in 0..profiles {
+            config += &format!("[profile p{n}]\nregion = eu-west-1\n\n");
+            credentials += &format!(
+                "[p{n}]\naws_access_key_id = AKIAAAAAAAAAAAAAA{n:03}\naws_secret_access_key = s{n}\n\n"
+            );
+        }
+        let config = Document::parse(FileKind::Config, &config);
+        let credentials = Document::parse(FileKind::Credentials, &credentials);
+        let files = Files {
+            config: &config,
+            credentials: &credentials,
+        };
+        let known = Known::default();
+        let before = LINES_READ.get();
+        let mut rows = plan::rows(files, &known, &[]);
+        let made = changes(files, &mut rows, &known, "/b/awskeep");
+        assert_eq!(made.take_from_credentials.edited.document.text(), "");
+        let helpers = made
+            .take_from_config
+            .edited
+            .document
+            .text()
+            .matches("/b/awskeep");
+        assert_eq!(helpers.count(), profiles);
+        LINES_READ.get() - before
+    }
+
+    #[test]
+    fn ten_times_the_profiles_are_ten_times_the_work() {
+        let (few, many) = (lines_read(50), lines_read(500));
+        assert!(many <= 11 * few, "{few} lines for 50, {many} for 500");
+    }
 }

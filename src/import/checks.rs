@@ -121,8 +121,8 @@ fn same_user(
         .caller(Signer::Key(key))
         .map_err(|failure| prove::refused(key, "STS", &failure))?;
     let same = proof.is_some_and(|proof| {
-        proof.identity.user_id == answer.value.user_id
-            && proof.identity.arn.as_str() == answer.value.arn
+        proof.proven.identity.user_id == answer.value.user_id
+            && proof.proven.identity.arn.as_str() == answer.value.arn
     });
     if same {
         return Ok(());

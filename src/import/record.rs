@@ -140,16 +140,16 @@ impl Records {
         })
     }
 
-    /// A path that no record has yet; later ones sort behind earlier ones.
-    pub fn new_path(&self, at: Time) -> PathBuf {
-        let mut number = 0;
-        loop {
-            let path = self.folder.join(format!("{:012}-{number:03}.json", at.0));
-            if !path.exists() {
-                return path;
-            }
-            number += 1;
-        }
+    /// A path that no record has yet; later ones sort behind earlier ones, whatever the
+    /// clock says meanwhile.
+    pub fn new_path(&self, at: Time) -> Outcome<PathBuf> {
+        let last = self.paths()?.pop().and_then(|path| {
+            let name = path.file_stem()?.to_str()?;
+            let (time, number) = name.split_once('-')?;
+            Some((time.parse().ok()?, number.parse::<u32>().ok()? + 1))
+        });
+        let (time, number) = last.unwrap_or_default().max((at.0, 0));
+        Ok(self.folder.join(format!("{time:012}-{number:03}.json")))
     }
 
     pub fn write(&self, path: &Path, record: &Record) -> Outcome<()> {
@@ -165,17 +165,7 @@ impl Records {
     /// # Errors
     /// `Kind::Failed` naming one that cannot be read.
     pub fn all(&self) -> Outcome<Vec<(PathBuf, Record)>> {
-        let names = match std::fs::read_dir(&self.folder) {
-            Ok(names) => names,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(disk::failed("read", &self.folder, &error)),
-        };
-        let mut paths: Vec<PathBuf> = names
-            .filter_map(|name| Some(name.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
-            .collect();
-        paths.sort();
-        paths
+        self.paths()?
             .into_iter()
             .map(|path| {
                 let bytes =
@@ -191,6 +181,20 @@ impl Records {
                 Ok((path, record))
             })
             .collect()
+    }
+
+    fn paths(&self) -> Outcome<Vec<PathBuf>> {
+        let names = match std::fs::read_dir(&self.folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(disk::failed("read", &self.folder, &error)),
+        };
+        let mut paths: Vec<PathBuf> = names
+            .filter_map(|name| Some(name.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .collect();
+        paths.sort();
+        Ok(paths)
     }
 
     /// Drops what is too old to be undone.

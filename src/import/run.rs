@@ -19,7 +19,7 @@ use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
 use crate::iam_account::Place;
-use crate::keeping::{self, Over};
+use crate::keeping::{self, Over, Proven};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
 use crate::profile_files::document::Document;
@@ -28,7 +28,7 @@ use crate::profiles::Profiles;
 use crate::settings::Key;
 use crate::state::{self, Receipt};
 use crate::vault::StoreKind;
-use crate::vault::item::Identity;
+use crate::vault::item::{Endpoint, Identity};
 
 /// Called before each effect with its name; an error stops right there.
 pub type Before<'a> = &'a dyn Fn(&'static str) -> Outcome<()>;
@@ -169,7 +169,7 @@ pub fn run(
     Ok(Done {
         identities: proofs
             .into_values()
-            .map(|proof| (proof.entry, proof.identity))
+            .map(|proof| (proof.entry, proof.proven.identity))
             .collect(),
         rows: now.rows,
     })
@@ -179,7 +179,7 @@ pub fn run(
 pub(super) struct Proof {
     pub entry: EntryName,
     pub place: Place,
-    pub identity: Identity,
+    pub proven: Proven,
 }
 
 fn refuse_one_file(files: &Profiles) -> Outcome<()> {
@@ -236,13 +236,20 @@ fn prove_all(
     wanted: &Wanted,
 ) -> Outcome<BTreeMap<AccessKeyId, Proof>> {
     let mut proofs = BTreeMap::new();
+    let mut agreed = Vec::new();
     let mut refusals: BTreeMap<AccessKeyId, Refusal> = BTreeMap::new();
     for found in moves(&now.rows) {
         let id = &found.key.id;
         if proofs.contains_key(id) || refusals.contains_key(id) {
             continue;
         }
-        match prove_one(machine, &now.files.config.document, found, wanted) {
+        match prove_one(
+            machine,
+            &now.files.config.document,
+            found,
+            wanted,
+            &mut agreed,
+        ) {
             Ok(proof) => drop(proofs.insert(id.clone(), proof)),
             Err(failure) => match failure.kind {
                 Kind::Aws | Kind::Failed | Kind::Usage => {
@@ -272,6 +279,7 @@ fn prove_one(
     config: &Document,
     found: &Move,
     wanted: &Wanted,
+    agreed: &mut Vec<Endpoint>,
 ) -> Outcome<Proof> {
     let place = aws::place_to_prove(
         machine,
@@ -279,12 +287,13 @@ fn prove_one(
         found.profile.as_str(),
         wanted.region.as_deref(),
         wanted.endpoint_url.as_deref(),
+        agreed,
     )?;
-    let identity = keeping::prove(machine, &place, &found.key)?;
+    let proven = keeping::prove(machine, &place, &found.key)?;
     Ok(Proof {
         entry: found.entry.clone(),
         place,
-        identity,
+        proven,
     })
 }
 
@@ -331,7 +340,7 @@ fn save_one(
     // Programs that read the file before may go on using the key for as long as this.
     let until = machine.now() + entries.settings.length(Key::EnvLease, Some(name))?;
     if is_known {
-        let _user = entries.lock_user(Some(&proof.identity), name)?;
+        let _user = entries.lock_user(Some(&proof.proven.identity), name)?;
         let mut held = entries.get(name)?;
         if !held.item.slots().any(|(_, slot)| slot.key() == found.key) {
             return Err(Failure::new(
@@ -350,7 +359,7 @@ fn save_one(
         name,
         found.key.clone(),
         proof.place.clone(),
-        Some(proof.identity.clone()),
+        Some(proof.proven.clone()),
     )?;
     item.handed_out_until = Some(until);
     keeping::save(entries, &vault, item, Over::SameKeyOnly)

@@ -51,7 +51,7 @@ pub fn fetch(machine: &Machine, line: &str) -> Outcome<AccessKey> {
 }
 
 /// Blanks separate words; double quotes keep them together.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::changes::Step;
-use super::record::{Record, RecordedKey, Records, State, Was, Write};
+use super::record::{Hash, Record, RecordedKey, Records, State, Was, Write};
 use super::run::{Before, Prepared};
+use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::machine::Machine;
 use crate::profile_files::files::AwsFile;
@@ -17,12 +18,13 @@ pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) ->
     let _lock = profiles::lock()?;
     let records = Records::of(machine)?;
     records.forget_old(machine.now())?;
-    let path = records.new_path(machine.now());
+    let path = records.new_path(machine.now())?;
     let mut record = announcement(machine, now);
     before("announce")?;
     if !record.writes.is_empty() {
         records.write(&path, &record)?;
     }
+    let mut done = 0;
     for (n, step) in now.changes.in_order().into_iter().enumerate() {
         let (name, file) = match n {
             0 => ("point", &mut now.files.config),
@@ -31,7 +33,11 @@ pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) ->
         };
         if step.edited.document.text() != file.document.text() {
             before(name)?;
-            write(file, step)?;
+            if let Err(failure) = write(file, step) {
+                only_what_was_done(&records, &path, record, file, done);
+                return Err(failure);
+            }
+            done += 1;
         }
     }
     before("finish")?;
@@ -40,6 +46,30 @@ pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) ->
         records.write(&path, &record)?;
     }
     Ok(())
+}
+
+/// Takes back the announcement of what a failure kept from being written: somebody may
+/// change the file before the next run, and that must not stand in the way of an undo.
+fn only_what_was_done(
+    records: &Records,
+    path: &Path,
+    mut record: Record,
+    file: &AwsFile,
+    done: usize,
+) {
+    // A failure behind the rename leaves the new text there all the same.
+    let is_there = |write: &Write| {
+        AwsFile::read(&file.path, file.document.kind())
+            .is_ok_and(|now| Hash::of(now.document.text()) == write.after)
+    };
+    let done = done + usize::from(record.writes.get(done).is_some_and(is_there));
+    record.writes.truncate(done);
+    // The failure that led here is the one to report; without this, undo refuses too much.
+    let _ = if record.writes.is_empty() {
+        disk::remove(path).map(|_| ())
+    } else {
+        records.write(path, &record)
+    };
 }
 
 fn announcement(machine: &Machine, now: &Prepared) -> Record {

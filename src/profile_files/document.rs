@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
 use super::reader::read_lines;
+use super::trouble::Trouble;
 use crate::keys::ProfileName;
 
 /// Which of the two files a text is: headers mean different things in them.
@@ -148,6 +150,8 @@ pub struct Document {
     text: Zeroizing<String>,
     pub(super) lines: Vec<Line>,
     sections: Vec<Section>,
+    /// What is wrong with the file as a whole, once somebody asked.
+    pub(super) whole_file: OnceLock<Vec<Trouble>>,
 }
 
 impl Document {
@@ -160,6 +164,7 @@ impl Document {
             text: Zeroizing::new(text.to_owned()),
             lines,
             sections,
+            whole_file: OnceLock::new(),
         }
     }
 

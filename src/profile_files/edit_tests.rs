@@ -1,10 +1,8 @@
 //! Tables of edits: the text before, the text after.
 
-use super::edits::{
-    add_base_profile_for_self_reference, drop_empty_section, keys_in, remove_property,
-    set_property, take_out_keys,
-};
+use super::edits::{Puts, keys_in, remove_property, set_property};
 use super::put_keys::put_keys;
+use super::takes::{drop_empty_section, take_out_keys};
 use super::{Document, FileKind};
 use crate::failure::Kind;
 use crate::keys::{AccessKey, ProfileName};
@@ -196,14 +194,11 @@ fn a_role_profile_on_itself_gets_a_base() {
         ("[profile p-base]\n[profile \"p-base2\"]\n", "", "p-base3"),
     ] {
         let before = format!("{role}{more}");
-        let (edited, name) = add_base_profile_for_self_reference(
-            &config(&before),
-            &credentials(keys),
-            &p(),
-            PROCESS,
-        )
-        .unwrap();
-        assert_eq!(name.as_str(), base);
+        let before = config(&before);
+        let mut puts = Puts::into(&before);
+        let name = puts.add_base_profile_for_self_reference(&credentials(keys), &p(), PROCESS);
+        assert_eq!(name.unwrap().as_str(), base);
+        let edited = puts.done();
         let after = format!("{}{more}{}", pointing(base), section(base));
         assert_eq!(edited.document.text(), after);
     }
@@ -212,8 +207,10 @@ fn a_role_profile_on_itself_gets_a_base() {
         "[profile p]\nsource_profile = p\n",
         "",
     ] {
-        let none = credentials("");
-        assert!(add_base_profile_for_self_reference(&config(other), &none, &p(), PROCESS).is_err());
+        let (other, none) = (config(other), credentials(""));
+        let mut puts = Puts::into(&other);
+        let refused = puts.add_base_profile_for_self_reference(&none, &p(), PROCESS);
+        assert!(refused.is_err() && puts.done().is_nothing());
     }
 }
 

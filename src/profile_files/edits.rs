@@ -1,7 +1,7 @@
-//! Edits of one AWS file: set and remove a property, take out the lines of an
-//! access key, drop a section that became empty. Pure: a document goes in, a new
-//! one comes out. All other lines stay byte for byte. Every edit is refused, with
-//! file, line and mend, if SDKs would read the section differently (`trouble`).
+//! Edits of one AWS file: set and remove properties, for one profile or for many at
+//! once. Pure: a document goes in, a new one comes out. All other lines stay byte for
+//! byte. Every edit is refused, with file, line and mend, if SDKs would read the
+//! section differently (`trouble`). What takes an access key out is `takes`.
 
 use std::ops::Range;
 
@@ -48,25 +48,6 @@ impl FoundKeys {
     }
 }
 
-/// What `take_out_keys` did.
-#[derive(Debug, Clone)]
-pub struct TakenOut {
-    pub edited: Edited,
-    /// The lines that are gone, in the numbers of the old text.
-    pub removed: Vec<RemovedLine>,
-}
-
-/// A line that was taken out; never its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemovedLine {
-    /// 1-based line of the old text.
-    pub line: usize,
-    /// One of `KEY_LINES`.
-    pub key: &'static str,
-    /// The key id of the section, when it is well formed.
-    pub key_id: Option<AccessKeyId>,
-}
-
 /// The keys that stand in this profile's section of this file.
 pub fn keys_in(document: &Document, profile: &ProfileName) -> Outcome<FoundKeys> {
     document.refuse_trouble(profile)?;
@@ -91,33 +72,141 @@ pub fn set_property(
     key: &str,
     value: &str,
 ) -> Outcome<Edited> {
-    document.refuse_trouble(profile)?;
-    check_writable(key, value)?;
-    let Some(section) = document.section_of(profile) else {
-        return Ok(new_section(document, profile, &[(key, value)]));
-    };
-    let end = line_end_of(document);
-    let Some(property) = section.get(key) else {
-        let at = after_last_property(section);
-        let equals = equals_like(document, section);
-        let put = vec![Zeroizing::new(format!("{key}{equals}{value}{end}"))];
-        return Ok(splice(document, vec![Splice { lines: at..at, put }]));
-    };
-    if *property.value == value {
-        return Ok(Edited::nothing(document));
+    let mut puts = Puts::into(document);
+    puts.set(profile, key, value)?;
+    Ok(puts.done())
+}
+
+/// Properties of many profiles, put into one file in one pass.
+pub struct Puts<'a> {
+    document: &'a Document,
+    splices: Vec<Splice>,
+    /// The sections to be made at the end of the file, with their lines.
+    new: Vec<(ProfileName, Vec<Zeroizing<String>>)>,
+}
+
+impl<'a> Puts<'a> {
+    pub fn into(document: &'a Document) -> Puts<'a> {
+        Puts {
+            document,
+            splices: Vec::new(),
+            new: Vec::new(),
+        }
     }
-    let put = replaced_line(document, property, value);
-    let mut splices = remove_lines(property.continuations.iter().copied());
-    let first = property.line - 1;
-    let lines = first..first + 1;
-    splices.insert(
-        0,
-        Splice {
-            lines,
-            put: vec![put],
-        },
-    );
-    Ok(splice(document, splices))
+
+    /// As `set_property`; a refusal leaves what was put so far.
+    pub fn set(&mut self, profile: &ProfileName, key: &str, value: &str) -> Outcome<()> {
+        let document = self.document;
+        document.refuse_trouble(profile)?;
+        check_writable(key, value)?;
+        let end = line_end_of(document);
+        let Some(section) = document.section_of(profile) else {
+            let line = Zeroizing::new(format!("{key} = {value}{end}"));
+            match self.new.iter_mut().find(|(name, _)| name == profile) {
+                Some((_, lines)) => lines.push(line),
+                None => {
+                    let header = plain_header(document.kind(), profile);
+                    let header = Zeroizing::new(format!("{header}{end}"));
+                    self.new.push((profile.clone(), vec![header, line]));
+                }
+            }
+            return Ok(());
+        };
+        let Some(property) = section.get(key) else {
+            let at = after_last_property(section);
+            let equals = equals_like(document, section);
+            let put = vec![Zeroizing::new(format!("{key}{equals}{value}{end}"))];
+            self.splices.push(Splice { lines: at..at, put });
+            return Ok(());
+        };
+        if *property.value == value {
+            return Ok(());
+        }
+        let first = property.line - 1;
+        self.splices.push(Splice {
+            lines: first..first + 1,
+            put: vec![replaced_line(document, property, value)],
+        });
+        let rest = property.continuations.iter().copied();
+        self.splices.extend(remove_lines(rest));
+        Ok(())
+    }
+
+    /// For a role profile whose `source_profile` is itself: makes `[profile X-base]` with
+    /// this `credential_process`, and points `source_profile` to it. All else, role and
+    /// region included, stays. Gives the new profile's name, which is free in both files.
+    pub fn add_base_profile_for_self_reference(
+        &mut self,
+        credentials: &Document,
+        profile: &ProfileName,
+        command_line: &str,
+    ) -> Outcome<ProfileName> {
+        let config = self.document;
+        config.refuse_trouble(profile)?;
+        let section = config.section_of(profile);
+        let get = |key: &str| section.and_then(|s| s.get(key)).map(|p| p.value.as_str());
+        if get("role_arn").is_none() || get("source_profile") != Some(profile.as_str()) {
+            let name = config.name();
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("profile {profile} in {name} is not a role profile with itself as source"),
+            )
+            .hint(format!(
+                "have role_arn and source_profile = {profile} both in {name}"
+            )));
+        }
+        let base = self.free_name(credentials, profile);
+        self.set(&base, "credential_process", command_line)?;
+        self.set(profile, "source_profile", base.as_str())?;
+        Ok(base)
+    }
+
+    fn free_name(&self, credentials: &Document, profile: &ProfileName) -> ProfileName {
+        let taken = |name: &str| {
+            let in_header = |s: &Section| {
+                s.inner
+                    .split(BLANKS)
+                    .any(|word| word.trim_matches('"') == name)
+            };
+            [self.document, credentials]
+                .into_iter()
+                .flat_map(Document::sections)
+                .any(in_header)
+                || self.new.iter().any(|(new, _)| new.as_str() == name)
+        };
+        let mut name = format!("{profile}-base");
+        let mut n = 2;
+        while taken(&name) {
+            name = format!("{profile}-base{n}");
+            n += 1;
+        }
+        name.parse()
+            .expect("a profile's name with letters added is one")
+    }
+
+    /// The new text, read once.
+    pub fn done(mut self) -> Edited {
+        let document = self.document;
+        let mut put = Vec::new();
+        let mut gap = document
+            .lines
+            .last()
+            .is_some_and(|line| line.role != Role::Blank);
+        for (_, lines) in self.new {
+            if gap {
+                put.push(Zeroizing::new(line_end_of(document).to_owned()));
+            }
+            put.extend(lines);
+            gap = true;
+        }
+        // Stable: what was added at one place stays in its order.
+        self.splices.sort_by_key(|splice| splice.lines.start);
+        if !put.is_empty() {
+            let at = document.lines.len();
+            self.splices.push(Splice { lines: at..at, put });
+        }
+        splice(document, self.splices)
+    }
 }
 
 /// Removes one property with its indented lines. Nothing happens if it is absent.
@@ -128,124 +217,6 @@ pub fn remove_property(document: &Document, profile: &ProfileName, key: &str) ->
         Some(property) => splice(document, remove_lines(property.all_lines())),
         None => Edited::nothing(document),
     })
-}
-
-/// Removes the lines of the profile's access key, whole: a blank or half a key left
-/// behind is used, or fails, in some SDKs. The section's header stays.
-pub fn take_out_keys(document: &Document, profile: &ProfileName) -> Outcome<TakenOut> {
-    let found = keys_in(document, profile)?;
-    let key_id = found.key_id();
-    let Some(section) = document.section_of(profile) else {
-        return Ok(TakenOut {
-            edited: Edited::nothing(document),
-            removed: Vec::new(),
-        });
-    };
-    let mut removed: Vec<RemovedLine> = Vec::new();
-    for key in KEY_LINES {
-        removed.extend(section.get(key).map(|property| RemovedLine {
-            line: property.line,
-            key,
-            key_id: key_id.clone(),
-        }));
-    }
-    removed.sort_by_key(|r| r.line);
-    let lines = removed.iter().map(|r| r.line - 1);
-    Ok(TakenOut {
-        edited: splice(document, remove_lines(lines)),
-        removed,
-    })
-}
-
-/// Drops the profile's header if nothing is left below it. A comment keeps it: one
-/// behind the header, directly above it, or below it; but a block directly above
-/// the next header, with a blank line before it, belongs to that one.
-pub fn drop_empty_section(document: &Document, profile: &ProfileName) -> Outcome<Edited> {
-    document.refuse_trouble(profile)?;
-    let Some(section) = document.section_of(profile) else {
-        return Ok(Edited::nothing(document));
-    };
-    let header = section.line - 1;
-    let role = |index: usize| document.lines[index].role;
-    let comment_above = header > 0 && role(header - 1) == Role::Comment;
-    let comment_behind = !document
-        .line_text(header)
-        .trim_end_matches(BLANKS)
-        .ends_with(']');
-    if !section.properties.is_empty() || comment_above || comment_behind {
-        return Ok(Edited::nothing(document));
-    }
-    let below = section.lines.start + 1..section.lines.end;
-    let own_end = below
-        .clone()
-        .find(|&i| role(i) != Role::Blank)
-        .unwrap_or(below.end);
-    let rest_is_for_next = own_end == below.end
-        || own_end > below.start
-            && below.end < document.lines.len()
-            && (own_end..below.end).all(|i| role(i) == Role::Comment);
-    if !rest_is_for_next {
-        return Ok(Edited::nothing(document));
-    }
-    // At the end of the file the blank lines above go too, else those below.
-    let mut start = header;
-    if own_end == document.lines.len() {
-        while start > 0 && role(start - 1) == Role::Blank {
-            start -= 1;
-        }
-    }
-    let put = Vec::new();
-    let lines = start..own_end;
-    Ok(splice(document, vec![Splice { lines, put }]))
-}
-
-/// For a role profile whose `source_profile` is itself: makes `[profile X-base]` with
-/// this `credential_process`, and points `source_profile` to it. All else, role and
-/// region included, stays. Gives the new profile's name too; it is free in both files.
-pub fn add_base_profile_for_self_reference(
-    config: &Document,
-    credentials: &Document,
-    profile: &ProfileName,
-    command_line: &str,
-) -> Outcome<(Edited, ProfileName)> {
-    config.refuse_trouble(profile)?;
-    let section = config.section_of(profile);
-    let get = |key: &str| section.and_then(|s| s.get(key)).map(|p| p.value.as_str());
-    if get("role_arn").is_none() || get("source_profile") != Some(profile.as_str()) {
-        let name = config.name();
-        return Err(Failure::new(
-            Kind::Failed,
-            format!("profile {profile} in {name} is not a role profile with itself as source"),
-        )
-        .hint(format!(
-            "have role_arn and source_profile = {profile} both in {name}"
-        )));
-    }
-    let base = free_name(config, credentials, profile);
-    let edited = set_property(config, profile, "source_profile", base.as_str())?
-        .then(|config| set_property(config, &base, "credential_process", command_line))?;
-    Ok((edited, base))
-}
-
-fn free_name(config: &Document, credentials: &Document, profile: &ProfileName) -> ProfileName {
-    let taken = |name: &str| {
-        [config, credentials]
-            .into_iter()
-            .flat_map(Document::sections)
-            .any(|s| {
-                s.inner
-                    .split(BLANKS)
-                    .any(|word| word.trim_matches('"') == name)
-            })
-    };
-    let mut name = format!("{profile}-base");
-    let mut n = 2;
-    while taken(&name) {
-        name = format!("{profile}-base{n}");
-        n += 1;
-    }
-    name.parse()
-        .expect("a profile's name with letters added is one")
 }
 
 pub(super) fn check_writable(key: &str, value: &str) -> Outcome<()> {
@@ -267,26 +238,6 @@ pub(super) fn check_writable(key: &str, value: &str) -> Outcome<()> {
         return Err(Failure::new(Kind::Bug, format!("{key:?} is no key")));
     }
     Ok(())
-}
-
-pub(super) fn new_section(
-    document: &Document,
-    profile: &ProfileName,
-    pairs: &[(&str, &str)],
-) -> Edited {
-    let end = line_end_of(document);
-    let last = document.lines.last();
-    let mut put = Vec::new();
-    if last.is_some_and(|line| line.role != Role::Blank) {
-        put.push(Zeroizing::new(end.to_owned()));
-    }
-    let header = plain_header(document.kind(), profile);
-    put.push(Zeroizing::new(format!("{header}{end}")));
-    for (key, value) in pairs {
-        put.push(Zeroizing::new(format!("{key} = {value}{end}")));
-    }
-    let at = document.lines.len();
-    splice(document, vec![Splice { lines: at..at, put }])
 }
 
 fn after_last_property(section: &Section) -> usize {
@@ -323,7 +274,7 @@ fn replaced_line(document: &Document, property: &Property, value: &str) -> Zeroi
 }
 
 /// Splices that remove these lines, given in order.
-fn remove_lines(lines: impl Iterator<Item = usize>) -> Vec<Splice> {
+pub(super) fn remove_lines(lines: impl Iterator<Item = usize>) -> Vec<Splice> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for line in lines {
         match ranges.last_mut() {

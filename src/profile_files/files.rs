@@ -88,7 +88,7 @@ impl AwsFile {
         let unchanged = || self.refuse_changed();
         replace_file(&self.target, new.text(), unchanged).map_err(|e| match e {
             ReplaceError::Refused(failure) => failure,
-            ReplaceError::Io(e) => failed(&self.path, "cannot be replaced", &e),
+            ReplaceError::Io(e) => disk::failed("replace", &self.path, &e),
         })?;
         self.existed = true;
         self.document = new;

@@ -10,6 +10,7 @@ pub mod put_keys;
 mod reader;
 pub mod resolve;
 pub mod sdk_reader;
+pub mod takes;
 pub mod trouble;
 pub mod undo;
 
@@ -21,6 +22,9 @@ mod file_tests;
 mod property_tests;
 #[cfg(test)]
 mod trouble_tests;
+
+#[cfg(test)]
+pub(crate) use reader::LINES_READ;
 
 pub use command_line::{Helper, PointsAt, parse_helper, points_at};
 pub use document::{Document, FileKind, Header, Property, Section};

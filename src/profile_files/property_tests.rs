@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::document::Role;
-use super::edits::{drop_empty_section, keys_in, remove_property, set_property, take_out_keys};
+use super::edits::{Puts, keys_in, remove_property, set_property};
 use super::sdk_reader::{Change, differs_by_exactly, read};
+use super::takes::{Takes, drop_empty_section, take_out_keys};
 use super::trouble::KEY_LINES;
 use super::undo::{Edited, KeyField, put_back};
 use super::{Document, FileKind, Header};
@@ -316,6 +317,45 @@ proptest! {
         let key_or_bare = |l: &&str| l.starts_with("aws_") || l.starts_with('[') || l.trim().is_empty();
         prop_assert!(come.is_empty() && gone.iter().all(key_or_bare), "{:?} {:?}", gone, come);
         check_undo(&old, &dropped, &name);
+    }
+}
+
+const ALL: [&str; 3] = ["p", "q", "default"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    #[test]
+    fn many_edits_at_once_are_the_same_as_one_by_one(kind in kind(), text in messy_text()) {
+        let old = Document::parse(kind, &text);
+        let mut names: Vec<ProfileName> = ALL.iter().map(|name| name.parse().unwrap()).collect();
+        names.retain(|name| old.troubles(name).is_empty());
+        // In the order of the file, as a person would go through it.
+        names.sort_by_key(|name| old.section_of(name).map_or(usize::MAX, |section| section.line));
+
+        let mut takes = Takes::from(&old);
+        let mut puts = Puts::into(&old);
+        let (mut taken, mut put) = (old.clone(), old.clone());
+        for name in &names {
+            takes.keys(name).unwrap();
+            takes.section_if_empty(name).unwrap();
+            taken = take_out_keys(&taken, name).unwrap().edited.document;
+            puts.set(name, "k", "v").unwrap();
+            put = set_property(&put, name, "k", "v").unwrap().document;
+        }
+        for name in &names {
+            taken = drop_empty_section(&taken, name).unwrap().document;
+        }
+        let (takes, puts) = (takes.done(), puts.done());
+        // One by one, a blank line at the end may get its line end back on the way.
+        let bare = |document: &Document| document.text().trim_end().to_owned();
+        prop_assert_eq!(bare(&takes.document), bare(&taken));
+        prop_assert_eq!(puts.document.text(), put.text());
+        let secret = |_: KeyField, _: Option<&_>| Some(SecretKey::new("s3cret/+=".into()));
+        for edited in [takes, puts] {
+            let back = put_back(&edited.document, &edited.undo, secret).unwrap();
+            prop_assert_eq!(back.text(), old.text());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::command_line::parse_helper;
 use super::document::Document;
-use super::edits::{check_writable, keys_in, new_section, remove_property, set_property};
+use super::edits::{Puts, keys_in, remove_property};
 use super::trouble::KEY_LINES;
 use super::undo::Edited;
 use crate::failure::{Failure, Kind, Outcome};
@@ -34,13 +34,12 @@ pub fn put_keys(
         .hint(format!("remove the {token_key} line")));
     }
     let pair = [(id_key, key.id.as_str()), (secret_key, key.secret.expose())];
-    for (key, value) in pair {
-        check_writable(key, value)?;
-    }
-    let credentials = credentials.then(|document| match document.section_of(profile) {
-        None => Ok(new_section(document, profile, &pair)),
-        Some(_) => set_property(document, profile, pair[0].0, pair[0].1)?
-            .then(|document| set_property(document, profile, pair[1].0, pair[1].1)),
+    let credentials = credentials.then(|document| {
+        let mut puts = Puts::into(document);
+        for (key, value) in pair {
+            puts.set(profile, key, value)?;
+        }
+        Ok(puts.done())
     })?;
     Ok((config, credentials))
 }

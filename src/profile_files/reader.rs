@@ -10,6 +10,8 @@ use super::document::{
 /// All lines, each with its role, and all sections.
 pub(super) fn read_lines(kind: FileKind, text: &str) -> (Vec<Line>, Vec<Section>) {
     let mut reader = Reader::new(kind, text);
+    #[cfg(test)]
+    LINES_READ.set(LINES_READ.get() + reader.lines.len());
     for index in 0..reader.lines.len() {
         reader.read_line(index);
     }
@@ -17,6 +19,12 @@ pub(super) fn read_lines(kind: FileKind, text: &str) -> (Vec<Line>, Vec<Section>
         last.lines.end = reader.lines.len();
     }
     (reader.lines, reader.sections)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// All lines that this thread has read, for tests of how much work is done.
+    pub(crate) static LINES_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 struct Reader<'a> {

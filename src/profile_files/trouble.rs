@@ -4,6 +4,8 @@
 //!
 //! A trouble never quotes a line: what stands in the wrong place may be a secret.
 
+use std::collections::BTreeMap;
+
 use super::document::{BLANKS, Document, Header, Role, Section, Stray, is_identifier};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::ProfileName;
@@ -38,8 +40,12 @@ const MUST_BE_PLAIN: [&str; 7] = [
 impl Document {
     /// Every reason not to edit this profile's section, by line. Empty: go ahead.
     pub fn troubles(&self, profile: &ProfileName) -> Vec<Trouble> {
-        let mut found = Vec::new();
-        self.whole_file(&mut found);
+        let whole_file = self.whole_file.get_or_init(|| {
+            let mut found = Vec::new();
+            self.find_in_whole_file(&mut found);
+            found
+        });
+        let mut found = whole_file.clone();
         let sections: Vec<&Section> = self.sections_meaning(profile).collect();
         several_sections(&sections, profile, &mut found);
         for section in sections {
@@ -69,7 +75,7 @@ impl Document {
     }
 
     /// What makes a parser give up on, or mix up, the whole file.
-    fn whole_file(&self, found: &mut Vec<Trouble>) {
+    fn find_in_whole_file(&self, found: &mut Vec<Trouble>) {
         let has_mark = self.text().starts_with('\u{feff}');
         if has_mark {
             add(
@@ -101,6 +107,7 @@ impl Document {
                 add(found, index + 1, what, mend);
             }
         }
+        headers_by_blanks(self.sections(), found);
         for section in self.sections().iter().filter(|s| s.inner == "DEFAULT") {
             add(
                 found,
@@ -267,6 +274,27 @@ fn add(found: &mut Vec<Trouble>, line: usize, what: impl Into<String>, mend: imp
         what: what.into(),
         mend: mend.into(),
     });
+}
+
+/// Two headers that differ in blanks only are one profile, merged in no fixed order, to
+/// the Rust SDK: what it reads, and with it every check of an edit, is left to chance.
+fn headers_by_blanks(sections: &[Section], found: &mut Vec<Trouble>) {
+    let mut first: BTreeMap<String, &Section> = BTreeMap::new();
+    for section in sections {
+        let words: Vec<&str> = section.inner.split_whitespace().collect();
+        let there = *first.entry(words.join(" ")).or_insert(section);
+        if there.inner != section.inner {
+            add(
+                found,
+                section.line,
+                format!(
+                    "this header and the one on line {} differ in blanks only, which SDKs read differently",
+                    there.line
+                ),
+                "write both the same way, or merge the sections",
+            );
+        }
+    }
 }
 
 fn several_sections(sections: &[&Section], profile: &ProfileName, found: &mut Vec<Trouble>) {

@@ -31,6 +31,7 @@ fn each_trouble_is_found_on_its_line() {
         ("[DEFAULT]\na=1\n[p]\nb=2\n", vec![(1, "[DEFAULT]")]),
         ("\u{feff}[p]\na=1\n", vec![(1, "byte order")]),
         ("[ p ]\na=1\n", vec![(1, "header")]),
+        ("[p]\na=1\n[q]\n[q\u{a0}]\n", vec![(4, "blanks only")]),
         ("[\"p\"]\na=1\n", vec![(1, "header")]),
         ("[p]# note\na=1\n", vec![(1, "header")]),
         ("[p] # see [q]\na=1\n", vec![(1, "header")]),

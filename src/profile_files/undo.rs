@@ -161,6 +161,9 @@ pub(super) struct Splice {
 
 /// Applies splices that are in order and do not touch each other.
 pub(super) fn splice(old: &Document, splices: Vec<Splice>) -> Edited {
+    if splices.is_empty() {
+        return Edited::nothing(old);
+    }
     let mut out = Output {
         // Room from the start: growing would leave copies of secrets behind.
         text: Zeroizing::new(String::with_capacity(old.text().len() + 1024)),

@@ -4,6 +4,7 @@
 //! access denied error messages"); AWSCompromisedKeyQuarantine's policies; the
 //! example policy that forces MFA for self-management.
 
+use super::session::Expected;
 use crate::failure::{Failure, Kind};
 use crate::iam_account::CallFailure;
 use crate::keys::EntryName;
@@ -13,8 +14,6 @@ use crate::keys::EntryName;
 pub enum Denial {
     /// AWS or a person has quarantined the user.
     Quarantine,
-    /// Even listing one's own keys is explicitly denied: what Force-MFA policies do.
-    NeedsMfa,
     ExplicitDeny,
     Boundary,
     ServiceControlPolicy,
@@ -22,8 +21,7 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// `action` is the IAM action, such as `CreateAccessKey`.
-    pub fn of(action: &str, message: &str) -> Denial {
+    pub fn of(message: &str) -> Denial {
         let says = |words: &str| message.contains(words);
         if says("AWSCompromisedKeyQuarantine") {
             return Denial::Quarantine;
@@ -34,26 +32,33 @@ impl Denial {
         if says("permissions boundary") {
             return Denial::Boundary;
         }
-        match (says("explicit deny"), action) {
-            // A quarantine leaves the list allowed; Force-MFA denies it too.
-            (true, "ListAccessKeys") => Denial::NeedsMfa,
-            (true, _) => Denial::ExplicitDeny,
-            (false, _) => Denial::NotAllowed,
+        if says("explicit deny") {
+            Denial::ExplicitDeny
+        } else {
+            Denial::NotAllowed
         }
     }
 }
 
-/// A denied call, in words with the next step.
+/// Whether a denial of ListAccessKeys, signed by a bare key, is what policies answer
+/// that force MFA: an explicit deny. (A quarantine denies other calls and leaves the
+/// list allowed.) Policies that only *allow* with MFA answer as if nothing allowed it:
+/// that counts where the settings say that the user has MFA.
+pub fn wants_mfa(message: &str, expected: Expected) -> bool {
+    match Denial::of(message) {
+        Denial::ExplicitDeny => true,
+        Denial::NotAllowed => expected == Expected::Yes,
+        Denial::Quarantine | Denial::Boundary | Denial::ServiceControlPolicy => false,
+    }
+}
+
+/// A denied call, in words with the next step; `action` is such as `CreateAccessKey`.
 pub fn denied(entry: &EntryName, action: &str, refusal: &CallFailure) -> Failure {
-    let (why, hint) = match Denial::of(action, &refusal.message) {
+    let (why, hint) = match Denial::of(&refusal.message) {
         Denial::Quarantine => (
             "AWS has quarantined this IAM user, because a key of it has leaked",
             "an admin must look at the user and detach the quarantine policy; nothing here can"
                 .to_owned(),
-        ),
-        Denial::NeedsMfa => (
-            "an explicit deny, as in policies that force MFA: this user may handle its keys with an MFA session only",
-            format!("ask an admin to let {entry} rotate without MFA, or rotate it in the console"),
         ),
         Denial::ExplicitDeny => (
             "an explicit deny; AWS also attaches one to users whose key has leaked (AWSCompromisedKeyQuarantine)",
@@ -69,7 +74,9 @@ pub fn denied(entry: &EntryName, action: &str, refusal: &CallFailure) -> Failure
         ),
         Denial::NotAllowed => (
             "no policy of the user allows it",
-            format!("give the IAM user of {entry} the rights to handle its own keys"),
+            format!(
+                "awskeep policy {entry} prints the rights that it takes; if it has them with MFA only: awskeep config set mfa_serial SERIAL --entry {entry}"
+            ),
         ),
     };
     Failure::new(
@@ -87,39 +94,42 @@ mod tests {
     #[test]
     fn denials_are_told_apart() {
         let user = "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: iam:X";
-        for (action, tail, denial) in [
+        for (tail, denial, bare, with_settings) in [
             (
-                "ListAccessKeys",
-                "with an explicit deny in an identity-based policy",
-                Denial::NeedsMfa,
-            ),
-            (
-                "CreateAccessKey",
                 "with an explicit deny in an identity-based policy",
                 Denial::ExplicitDeny,
+                true,
+                true,
             ),
             (
-                "CreateAccessKey",
                 "with an explicit deny in an identity-based policy: arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3",
                 Denial::Quarantine,
+                false,
+                false,
             ),
             (
-                "CreateAccessKey",
                 "with an explicit deny in a service control policy",
                 Denial::ServiceControlPolicy,
+                false,
+                false,
             ),
             (
-                "CreateAccessKey",
                 "because no permissions boundary allows the iam:X action",
                 Denial::Boundary,
+                false,
+                false,
             ),
             (
-                "CreateAccessKey",
                 "because no identity-based policy allows the iam:X action",
                 Denial::NotAllowed,
+                false,
+                true,
             ),
         ] {
-            assert_eq!(Denial::of(action, &format!("{user} {tail}")), denial);
+            let message = format!("{user} {tail}");
+            assert_eq!(Denial::of(&message), denial);
+            assert_eq!(wants_mfa(&message, Expected::NotSaid), bare, "{tail}");
+            assert_eq!(wants_mfa(&message, Expected::Yes), with_settings, "{tail}");
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::known::{Demand, Early, Known, Policy};
-use super::life::Rules;
+use super::life::{HandledBy, Rules};
+use super::mfa_run::SESSION_RECEIPT;
 use super::plan::Step;
 use super::run::Tools;
 use super::{host, wanted};
 use crate::failure::Outcome;
-use crate::iam_account::live::LiveAccount;
+use crate::iam_account::Account;
 use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
@@ -22,13 +23,13 @@ use crate::vault::Vault;
 ///
 /// # Errors
 /// Those of `work`; `Kind::Failed` where locks or receipts have no place.
-pub fn with_tools<T>(
+pub fn with_tools<A: Account, T>(
     machine: &Machine,
-    account: &LiveAccount,
+    account: &A,
     vault: &Vault,
     stop: &Arc<AtomicBool>,
     on_step: &dyn Fn(&Step, &Known),
-    work: impl FnOnce(&Tools<'_, LiveAccount>) -> Outcome<T>,
+    work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
 ) -> Outcome<T> {
     let receipts = Receipts::of(machine)?;
     let append = |receipt: &Receipt| receipts.append(receipt);
@@ -56,7 +57,7 @@ pub fn policy_now(
     demand: Demand,
     early: Early,
 ) -> Outcome<Policy> {
-    let Rules { max_age, hold } = rules(settings, name)?;
+    let Rules { max_age, hold, .. } = rules(settings, name, &[])?;
     Ok(Policy {
         demand,
         attended: Attended::Yes,
@@ -70,9 +71,18 @@ pub fn policy_now(
     })
 }
 
-/// How old an entry's keys may get, and how long a replaced one is held.
-pub fn rules(settings: &Settings, name: &EntryName) -> Outcome<Rules> {
+/// How old an entry's keys may get, how long a replaced one is held, and whether the
+/// receipts know of an MFA session.
+pub fn rules(settings: &Settings, name: &EntryName, receipts: &[Receipt]) -> Outcome<Rules> {
     let max_age = wanted::max_age(settings, name)?;
     let hold = lease::hold(settings.length(Key::Hold, Some(name))?, max_age);
-    Ok(Rules { max_age, hold })
+    let of_session = |receipt: &Receipt| receipt.entry == *name && receipt.step == SESSION_RECEIPT;
+    Ok(Rules {
+        max_age,
+        hold,
+        handled_by: match receipts.iter().any(of_session) {
+            true => HandledBy::Session,
+            false => HandledBy::Key,
+        },
+    })
 }

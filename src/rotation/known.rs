@@ -48,6 +48,8 @@ pub enum Listing {
     Keys(Vec<ListedKey>),
     /// AWS does not accept the current key, which signs the list.
     NotAccepted,
+    /// AWS shows the keys in an MFA session only, and there is none.
+    NeedsMfa,
 }
 
 /// The `Date` of this look's reply.
@@ -199,7 +201,7 @@ impl Known {
     pub fn listed(&self) -> &[ListedKey] {
         match &self.listing {
             Listing::Keys(keys) => keys,
-            Listing::NotAccepted => &[],
+            Listing::NotAccepted | Listing::NeedsMfa => &[],
         }
     }
 
@@ -264,8 +266,8 @@ pub fn is_young(slot: &Slot, now: Time) -> bool {
     now.since(latest) < YOUNG
 }
 
-/// Notes in the item what a successful list shows of its keys: from when on each
-/// is absent or inactive. Whether anything is new.
+/// Notes in the item what a successful list shows of its keys: when each was made,
+/// from when on it is absent or inactive. Whether anything is new.
 pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered {
     let before = item.clone();
     let row = |id: &AccessKeyId| listing.iter().find(|key| key.id == *id);
@@ -277,10 +279,14 @@ pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered
     .into_iter()
     .flatten()
     {
-        slot.absent_seen_at = match row(&slot.id) {
-            Some(_) => None,
-            None => slot.absent_seen_at.or(Some(now)),
-        };
+        match row(&slot.id) {
+            Some(listed) => {
+                slot.absent_seen_at = None;
+                // Whoever added the key need not have known its age.
+                slot.created_at = slot.created_at.or(listed.created_at);
+            }
+            None => slot.absent_seen_at = slot.absent_seen_at.or(Some(now)),
+        }
     }
     if let Some(previous) = &mut item.previous {
         let status = row(&previous.id).map(|key| &key.status);

@@ -24,6 +24,15 @@ pub struct Rules {
     /// None: keys never get too old.
     pub max_age: Option<Length>,
     pub hold: Length,
+    pub handled_by: HandledBy,
+}
+
+/// What the user's keys are handled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandledBy {
+    Key,
+    /// An MFA session: a held key waits for the one that the next rotation opens.
+    Session,
 }
 
 /// An entry's keys and what is to be done about them.
@@ -123,6 +132,36 @@ impl Life {
     }
 }
 
+/// What does what is left to be done now.
+pub fn command_of_rest(item: &Item) -> String {
+    let making = item.pending.is_some() || item.intent.is_some();
+    let flag = match (item.undo_wanted_at, &item.previous) {
+        (Some(_), _) => " --undo",
+        (None, Some(previous)) if !making && previous.inactive_seen_at.is_none() => " --finish",
+        (None, _) => "",
+    };
+    format!("awskeep rotate {}{flag}", item.entry)
+}
+
+/// Nothing is begun, and no replaced key is still active.
+pub fn is_idle(item: &Item) -> bool {
+    let retired = item
+        .previous
+        .as_ref()
+        .is_none_or(|previous| previous.inactive_seen_at.is_some());
+    retired && item.pending.is_none() && item.intent.is_none() && item.undo_wanted_at.is_none()
+}
+
+/// That an MFA session ended before its work was done: that takes another code.
+pub fn session_over(item: &Item, until: Time) -> Option<Attention> {
+    (!is_idle(item)).then(|| Attention {
+        why: format!(
+            "its MFA session ended {until}, before the rotation did: another code is needed"
+        ),
+        command: command_of_rest(item),
+    })
+}
+
 /// The newest failure of an entry that nothing made good since: the same step done
 /// later, or a new key in service.
 pub fn last_failure<'r>(receipts: &'r [Receipt], entry: &EntryName) -> Option<&'r Receipt> {
@@ -210,21 +249,23 @@ fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
     } else if slot.absent_seen_at.is_some() {
         (Next::LookAgain, None)
     } else if life.held_until.is_some() {
-        (Next::Delete, life.held_until)
+        let alone = rules.handled_by == HandledBy::Key;
+        (Next::Delete, life.held_until.filter(|_| alone))
     } else {
         (Next::Deactivate, life.leased_until)
     };
     let flag = match life.next {
-        Next::BringBack => "--undo",
+        Next::BringBack => " --undo",
+        Next::Delete if rules.handled_by == HandledBy::Session => "",
         Next::None
         | Next::Rotate
         | Next::BeReplaced
         | Next::Prove
         | Next::Deactivate
         | Next::Delete
-        | Next::LookAgain => "--finish",
+        | Next::LookAgain => " --finish",
     };
-    life.command = Some(format!("awskeep rotate {} {flag}", item.entry));
+    life.command = Some(format!("awskeep rotate {}{flag}", item.entry));
 }
 
 /// Whether a key's next step is so late that somebody should know.
@@ -277,6 +318,9 @@ impl KeyLife {
             (Next::Deactivate, true) => "deactivate",
             (Next::Deactivate, false) => "deactivate once its leases are over",
             (Next::Delete, true) => "delete",
+            (Next::Delete, false) if self.not_before.is_none() => {
+                "delete in the MFA session of the next rotation"
+            }
             (Next::Delete, false) => "delete once its hold is over",
             (Next::LookAgain, _) => "make sure that it is gone",
         };

@@ -10,6 +10,7 @@ const BORN: Time = Time(1_795_420_800);
 const RULES: Rules = Rules {
     max_age: Some(Length::days(90)),
     hold: Length::days(14),
+    handled_by: HandledBy::Key,
 };
 
 fn item() -> Item {
@@ -152,4 +153,46 @@ fn a_failure_counts_until_it_is_made_good() {
         receipts.extend(later);
         assert_eq!(last_failure(&receipts, &entry), expected);
     }
+}
+
+#[test]
+fn where_keys_are_handled_in_sessions_a_held_key_waits_for_the_next() {
+    let mut item = item();
+    item.previous = slot("B", |slot| {
+        slot.leased_until = Some(BORN);
+        slot.inactive_seen_at = Some(BORN);
+    });
+    let rules = Rules {
+        handled_by: HandledBy::Session,
+        max_age: None,
+        ..RULES
+    };
+    let now = BORN + Length::days(60);
+    let life = Life::of(&item, rules, now);
+    assert_eq!(
+        life.keys.last().unwrap().next_told(now),
+        "delete in the MFA session of the next rotation: awskeep rotate work"
+    );
+    assert_eq!(life.attention, []);
+}
+
+#[test]
+fn a_session_that_ended_too_early_is_told_with_the_command_that_goes_on() {
+    let told = |change: fn(&mut Item)| {
+        let mut item = item();
+        change(&mut item);
+        session_over(&item, BORN).map(|attention| attention.command)
+    };
+    let command = |flag: &str| Some(format!("awskeep rotate work{flag}"));
+    assert_eq!(told(|_| ()), None);
+    let replaced = |item: &mut Item| item.previous = slot("B", |_| ());
+    assert_eq!(told(replaced), command(" --finish"));
+    let held = |item: &mut Item| {
+        item.previous = slot("B", |slot| slot.inactive_seen_at = Some(BORN));
+    };
+    assert_eq!(told(held), None);
+    assert_eq!(told(|item| item.pending = slot("B", |_| ())), command(""));
+    assert_eq!(told(|item| item.intent = intent(BORN)), command(""));
+    let undone = |item: &mut Item| item.undo_wanted_at = Some(BORN);
+    assert_eq!(told(undone), command(" --undo"));
 }

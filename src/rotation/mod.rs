@@ -26,19 +26,25 @@
 //! | deactivate, delete | a previous key, inactive or gone | holds it, or forgets it |
 //!
 //! `known` is what is known, `plan` decides (pure), `run` loops and performs,
-//! `proving` shows a new key to AWS, `words` says it to people.
+//! `proving` shows a new key to AWS, `words` says it to people. Where keys may be
+//! handled in an MFA session only, `session` signs by one, `mfa_run` opens and keeps it,
+//! and `mfa_code` gets the code for it.
 
 pub mod denial;
 pub mod given;
 pub mod host;
 pub mod known;
 pub mod life;
+pub mod mfa_code;
+pub mod mfa_run;
+pub mod news;
 mod perform;
 pub mod plan;
 pub mod proving;
 pub mod rescue;
 mod retire;
 pub mod run;
+pub mod session;
 pub mod step;
 pub mod wanted;
 pub mod way_out;

@@ -122,6 +122,7 @@ impl<A: Account> Run<'_, A> {
                     Err(denied(&self.entry, "CreateAccessKey", &no))
                 }
                 Class::KeyNotAccepted
+                | Class::NeedsMfa
                 | Class::WrongSecret
                 | Class::NoSuchEntity
                 | Class::ClockSkew

@@ -24,7 +24,7 @@ pub(super) const GONE: Length = Length::minutes(15);
 const ARRIVED: Length = Length::seconds(60);
 
 /// Unattended, a last use is asked for no earlier: AWS tells it hours late.
-const LAST_USE_KNOWN: Length = Length::hours(24);
+pub const LAST_USE_KNOWN: Length = Length::hours(24);
 
 /// How long a retirement waits where the last use may not be looked at.
 const BLIND_WAIT: Length = Length::days(7);
@@ -81,6 +81,9 @@ fn by_the_table(k: &Known) -> Step {
     if let Some(step) = foreign_intent(k) {
         return step;
     }
+    if k.listing == Listing::NeedsMfa {
+        return without_session(k);
+    }
     if item.undo_wanted_at.is_some() {
         return undo(k);
     }
@@ -130,6 +133,42 @@ fn current_in_doubt(k: &Known) -> Option<Step> {
         Life::Strange => Some(Step::Refuse(Refusal::StrangeStatus(current.id.clone()))),
         Life::Active | Life::NotLookedUp => None,
     }
+}
+
+/// "AWS shows nothing without an MFA session": what needs none goes on without it,
+/// so that nobody is asked for a code too early or for a held key alone.
+fn without_session(k: &Known) -> Step {
+    let item = &k.item;
+    let begun = item.undo_wanted_at.is_some() || item.pending.is_some() || item.intent.is_some();
+    let needed = Step::Refuse(Refusal::NeedsMfa);
+    if begun || k.policy.discard.is_some() || k.policy.early > Early::No {
+        return needed;
+    }
+    match &item.previous {
+        None if k.due() => needed,
+        None => Step::Done,
+        Some(previous) if previous.inactive_seen_at.is_some() => match k.due() {
+            true => needed,
+            false => Step::Wait(Wait::NextSession),
+        },
+        Some(previous) => match too_early(k, previous) {
+            Some(wait) => Step::Wait(wait),
+            None => needed,
+        },
+    }
+}
+
+/// What an active `previous` waits for before anything is asked about it.
+fn too_early(k: &Known, previous: &Slot) -> Option<Wait> {
+    let leased_until = leased_until(previous);
+    if k.now() < leased_until {
+        return Some(Wait::Leased {
+            until: leased_until,
+        });
+    }
+    let until = k.item.current.promoted_at.unwrap_or(leased_until) + LAST_USE_KNOWN;
+    let early = k.policy.attended == Attended::No && k.now() < until;
+    early.then_some(Wait::LastUseNotKnownYet { until })
 }
 
 /// "undo intent".
@@ -300,11 +339,8 @@ fn previous_active(k: &Known, previous: &Slot) -> Step {
     if previous.inactive_seen_at.is_some() {
         return Step::Refuse(Refusal::Reactivated(id));
     }
-    let leased_until = leased_until(previous);
-    if k.now() < leased_until {
-        return Step::Wait(Wait::Leased {
-            until: leased_until,
-        });
+    if let Some(wait) = too_early(k, previous) {
+        return Step::Wait(wait);
     }
     if let Some(step) = last_use_gate(k, previous) {
         return step;
@@ -315,15 +351,8 @@ fn previous_active(k: &Known, previous: &Slot) -> Step {
 /// "previous active, last used later than `leased_until`".
 fn last_use_gate(k: &Known, previous: &Slot) -> Option<Step> {
     let leased_until = leased_until(previous);
-    let replaced_at = k.item.current.promoted_at.unwrap_or(leased_until);
     match &k.last_use {
-        LastUseSaid::NotAsked => {
-            let known_at = replaced_at + LAST_USE_KNOWN;
-            if k.policy.attended == Attended::No && k.now() < known_at {
-                return Some(Step::Wait(Wait::LastUseNotKnownYet { until: known_at }));
-            }
-            Some(Step::AskLastUse(previous.id.clone()))
-        }
+        LastUseSaid::NotAsked => Some(Step::AskLastUse(previous.id.clone())),
         LastUseSaid::Never => None,
         LastUseSaid::At { time, .. } if *time <= leased_until => None,
         LastUseSaid::At {

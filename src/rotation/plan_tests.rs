@@ -688,3 +688,47 @@ fn what_lists_show_is_remembered() {
     let previous = item.previous.as_ref().unwrap();
     assert_eq!(previous.absent_seen_at, Some(later));
 }
+
+#[test]
+fn row_nothing_shown_without_mfa_asks_for_a_session_only_where_one_is_needed() {
+    let bare = |change: fn(&mut Known)| {
+        move |k: &mut Known| {
+            k.listing = Listing::NeedsMfa;
+            k.aws_time = AwsTime::NotSaid;
+            k.policy.demand = Demand::Finish;
+            change(k);
+        }
+    };
+    let needed = Step::Refuse(Refusal::NeedsMfa);
+    let now = |k: &mut Known| k.policy.demand = Demand::Now;
+    check(plain(), bare(|_| ()), Step::Done);
+    check(plain(), bare(now), needed.clone());
+    check(intent(), bare(|_| ()), needed.clone());
+    check(pending(), bare(|_| ()), needed.clone());
+    let discard = |k: &mut Known| k.policy.discard = Some(id(X));
+    check(plain(), bare(discard), needed.clone());
+
+    let leased = |k: &mut Known| previous(k).leased_until = Some(NOW + Length::seconds(1));
+    let until = NOW + Length::seconds(1);
+    let waits = Step::Wait(Wait::Leased { until });
+    check(replaced(), bare(leased), waits.clone());
+    let over = |k: &mut Known| previous(k).leased_until = Some(NOW);
+    check(replaced(), bare(over), needed.clone());
+    let alone = |k: &mut Known| {
+        k.policy.attended = Attended::No;
+        k.item.current.promoted_at = Some(NOW - Length::hours(23));
+    };
+    let until = NOW + Length::hours(1);
+    let early = Step::Wait(Wait::LastUseNotKnownYet { until });
+    check(replaced(), bare(alone), early);
+    let retire = |k: &mut Known| k.policy.early = Early::Retire;
+    check(replaced(), bare(retire), needed.clone());
+    let undo = |k: &mut Known| k.item.undo_wanted_at = Some(NOW);
+    check(replaced(), bare(undo), needed.clone());
+
+    check(held(), bare(|_| ()), Step::Wait(Wait::NextSession));
+    check(held(), bare(now), needed.clone());
+    let delete = |k: &mut Known| k.policy.early = Early::Delete;
+    check(held(), bare(delete), needed.clone());
+    check(held(), bare(undo), needed);
+}

@@ -95,6 +95,7 @@ fn refused(service: &str, failure: &CallFailure) -> Said {
             said,
         },
         Class::Denied
+        | Class::NeedsMfa
         | Class::NoSuchEntity
         | Class::LimitExceeded
         | Class::Busy

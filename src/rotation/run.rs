@@ -219,14 +219,7 @@ impl<A: Account> Run<'_, A> {
     }
 
     pub(super) fn read_item(&self) -> Outcome<Item> {
-        match self.tools.vault.find(&self.entry)? {
-            Some(Stored::Item(item)) => Ok(*item),
-            Some(Stored::Alias(_)) | None => Err(Failure::new(
-                Kind::NotFound,
-                format!("entry {} is not there any more", self.entry),
-            )
-            .hint("awskeep list")),
-        }
+        item_of(self.tools.vault, &self.entry)
     }
 
     /// A key that this run made and that the item lost to another writer goes back in.
@@ -258,8 +251,8 @@ impl<A: Account> Run<'_, A> {
             .collect())
     }
 
-    /// ListAccessKeys, signed by `current` and by no other key: a use of `previous`
-    /// by us would look like somebody's who still needs it.
+    /// ListAccessKeys, signed by `current` (or the account's MFA session) and by no
+    /// other key: a use of `previous` by us would look like somebody's who still needs it.
     fn look(&self, item: &Item) -> Outcome<(Listing, AwsTime)> {
         let key = item.current.key();
         let user = &self.identity.arn;
@@ -269,6 +262,10 @@ impl<A: Account> Run<'_, A> {
             Err(no) if no.class == Class::KeyNotAccepted => {
                 Ok((Listing::NotAccepted, AwsTime::NotSaid))
             }
+            Err(no) if no.class == Class::NeedsMfa => Ok((
+                Listing::NeedsMfa,
+                no.aws_time.map_or(AwsTime::NotSaid, AwsTime::At),
+            )),
             Err(no) => Err(self.refused(&key, "ListAccessKeys", &no, item)),
         }
     }
@@ -295,6 +292,7 @@ impl<A: Account> Run<'_, A> {
                 }
                 Class::WrongSecret
                 | Class::Denied
+                | Class::NeedsMfa
                 | Class::NoSuchEntity
                 | Class::LimitExceeded
                 | Class::ClockSkew
@@ -386,6 +384,18 @@ impl<A: Account> Run<'_, A> {
     /// The run's own demand is met once it has put a key into service.
     pub(super) fn demand_met(&mut self) {
         self.policy.demand = Demand::Finish;
+    }
+}
+
+/// The entry's item as it stands now.
+pub(super) fn item_of(vault: &Vault, entry: &EntryName) -> Outcome<Item> {
+    match vault.find(entry)? {
+        Some(Stored::Item(item)) => Ok(*item),
+        Some(Stored::Alias(_)) | None => Err(Failure::new(
+            Kind::NotFound,
+            format!("entry {entry} is not there any more"),
+        )
+        .hint("awskeep list")),
     }
 }
 

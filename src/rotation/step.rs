@@ -48,15 +48,29 @@ pub enum Refusal {
     CurrentDead(Death),
     StandsInFile(InFile),
     OtherKey(AccessKeyId),
-    SomebodyElseRotates { host: String, at: Time },
-    Unexplained { id: AccessKeyId, create: CreateSaid },
+    SomebodyElseRotates {
+        host: String,
+        at: Time,
+    },
+    Unexplained {
+        id: AccessKeyId,
+        create: CreateSaid,
+    },
     EarlierRequest,
-    WrongPending { id: AccessKeyId, said: String },
+    WrongPending {
+        id: AccessKeyId,
+        said: String,
+    },
     PendingDeactivated(AccessKeyId),
     UndoGone(AccessKeyId),
     Reactivated(AccessKeyId),
-    UsedLate { id: AccessKeyId, use_of: LateUse },
+    UsedLate {
+        id: AccessKeyId,
+        use_of: LateUse,
+    },
     StrangeStatus(AccessKeyId),
+    /// Without an MFA session nothing can be seen or done, and something is to be done.
+    NeedsMfa,
     DamagedItem,
 }
 
@@ -114,6 +128,8 @@ pub enum Wait {
     GoneUnsure {
         until: Time,
     },
+    /// A held key stays until a rotation opens an MFA session anyway.
+    NextSession,
     ClocksApart {
         aws: Time,
         local: Time,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::known::{CreateSaid, Demand, Known};
 use super::plan::{Death, Refusal, Step, Wait};
 use super::run::{Ended, Promoted};
+use super::{life, session};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::AccessKeyId;
 use crate::time::Time;
@@ -126,6 +127,13 @@ fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Ou
             Some(*until),
             format!(
                 "{serves}\n{old} is in no list any more; one more look after {until} makes sure"
+            ),
+        ),
+        Wait::NextSession => (
+            "delete",
+            None,
+            format!(
+                "{serves}\n{old} is inactive, deleted in the MFA session of the next rotation; {undo}"
             ),
         ),
         Wait::CurrentUnseen => {
@@ -273,6 +281,7 @@ fn refused(refusal: &Refusal, known: &Known) -> Failure {
             format!("AWS gives {id} a status that this awskeep does not know"),
         )
         .hint("update awskeep"),
+        Refusal::NeedsMfa => session::needed(&life::command_of_rest(&known.item), entry),
         Refusal::DamagedItem => of(
             Kind::Store,
             format!("the stored item has {current} in two places"),
@@ -321,7 +330,7 @@ fn keys_told(known: &Known) -> String {
 }
 
 /// `…J5A`: enough to tell two keys apart in a line.
-fn short(id: &AccessKeyId) -> String {
+pub(super) fn short(id: &AccessKeyId) -> String {
     let text = id.as_str();
     format!("…{}", &text[text.len().saturating_sub(4)..])
 }

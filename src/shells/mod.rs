@@ -1,3 +1,11 @@
-//! What awskeep knows of shells: how each quotes.
+//! What awskeep knows of shells: how each quotes, where each reads its startup file,
+//! the hook for each, the marked block that loads it, and the units of service managers.
 
+pub mod block;
+pub mod completions;
+pub mod hook;
+pub mod plan;
+pub mod put;
 pub mod quote;
+pub mod startup;
+pub mod units;

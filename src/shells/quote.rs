@@ -43,6 +43,14 @@ impl Shell {
         let name = name.strip_suffix(".exe").unwrap_or(name);
         match name {
             "sh" | "dash" | "ksh" => Some(Shell::Bash),
+            _ => Shell::of_own_program(path),
+        }
+    }
+
+    /// Likewise, but only for the shells themselves and not for those that speak like one.
+    pub fn of_own_program(path: &str) -> Option<Shell> {
+        let name = path.rsplit(['/', '\\']).next()?;
+        match name.strip_suffix(".exe").unwrap_or(name) {
             "pwsh" => Some(Shell::PowerShell),
             "nu" => Some(Shell::Nushell),
             name => name.parse().ok(),

@@ -334,7 +334,7 @@ pub fn newer(entry: &EntryName) -> Failure {
     .hint("update awskeep on this machine")
 }
 
-fn to_json(value: &impl Serialize) -> Outcome<Vec<u8>> {
+pub(super) fn to_json(value: &impl Serialize) -> Outcome<Vec<u8>> {
     // One allocation that is large enough, so that no copy of the secret is left behind by growth.
     let mut bytes = Vec::with_capacity(2 * MAX_BYTES);
     serde_json::to_writer(&mut bytes, value).map_err(|error| {

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod file;
 pub mod item;
 pub mod keychain;
+pub mod session;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::keys::EntryName;
 use crate::machine::Machine;
 use fault::Fault;
 use item::{Item, Stored};
+use session::KeptSession;
 
 /// The keyring-core service name of every item.
 pub const SERVICE: &str = "awskeep";
@@ -146,7 +148,11 @@ impl Vault {
     /// # Errors
     /// Each `Fault` as it is; `NoEntry` only if the store works and has none.
     pub fn bytes(&self, entry: &EntryName) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let user = entry.as_str().to_owned();
+        self.read(entry.as_str())
+    }
+
+    fn read(&self, user: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let user = user.to_owned();
         let read = move |store: &CredentialStore| {
             let found = store.build(SERVICE, &user, None)?.get_secret()?;
             Ok(Zeroizing::new(found))
@@ -209,7 +215,34 @@ impl Vault {
 
     /// Deletes an entry's item. Deleting what is not there is no failure.
     pub fn delete(&self, entry: &EntryName) -> Outcome<()> {
-        let user = entry.as_str().to_owned();
+        self.erase(entry, entry.as_str().to_owned())
+    }
+
+    /// The MFA session that is kept for an entry; none if there is none, or only
+    /// something that cannot be read.
+    ///
+    /// # Errors
+    /// `Kind::Store` if the store does not answer.
+    pub fn find_session(&self, entry: &EntryName) -> Outcome<Option<KeptSession>> {
+        match self.read(&session::user_of(entry)) {
+            Ok(bytes) => Ok(session::decode(&bytes)),
+            Err(Fault::NoEntry | Fault::Corrupt(_)) => Ok(None),
+            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+        }
+    }
+
+    /// Keeps an entry's MFA session, in the place of an older one, and reads it back.
+    pub fn save_session(&self, entry: &EntryName, session: &KeptSession) -> Outcome<()> {
+        let bytes = session::encode(entry, session)?;
+        self.put(entry, session::user_of(entry), bytes)
+    }
+
+    /// Erases an entry's MFA session. Erasing what is not there is no failure.
+    pub fn erase_session(&self, entry: &EntryName) -> Outcome<()> {
+        self.erase(entry, session::user_of(entry))
+    }
+
+    fn erase(&self, entry: &EntryName, user: String) -> Outcome<()> {
         let deleted = self
             .within_deadline(move |store| store.build(SERVICE, &user, None)?.delete_credential());
         match deleted {
@@ -218,7 +251,8 @@ impl Vault {
         }
     }
 
-    /// The names that the store has items for, sorted; old names of renamed entries included.
+    /// The names that the store has items for, sorted; old names of renamed entries
+    /// included, MFA sessions not.
     pub fn names(&self) -> Result<Vec<EntryName>, Fault> {
         let found = self.within_deadline(|store| {
             let spec = HashMap::from([("service", SERVICE)]);
@@ -239,12 +273,16 @@ impl Vault {
 
     fn write(&self, entry: &EntryName, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
         self.replaceable(entry)?;
-        let user = entry.as_str().to_owned();
+        self.put(entry, entry.as_str().to_owned(), bytes)
+    }
+
+    fn put(&self, entry: &EntryName, user: String, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
+        let name = user.clone();
         let written = bytes.clone();
         self.within_deadline(move |store| store.build(SERVICE, &user, None)?.set_secret(&written))
             .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
         let back = self
-            .bytes(entry)
+            .read(&name)
             .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
         if *back == *bytes {
             return Ok(());

@@ -14,9 +14,10 @@ Prints one JSON line when it listens: {"endpoint": …, "users": {name: {…, "U
     {"do": "create-key", "user": U}            -> the key, with its secret
     {"do": "delete-key", "key": ID}
     {"do": "set-policy", "user": U, "policy": DOCUMENT}
+    {"do": "create-role", "role": R}           one that may do anything
     {"do": "lag", "create": SECONDS, "revoke": SECONDS}   for keys changed from now on
     {"do": "lose-reply", "action": A}          the next A is carried out and not answered
-    {"do": "calls"}                            -> [{"action", "key", "status"}] so far
+    {"do": "calls"}                            -> [{"action", "key", "status", "role"}] so far
 It ends when stdin does, so it cannot outlive the test that started it.
 """
 
@@ -29,6 +30,7 @@ import socket
 import sys
 import threading
 import time
+from urllib.parse import parse_qs
 
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
 os.environ["MOTO_PORT"] = "0"
@@ -201,6 +203,7 @@ class Recorder:
             "action": action.group(1) if action else "",
             "key": signer.group(1) if signer else "",
             "status": 0,
+            "role": parse_qs(body).get("RoleArn", [""])[0],
         }
         calls.append(call)
 
@@ -249,6 +252,18 @@ def set_policy(order):
     iam().put_user_policy(order["user"], "self-rotation", json.dumps(order["policy"]))
 
 
+def create_role(order):
+    """A role that everybody may assume and that may do anything, so that it can assume others."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    all_rights = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam().create_role(order["role"], document(trust), "/", None, "", [], None)
+    iam().put_role_policy(order["role"], "all", document(all_rights))
+
+
+def document(statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def set_lag(order):
     lag.update(create=order.get("create", 0.0), revoke=order.get("revoke", 0.0))
 
@@ -259,6 +274,7 @@ ORDERS = {
     "create-key": create_key,
     "delete-key": delete_key,
     "set-policy": set_policy,
+    "create-role": create_role,
     "lag": set_lag,
     "lose-reply": lambda order: lost_replies.append(order["action"]),
     "calls": lambda order: list(calls),

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use awskeep::entries::Entries;
 
 use crate::sandbox::Sandbox;
+use crate::sim::people::Status;
 
 /// Variables that must not reach a child, with values to look for.
 const BAD: [(&str, &str); 8] = [
@@ -108,6 +109,14 @@ fn the_exit_code_and_signals_are_the_programs_own() {
         );
         assert_eq!((ran.stdout, ran.stderr), (vec![], vec![]), "{script}");
     }
+    // It is one process: whoever signals it signals the program.
+    let own_id = Command::new(sandbox.path("bin/awskeep"))
+        .args(["exec", "work", "--", "sh", "-c", "echo $$"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = own_id.id();
+    assert_eq!(out(&own_id.wait_with_output().unwrap()), format!("{id}\n"));
     for (arguments, code) in [
         (&["exec", "work", "--", "/no/such/program"][..], 3),
         (&["exec", "nobody", "--", "true"], 3),
@@ -158,6 +167,73 @@ fn a_role_is_not_handed_out_as_its_bases_key() {
 }
 
 #[test]
+fn exec_session_passes_temporary_credentials_that_say_when_they_end() {
+    let sandbox = sandbox();
+    let value = |env: &str, name: &str| {
+        let line = env
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_default().to_owned()
+    };
+    for (more, length) in [(&[][..], 3_600), (&["--duration", "2h"], 7_200)] {
+        let arguments = [&["exec", "work", "--session"], more, &["--", "env"]].concat();
+        let ran = program(&sandbox, &arguments);
+        assert!(ran.status.success(), "{ran:?}");
+        let env = out(&ran);
+        assert!(
+            value(&env, "AWS_ACCESS_KEY_ID").starts_with("ASIA"),
+            "{env}"
+        );
+        assert!(!value(&env, "AWS_SESSION_TOKEN").is_empty(), "{env}");
+        assert_eq!(value(&env, "AWS_REGION"), "eu-west-1");
+        let end: jiff::Timestamp = value(&env, "AWS_CREDENTIAL_EXPIRATION").parse().unwrap();
+        let wanted = in_a_day() - 86_400 + length;
+        assert!((end.as_second() - wanted).abs() < 300, "{env}");
+        for gone in ["stale-", "AWS_PROFILE", &sandbox.key_id, &sandbox.secret] {
+            assert!(!env.contains(gone), "{gone}: {env}");
+        }
+    }
+    // A session dies by itself: the key counts as handed out no longer for it.
+    assert_eq!(handed_out_until(&sandbox), None);
+    let json = program(&sandbox, &["env", "work", "--session", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
+    assert!(told["AWS_SESSION_TOKEN"].is_string(), "{told}");
+    for wrong in [
+        &["exec", "work", "--session", "--env", "--", "env"][..],
+        &["exec", "work", "--session", "--duration", "1m", "--", "env"],
+        &["exec", "work", "--duration", "2h", "--", "env"],
+        &[
+            "exec",
+            "work",
+            "--session",
+            "--duration",
+            "37h",
+            "--",
+            "env",
+        ],
+    ] {
+        let ran = program(&sandbox, wrong);
+        assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+    }
+}
+
+#[test]
+fn exec_session_says_what_aws_says() {
+    let sandbox = sandbox();
+    sandbox.aws.account(|account| {
+        account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), 0);
+    });
+    let ran = program(&sandbox, &["exec", "work", "--session", "--", "env"]);
+    assert_eq!(ran.status.code(), Some(6), "{ran:?}");
+    assert!(ran.stdout.is_empty(), "{ran:?}");
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(
+        said.contains(&format!("STS does not accept {}", sandbox.key_id)),
+        "{said}"
+    );
+}
+
+#[test]
 fn env_is_understood_by_real_shells() {
     let sandbox = sandbox();
     for shell in ["bash", "zsh", "fish"] {
@@ -168,10 +244,7 @@ fn env_is_understood_by_real_shells() {
             out(&code)
         );
         let ran = Command::new(shell).args(["-c", &script]).envs(BAD).output();
-        let Ok(ran) = ran else {
-            assert_ne!(shell, "bash");
-            continue;
-        };
+        let ran = ran.unwrap_or_else(|error| panic!("{shell}: {error}; tests/run installs it"));
         assert_eq!(
             out(&ran),
             format!("{}\n", sandbox.secret),
@@ -210,4 +283,46 @@ fn why_names_the_winner_and_what_it_shadows() {
     assert_eq!(told["consumers"][0]["outcome"]["kind"], "static", "{told}");
     assert_eq!(sandbox.run(&["why", "nobody"], &[]).code, 3);
     assert!(!json.out.contains("hidden") && !ran.out.contains("hidden"));
+}
+
+#[test]
+fn why_shows_no_foreign_argument() {
+    let sandbox = sandbox();
+    let config = sandbox.read(".aws/config")
+        + "[profile other]\ncredential_process = /b/other --password hidden-word\n\
+           [profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = other\n\
+           [profile shell]\ncredential_process = TOKEN=hidden-word /b/other\n";
+    sandbox.write(".aws/config", &config);
+    for (profile, shown) in [
+        ("other", "/b/other with 2 arguments (~/.aws/config:"),
+        ("role", "/b/other with 2 arguments (~/.aws/config:"),
+        (
+            "shell",
+            "a command line that sets variables (~/.aws/config:",
+        ),
+    ] {
+        for form in [&["why", profile][..], &["why", profile, "--json"]] {
+            let ran = sandbox.run(form, &[]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            assert!(!format!("{ran:?}").contains("hidden-word"), "{ran:?}");
+            assert!(ran.out.contains(shown) || form.len() > 2, "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn export_notes_that_the_key_is_out_of_hand() {
+    let sandbox = sandbox();
+    let until = |sandbox: &Sandbox| {
+        let (machine, _) = sandbox.machine(&[]);
+        let entries = Entries::open(&machine).unwrap();
+        let held = entries.get(&"work".parse().unwrap()).unwrap();
+        held.item
+            .handed_out_until
+            .map(|time| time.since(machine.now()))
+    };
+    assert_eq!(until(&sandbox), None);
+    let ran = sandbox.run(&["export", "work", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(until(&sandbox), Some(awskeep::time::Length::hours(24)));
 }

@@ -4,11 +4,21 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod background;
 mod commands;
 mod exec;
+mod fuzz;
 mod import;
+mod import_killed;
+mod import_limits;
 mod import_property;
+mod import_rotate;
+mod import_sources;
 mod memory_store;
+mod mfa;
+mod mfa_kills;
+mod mfa_world;
+mod moving;
 mod recover;
 mod refusals;
 mod revoke;
@@ -21,7 +31,10 @@ mod rotation_promises;
 mod rotation_second;
 mod rotation_world;
 mod sandbox;
+mod schedule;
+mod setup;
 mod status;
 mod stopped;
 mod tidy;
 mod watched_account;
+mod year;

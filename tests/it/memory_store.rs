@@ -34,7 +34,8 @@ struct MemoryEntry(Memory, String);
 
 thread_local! {
     pub static ON_WRITE: RefCell<Option<OnWrite>> = const { RefCell::new(None) };
-    static LAST_READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// What this thread read last of each item.
+    static LAST_READ: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
 }
 
 impl CredentialStoreApi for Memory {
@@ -55,40 +56,24 @@ impl CredentialStoreApi for Memory {
 
 impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
-        let hook = ON_WRITE.with(|hook| hook.borrow().clone());
-        let event = hook.and_then(|hook| hook());
-        let write = || {
+        change(|| {
             let mut items = self.0.0.lock().unwrap();
             let before = items.insert(self.1.clone(), secret.to_owned());
-            if before.is_some_and(|before| LAST_READ.with(|read| *read.borrow() != before)) {
+            let seen = LAST_READ.with(|read| read.borrow().get(&self.1).cloned());
+            if before.is_some_and(|before| seen.as_ref() != Some(&before)) {
                 self.0.1.fetch_add(1, Ordering::SeqCst);
             }
-        };
-        let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
-        match event {
-            None => write(),
-            Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
-            Some(Event::CrashAfter) => {
-                write();
-                crash();
-            }
-            Some(Event::LostAfter | Event::Unreadable) => {
-                write();
-                return locked();
-            }
-            Some(_) => return locked(),
-        }
-        Ok(())
+        })
     }
     fn get_secret(&self) -> KeyringResult<Vec<u8>> {
         let items = self.0.0.lock().unwrap();
         let found = items.get(&self.1).cloned();
-        LAST_READ.with(|read| *read.borrow_mut() = found.clone().unwrap_or_default());
+        let read = found.clone().unwrap_or_default();
+        LAST_READ.with(|last| last.borrow_mut().insert(self.1.clone(), read));
         found.ok_or(keyring_core::Error::NoEntry)
     }
     fn delete_credential(&self) -> KeyringResult<()> {
-        self.0.0.lock().unwrap().remove(&self.1);
-        Ok(())
+        change(|| drop(self.0.0.lock().unwrap().remove(&self.1)))
     }
     fn get_credential(&self) -> KeyringResult<Option<Arc<Credential>>> {
         Ok(None)
@@ -99,4 +84,25 @@ impl CredentialApi for MemoryEntry {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// One change of the store, unless something strikes it.
+fn change(write: impl Fn()) -> KeyringResult<()> {
+    let hook = ON_WRITE.with(|hook| hook.borrow().clone());
+    let event = hook.and_then(|hook| hook());
+    let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
+    match event {
+        None => write(),
+        Some(Event::CrashBefore | Event::LateAndCrash(_)) => crash(),
+        Some(Event::CrashAfter) => {
+            write();
+            crash();
+        }
+        Some(Event::LostAfter | Event::Unreadable) => {
+            write();
+            return locked();
+        }
+        Some(_) => return locked(),
+    }
+    Ok(())
 }

@@ -329,7 +329,6 @@ fn undo_before_the_promote_deletes_the_new_key() {
 #[test]
 fn denials_say_what_is_the_case_and_change_nothing() {
     for (action, because, words) in [
-        ("*", Because::MfaRequired, "MFA"),
         ("CreateAccessKey", Because::Quarantine, "explicit deny"),
         ("CreateAccessKey", Because::Boundary, "permissions boundary"),
         (

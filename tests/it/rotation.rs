@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::rotation_lives::{DAY, Story, live};
 use crate::rotation_world::{Event, Pacing, Then, Which};
 
-const CRASHES: [Event; 4] = [
+pub const CRASHES: [Event; 4] = [
     Event::CrashBefore,
     Event::CrashAfter,
     Event::LateAndCrash(3),
     Event::LateAndCrash(40),
 ];
 
-const FAULTS: [Event; 9] = [
+pub const FAULTS: [Event; 9] = [
     Event::LostBefore,
     Event::LostAfter,
     Event::Unreadable,
@@ -29,7 +29,7 @@ const FAULTS: [Event; 9] = [
     Event::LimitExceeded,
 ];
 
-const PEOPLE: [Event; 10] = [
+pub const PEOPLE: [Event; 10] = [
     Event::PersonCreates,
     Event::PersonDeactivates(Which::Current),
     Event::PersonDeactivates(Which::Pending),
@@ -50,7 +50,7 @@ const CLOCKS: [Event; 3] = [
 
 /// With the lock, and where none reaches: from here to its end; some effects, and
 /// the rest after the first one's end; some effects, and then it dies.
-const ROTATORS: [Event; 6] = [
+pub const ROTATORS: [Event; 6] = [
     Event::SecondInLine,
     Event::Second(usize::MAX, Then::GoesOn),
     Event::Second(3, Then::GoesOn),

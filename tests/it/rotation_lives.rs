@@ -11,13 +11,13 @@ use awskeep::lease::Attended;
 use awskeep::rotation::known::{Demand, Early, Policy};
 use awskeep::rotation::plan::{Refusal, Step, Wait};
 use awskeep::rotation::rescue::Rescue;
-use awskeep::rotation::run::{Ended, Promoted, rotate};
+use awskeep::rotation::run::{Ended, Promoted};
 use awskeep::rotation::way_out::way_out;
 use awskeep::rotation::ways::Way;
 use awskeep::time::Time;
 use awskeep::vault::item::Item;
 
-use crate::rotation_world::{Event, Pacing, USER, Which, World, policy};
+use crate::rotation_world::{Event, Pacing, USER, Which, World, policy, rotate};
 use crate::sim::people::Status;
 
 pub const DAY: i64 = 86_400;
@@ -105,7 +105,7 @@ fn check_leaked(world: &World, leaked: &AccessKeyId) {
 }
 
 /// A person who runs `rotate` until a new key is in service, doing what it says.
-fn rotate_until_in_service(world: &Rc<World>) {
+pub fn rotate_until_in_service(world: &Rc<World>) {
     for _ in 0..RERUNS {
         let demand = match world.item().current.promoted_at {
             Some(_) => Demand::Finish,
@@ -168,12 +168,13 @@ fn obey(world: &Rc<World>, step: &Step) {
     }
 }
 
-fn finish_for_a_while(world: &Rc<World>) {
+pub fn finish_for_a_while(world: &Rc<World>) {
     for _ in 0..RERUNS {
         if let Some(Ok(ended)) = world.run(policy(Demand::Finish)) {
             let at_rest = matches!(
                 ended.step,
-                Step::Done | Step::Wait(Wait::Held { .. } | Wait::Leased { .. })
+                Step::Done
+                    | Step::Wait(Wait::Held { .. } | Wait::Leased { .. } | Wait::NextSession)
             );
             if at_rest {
                 return;
@@ -279,7 +280,7 @@ fn recover_until_served(world: &Rc<World>) {
 
 fn recover(world: &Rc<World>) -> Option<Outcome<Item>> {
     world.attempt(|world| {
-        world.with_tools(|tools| {
+        world.with_tools_of_the_boss(|tools| {
             let signer = Signer::Key(&world.boss);
             let failed = |code: String| Failure::new(Kind::Unfinished, code);
             let listed = tools.account.list_keys(signer, &world.identity.arn);

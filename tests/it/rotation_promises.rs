@@ -72,6 +72,11 @@ impl Watch {
         );
     }
 
+    /// What was denied to a key alone may be asked for again in a session.
+    pub fn opens_session(&self) {
+        self.denied.borrow_mut().remove("ListAccessKeys");
+    }
+
     /// Whether a person deleted a key of the entry.
     pub fn meddled_to_death(&self) -> bool {
         !self.deleted.borrow().is_empty()
@@ -168,6 +173,12 @@ impl World {
         for key in &aws.user(USER).keys {
             let leaked = said.contains(&key.secret) || receipts.contains(&key.secret);
             assert!(!leaked, "the secret of {} is told", key.id);
+        }
+        for given in aws.sessions_given() {
+            for secret in [&given.secret, &given.token] {
+                let leaked = said.contains(secret) || receipts.contains(secret);
+                assert!(!leaked, "a session's secret is told");
+            }
         }
     }
 

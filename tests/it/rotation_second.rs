@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use awskeep::failure::Outcome;
 use awskeep::iam_account::{
     Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
     Signer,
@@ -16,12 +17,15 @@ use awskeep::iam_account::{
 use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
 use awskeep::machine::Clock;
 use awskeep::rotation::known::Demand;
-use awskeep::rotation::run::{Tools, rotate};
+use awskeep::rotation::run::Tools;
+use awskeep::rotation::session::{Code, CodeSource, Expected, InSession, Opens};
 use awskeep::state::Receipt;
+use awskeep::vault::item::Stored;
 use awskeep::vault::{Deadline, StoreKind, Vault};
 
 use crate::memory_store::ON_WRITE;
-use crate::rotation_world::{Crash, World, crash, policy};
+use crate::mfa_world::device;
+use crate::rotation_world::{Crash, World, crash, policy, rotate};
 use crate::watched_account::Watched;
 
 /// One effect, to be had in the world's thread.
@@ -42,16 +46,21 @@ impl Second {
         let clock = Clock::Set(Arc::clone(&world.local));
         let rotator = move || {
             let vault = Vault::new(StoreKind::Keychain, store, Deadline::Inline);
-            let account = Remote(to_world);
-            let on_write = account.clone();
+            let world = Remote(to_world);
+            let on_write = world.clone();
             let hook = move || on_write.ask(|world| world.tick());
             ON_WRITE.with(|slot| *slot.borrow_mut() = Some(Rc::new(hook)));
             let receipts: RefCell<Vec<Receipt>> = RefCell::default();
             let append = |receipt: &Receipt| {
-                account.ask(|world| world.tick());
+                world.ask(|world| world.tick());
                 receipts.borrow_mut().push(receipt.clone());
                 Ok(())
             };
+            let Ok(Some(Stored::Item(item))) = vault.find(&entry) else {
+                return;
+            };
+            let session = InSession::kept(&world, &world, &vault, &item, clock.now());
+            let Ok(account) = session else { return };
             let tools = Tools {
                 account: &account,
                 vault: &vault,
@@ -122,6 +131,29 @@ impl Remote {
         call: impl FnOnce(&Watched) -> Call<T> + Send + 'static,
     ) -> Call<T> {
         self.ask(|world| call(&Watched(Rc::clone(world))))
+    }
+}
+
+/// Its person has the same device.
+impl CodeSource for Remote {
+    fn expected(&self) -> Expected {
+        Expected::NotSaid
+    }
+
+    fn opens(&self) -> Opens {
+        Opens::WhenNeeded
+    }
+
+    fn code(
+        &self,
+        key: &AccessKey,
+        devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
+    ) -> Outcome<Option<Code>> {
+        if !self.ask(|world| world.person.get()) {
+            return Ok(None);
+        }
+        let serial = device(key, devices)?;
+        Ok(Some(self.ask(|world| world.next_code(serial))))
     }
 }
 

@@ -12,26 +12,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use awskeep::failure::{Failure, Kind, Outcome};
+use awskeep::iam_account::Account;
 use awskeep::keys::{AccessKey, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
 use awskeep::rotation::known::{Demand, Early, Policy};
-use awskeep::rotation::run::{Ended, Promoted, Tools, rotate};
+use awskeep::rotation::mfa_run;
+use awskeep::rotation::run::{Ended, Promoted, Tools};
+use awskeep::rotation::session::{InSession, NoCodes};
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
 use awskeep::vault::item::{Identity, Item, Stored};
 use awskeep::vault::{Deadline, StoreKind, Vault};
 
 use crate::memory_store::{Memory, ON_WRITE};
+use crate::mfa_world::Person;
 use crate::rotation_promises::Watch;
 use crate::rotation_second::Second;
 use crate::sim::account::Account as Aws;
 use crate::sim::in_process::InProcess;
-use crate::sim::people::{Lag, Lags, Pace, Rights, Status};
+use crate::sim::people::{Because, Lag, Lags, MfaDevice, Pace, Rights, Status};
 use crate::watched_account::Watched;
 
 pub const USER: &str = "bob";
 const START: i64 = 1_795_420_800;
+
+/// The codes that the user's MFA device will show.
+const MOST_CODES: u32 = 99;
 
 /// What goes wrong, or who interferes, at one effect. A call, a write of the store
 /// and a receipt are one effect each.
@@ -118,6 +125,17 @@ pub struct World {
     second: RefCell<Option<Second>>,
     in_line: Cell<bool>,
     pub watch: Watch,
+    /// Whether somebody with an MFA device is there.
+    pub person: Cell<bool>,
+    /// How many MFA codes were asked for.
+    pub codes: Cell<u32>,
+}
+
+/// What a policy asks of whoever handles keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    Nothing,
+    Mfa,
 }
 
 pub fn policy(demand: Demand) -> Policy {
@@ -163,10 +181,33 @@ fn pair((id, secret): (String, String)) -> AccessKey {
     }
 }
 
+/// One run as the commands make it.
+pub fn rotate<A: Account>(
+    tools: &Tools<'_, InSession<'_, A>>,
+    entry: &EntryName,
+    identity: &Identity,
+    policy: Policy,
+) -> Outcome<Ended> {
+    let ended = mfa_run::rotate(tools, entry, identity, policy)?;
+    mfa_run::put_away(tools, entry, &ended)?;
+    Ok(ended)
+}
+
 impl World {
     pub fn new(pacing: Pacing, events: &[(usize, Event)]) -> Rc<World> {
+        World::guarded(Guard::Nothing, pacing, events)
+    }
+
+    pub fn guarded(guard: Guard, pacing: Pacing, events: &[(usize, Event)]) -> Rc<World> {
         let mut aws = Aws::new();
-        aws.add_user("/", USER);
+        let user = aws.add_user("/", USER);
+        if guard == Guard::Mfa {
+            user.deny("*", Because::MfaRequired);
+            user.mfa.push(MfaDevice {
+                serial: format!("arn:aws:iam::123456789012:mfa/{USER}"),
+                codes: (1..=MOST_CODES).map(|n| format!("{n:06}")).collect(),
+            });
+        }
         let key = pair(aws.add_key(USER, START - 100 * 86_400));
         aws.add_user("/", "boss").rights = Rights::Everybody;
         let boss = pair(aws.add_key("boss", START - 86_400));
@@ -204,6 +245,8 @@ impl World {
             second: RefCell::default(),
             in_line: Cell::new(false),
             watch,
+            person: Cell::new(true),
+            codes: Cell::new(0),
         })
     }
 
@@ -321,16 +364,37 @@ impl World {
         self.with_tools(|tools| rotate(tools, &self.entry, &self.identity, policy))
     }
 
-    /// Calls `work` with the tools of this machine, whose lock is held.
+    /// Calls `work` with the tools of this machine, whose lock is held, in the MFA
+    /// session that is kept for the entry, if there is one.
     pub fn with_tools<T>(
         self: &Rc<World>,
-        work: impl FnOnce(&Tools<'_, Watched>) -> Outcome<T>,
+        work: impl FnOnce(&Tools<'_, InSession<'_, Watched>>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let watched = Watched(Rc::clone(self));
+        let person = Person(Rc::clone(self));
+        let (item, now) = (self.item(), Time(self.local.load(Ordering::SeqCst)));
+        let account = InSession::kept(&watched, &person, &self.vault, &item, now)?;
+        self.with_account(&account, work)
+    }
+
+    /// The same for somebody else, who may handle the user's keys without a session.
+    pub fn with_tools_of_the_boss<T>(
+        self: &Rc<World>,
+        work: impl FnOnce(&Tools<'_, InSession<'_, Watched>>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let watched = Watched(Rc::clone(self));
+        self.with_account(&InSession::new(&watched, &NoCodes), work)
+    }
+
+    fn with_account<A, T>(
+        self: &Rc<World>,
+        account: &A,
+        work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
     ) -> Outcome<T> {
         let clock = Clock::Set(Arc::clone(&self.local));
         let append = |receipt: &Receipt| self.append(receipt);
-        let watched = Watched(Rc::clone(self));
         work(&Tools {
-            account: &watched,
+            account,
             vault: &self.vault,
             clock: &clock,
             append: &append,

@@ -46,7 +46,8 @@ fn a_fresh_entry_needs_nothing() {
     let sandbox = with_work();
     let shown = sandbox.run(&["status", "--check"], &[]);
     assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{shown:?}");
-    let due = (now(&sandbox) + awskeep::time::Length::days(60)).day();
+    // AWS says that the key was made a day before it was added.
+    let due = (now(&sandbox) + awskeep::time::Length::days(59)).day();
     assert_eq!(
         rows(&shown),
         [
@@ -64,7 +65,7 @@ fn a_fresh_entry_needs_nothing() {
                 "work",
                 "current",
                 "KEY",
-                "0s",
+                "1d",
                 &due,
                 "-",
                 "-",
@@ -72,7 +73,7 @@ fn a_fresh_entry_needs_nothing() {
             ],
         ]
     );
-    assert_eq!(sandbox.aws.take_journal().len(), 6, "only `add` asked AWS");
+    assert_eq!(sandbox.aws.take_journal().len(), 7, "only `add` asked AWS");
     sandbox.scan(&[]);
 }
 
@@ -105,7 +106,7 @@ fn a_due_key_wants_attention() {
     let entry = &told["entries"][0];
     assert_eq!(entry["attention"][0]["command"], "awskeep rotate work");
     assert_eq!(entry["keys"][0]["next"], "rotate");
-    assert_eq!(entry["keys"][0]["age_s"], 61 * 86_400);
+    assert_eq!(entry["keys"][0]["age_s"], 62 * 86_400);
 }
 
 #[test]
@@ -284,8 +285,8 @@ fn a_policy_is_for_the_users_own_path() {
     assert!(any.err.starts_with("this matches users without a path"));
     let policy = json_of(&any);
     assert_eq!(
-        policy["Statement"][2]["Condition"],
-        json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}})
+        policy["Statement"][3]["Condition"],
+        json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}})
     );
     assert_eq!(
         policy["Statement"][0]["Action"],
@@ -293,7 +294,7 @@ fn a_policy_is_for_the_users_own_path() {
     );
     assert_eq!(policy["Statement"][0].get("Condition"), None);
     assert_eq!(
-        policy["Statement"][2]["Resource"],
+        policy["Statement"][3]["Resource"],
         "arn:aws:iam::*:user/${aws:username}"
     );
     assert_eq!(sandbox.run(&["policy", "none"], &[]).code, 3);

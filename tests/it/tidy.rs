@@ -128,13 +128,18 @@ fn the_hot_path_sees_little() {
 fn no_command_imports_another() {
     for (path, text) in sources() {
         if path.starts_with("commands/") && path != "commands/mod.rs" {
+            // A command's own folder sees that command.
+            let (all_commands, other) = match path.matches('/').count() {
+                1 => ("use super::", "crate::commands"),
+                _ => ("use crate::commands::", "super::super"),
+            };
             for line in text
                 .lines()
-                .filter(|line| line.trim_start().starts_with("use super::"))
+                .filter(|line| line.trim_start().starts_with(all_commands))
             {
                 let names = line
                     .trim()
-                    .trim_start_matches("use super::")
+                    .trim_start_matches(all_commands)
                     .trim_matches(['{', '}', ';']);
                 for name in names
                     .trim_end_matches(';')
@@ -142,15 +147,12 @@ fn no_command_imports_another() {
                     .split(", ")
                 {
                     assert!(
-                        ["Context", "Form", "Mode"].contains(&name),
+                        ["Context", "Form", "Imported", "Mode"].contains(&name),
                         "{path}: {line}"
                     );
                 }
             }
-            assert!(
-                !text.contains("crate::commands"),
-                "{path} imports a command"
-            );
+            assert!(!text.contains(other), "{path} imports a command");
         }
     }
 }
@@ -164,6 +166,7 @@ fn secrets_are_exposed_in_few_places() {
         "commands/add.rs",
         "handing_out.rs",
         "iam_account/live",
+        "import/aws_vault/",
         "profile_files/",
         "vault/file/",
     ];

@@ -136,6 +136,8 @@ impl Account for Watched {
         self.call(|aws| aws.mfa_devices(signer, user))
     }
     fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
-        self.call(|aws| aws.mfa_session(key, serial, code))
+        let opened = self.call(|aws| aws.mfa_session(key, serial, code))?;
+        self.0.watch.opens_session();
+        Ok(opened)
     }
 }

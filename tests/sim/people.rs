@@ -179,6 +179,8 @@ pub enum Because {
     ExplicitDeny,
     /// An explicit deny that an MFA session passes.
     MfaRequired,
+    /// Allowed in an MFA session, and by nothing else.
+    AllowedWithMfa,
     Boundary,
     ServiceControlPolicy,
     Quarantine,
@@ -272,8 +274,8 @@ impl User {
         let denial = self.denials.iter().find(|denial| {
             let named = denial.action == action
                 || denial.action == "*" && !left_by_force_mfa.contains(&action);
-            let passed =
-                denial.because == Because::MfaRequired && matches!(who, Who::MfaSession(_));
+            let by_mfa = [Because::MfaRequired, Because::AllowedWithMfa];
+            let passed = by_mfa.contains(&denial.because) && matches!(who, Who::MfaSession(_));
             named && !passed
         });
         match denial {
@@ -289,7 +291,7 @@ impl User {
         };
         let action = format!("{service}:{}", ask.action());
         let why = match because {
-            Because::NotAllowed => {
+            Because::NotAllowed | Because::AllowedWithMfa => {
                 format!("because no identity-based policy allows the {action} action")
             }
             Because::ExplicitDeny | Because::MfaRequired | Because::Quarantine => {

@@ -23,6 +23,12 @@ impl Account {
         }
     }
 
+    /// All temporary credentials that were given out, the last one last.
+    pub fn sessions_given(&self) -> Vec<Temporary> {
+        let given = self.sessions.iter().map(|session| session.given.clone());
+        given.collect()
+    }
+
     pub(super) fn authenticate(
         &mut self,
         now: i64,

@@ -2,6 +2,7 @@
 //! in its headers. Edge.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
@@ -19,6 +20,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
+use aws_types::sdk_config::{SharedTimeSource, TimeSource};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -27,6 +29,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::endpoint::{check_endpoint, iam_region, is_plain_loopback};
 use crate::iam_account::network::{Network, Proxies, Timeouts};
 use crate::iam_account::{Place, Signer};
+use crate::machine::Clock;
 use crate::time::Time;
 
 /// How a call is sent.
@@ -48,6 +51,18 @@ pub struct Wire {
     doors: Doors,
     sts_http: SharedHttpClient,
     iam_http: SharedHttpClient,
+    clock: Clock,
+}
+
+/// The clock that requests are signed by.
+#[derive(Debug)]
+struct SignedBy(Clock);
+
+impl TimeSource for SignedBy {
+    fn now(&self) -> SystemTime {
+        let seconds = u64::try_from(self.0.now().0).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
 }
 
 impl Wire {
@@ -64,9 +79,14 @@ impl Wire {
             sts_http: doors.client(place.endpoint.as_ref().map(|e| e.sts.as_str())),
             iam_http: doors.client(place.endpoint.as_ref().map(|e| e.iam.as_str())),
             timeouts: network.timeouts,
+            clock: Clock::System,
             place,
             doors,
         })
+    }
+
+    pub fn sign_by(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     pub fn sts(&self, signer: Signer<'_>, manner: Manner, seen: &Seen) -> aws_sdk_sts::Client {
@@ -118,6 +138,7 @@ impl Wire {
             .identity_cache(IdentityCache::no_cache())
             .http_client(http)
             .retry_config(retries)
+            .time_source(SharedTimeSource::new(SignedBy(self.clock.clone())))
             .timeout_config(timeouts);
         config.set_endpoint_url(url.map(str::to_owned));
         config.build()

@@ -16,11 +16,12 @@ use crate::keys::EntryName;
 use crate::vault::SERVICE;
 use crate::vault::fault::Fault;
 
-/// One entry's place in the file, whether or not something is there.
+/// The place of an entry or of its MFA session, whether or not something is there.
 #[derive(Debug, Clone)]
 struct FileEntry {
     store: FileStore,
-    entry: EntryName,
+    user: String,
+    file: String,
 }
 
 impl CredentialStoreApi for FileStore {
@@ -42,10 +43,8 @@ impl CredentialStoreApi for FileStore {
             let what = format!("the file holds items of {SERVICE} only, without modifiers");
             return Err(Fault::Unfit(what).into());
         }
-        let entry = user
-            .parse()
-            .map_err(|_| Fault::Unfit(format!("{user:?} is no entry's name")))?;
-        Ok(self.entry(entry))
+        self.entry(user)
+            .ok_or_else(|| Fault::Unfit(format!("{user:?} is no entry's name")).into())
     }
 
     /// Lists the folder, which a closed file allows too. Knows `service` and `user`.
@@ -60,7 +59,10 @@ impl CredentialStoreApi for FileStore {
         if let Some(user) = spec.get("user") {
             found.retain(|entry| entry.as_str() == *user);
         }
-        Ok(found.into_iter().map(|entry| self.entry(entry)).collect())
+        Ok(found
+            .iter()
+            .filter_map(|entry| self.entry(entry.as_str()))
+            .collect())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -69,9 +71,13 @@ impl CredentialStoreApi for FileStore {
 }
 
 impl FileStore {
-    fn entry(&self, entry: EntryName) -> Entry {
-        let store = self.clone();
-        Entry::new_with_credential(Arc::new(FileEntry { store, entry }))
+    fn entry(&self, user: &str) -> Option<Entry> {
+        let place = FileEntry {
+            store: self.clone(),
+            user: user.to_owned(),
+            file: names::of_user(user)?,
+        };
+        Some(Entry::new_with_credential(Arc::new(place)))
     }
 
     fn entry_names(&self) -> std::result::Result<Vec<EntryName>, Fault> {
@@ -98,7 +104,7 @@ impl FileStore {
 
 impl FileEntry {
     fn path(&self) -> std::path::PathBuf {
-        self.store.path(ENTRIES).join(names::of_entry(&self.entry))
+        self.store.path(ENTRIES).join(&self.file)
     }
 
     fn check_entries(&self) -> std::result::Result<(), Fault> {
@@ -175,7 +181,7 @@ impl CredentialApi for FileEntry {
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
-        Some((SERVICE.into(), self.entry.to_string()))
+        Some((SERVICE.into(), self.user.clone()))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@
 //! devices, with any extension: these get a `=` after the device's name.
 
 use crate::keys::EntryName;
+use crate::vault::session::PREFIX;
 
 const EXTENSION: &str = ".age";
 
@@ -28,6 +29,14 @@ pub fn of_entry(entry: &EntryName) -> String {
         name.insert(base, '=');
     }
     name + EXTENSION
+}
+
+/// The name of the file for what stores call an entry or its MFA session.
+pub fn of_user(user: &str) -> Option<String> {
+    match user.strip_prefix(PREFIX) {
+        Some(entry) => Some(format!("{PREFIX}{}", of_entry(&entry.parse().ok()?))),
+        None => Some(of_entry(&user.parse().ok()?)),
+    }
 }
 
 /// The entry of a file; none if it is not one that `of_entry` gives.
@@ -68,7 +77,13 @@ mod tests {
             assert_eq!(of_entry(&entry), file);
             assert_eq!(entry_of(file), Some(entry));
         }
+        assert_eq!(
+            of_user("mfa-session~Con").as_deref(),
+            Some("mfa-session~=con.age")
+        );
+        assert_eq!(of_user("mfa~session"), None);
         for other in [
+            "mfa-session~=con.age",
             "Work.age",
             "work",
             ".awskeep-x1.age",

@@ -1,0 +1,31 @@
+//! `awskeep man`: the manual page, made from the command line's own help.
+
+use clap::CommandFactory;
+
+use super::Context;
+use crate::cli::{Cli, Man};
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+
+pub fn run(context: &Context<'_>, args: &Man) -> Outcome<()> {
+    let Some(folder) = &args.dir else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command())
+            .render(&mut page)
+            .map_err(|error| bug(&error))?;
+        return context.machine.ui.data(&String::from_utf8_lossy(&page));
+    };
+    let folder = context.machine.here.join(folder);
+    if context.only_says(&[format!("write the pages into {}", folder.display())]) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
+        .map_err(|error| disk::failed("write the pages into", &folder, &error))?;
+    let line = format!("the pages are in {}", folder.display());
+    context.done(&line, &serde_json::json!({ "folder": folder }))
+}
+
+fn bug(error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Bug, "the page cannot be made").cause(error)
+}

@@ -1,0 +1,245 @@
+//! `awskeep rotate --if-due` without a person: whose turn it is, one run for each,
+//! what is remembered of it, and what the next prompt is to say.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::{leave_receipt, one};
+use crate::cli::Rotate;
+use crate::commands::Context;
+use crate::entries::{Entries, Held, Inventory};
+use crate::failure::{Failure, Outcome};
+use crate::keys::EntryName;
+use crate::machine::Machine;
+use crate::rotation::mfa_code::Given;
+use crate::rotation::words::State;
+use crate::rotation::{given, news};
+use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
+use crate::state::{Memory, Receipts, Remembered};
+use crate::time::Time;
+use crate::vault::item::Item;
+
+/// Why nothing is rotated here without a person; none if it may be.
+pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
+    if machine.var("CI").is_some() {
+        return Some("CI is set: keys are not rotated by themselves in CI");
+    }
+    match Memory::of(machine) {
+        Ok(memory) if memory.is_there() => None,
+        Ok(_) | Err(_) => Some("awskeep has no state folder here: nothing rotates by itself"),
+    }
+}
+
+/// What a round did: the states to tell, and the failures to report.
+#[derive(Default)]
+pub struct Told {
+    pub states: Vec<State>,
+    pub failures: Vec<Failure>,
+}
+
+/// One round over all entries; only those in `names` are acted on, if it names any.
+///
+/// # Errors
+/// `Kind::Failed` or `Kind::Unfinished` if nothing can be remembered: then nothing is done.
+pub fn round(
+    context: &Context<'_>,
+    args: &Rotate,
+    names: &[EntryName],
+    stop: &Arc<AtomicBool>,
+) -> Outcome<Told> {
+    let machine = context.machine;
+    if let Some(reason) = why_not_here(machine) {
+        machine.ui.tell(reason);
+        return Ok(Told::default());
+    }
+    let memory = Memory::of(machine)?;
+    let Some(_only_one) = memory.try_lock_run()? else {
+        machine.ui.tell("another awskeep is rotating what is due");
+        return Ok(Told::default());
+    };
+    let mut remembered = memory.begin(machine.now())?;
+    let mut round = Round {
+        context,
+        args,
+        stop,
+        memory: &memory,
+        remembered: &mut remembered,
+        told: Told::default(),
+        next: machine.now() + LONGEST_SLEEP,
+    };
+    let everything = Entries::open(machine).and_then(|entries| {
+        let inventory = entries.inventory()?;
+        Ok((entries, inventory))
+    });
+    match everything {
+        Ok((entries, inventory)) => round.entries(&entries, inventory, names),
+        Err(failure) => round.stores(Some(failure)),
+    }
+    let (told, next) = (round.told, round.next);
+    memory.end(remembered, next, machine.now())?;
+    Ok(told)
+}
+
+struct Round<'a> {
+    context: &'a Context<'a>,
+    args: &'a Rotate,
+    stop: &'a Arc<AtomicBool>,
+    memory: &'a Memory,
+    remembered: &'a mut Remembered,
+    told: Told,
+    /// When the next round has something to do.
+    next: Time,
+}
+
+impl Round<'_> {
+    fn entries(&mut self, entries: &Entries<'_>, inventory: Inventory, names: &[EntryName]) {
+        let troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
+        self.stores(troubles.reduce(|first, _| first));
+        let held = inventory.held;
+        let is_there = |name: &EntryName| held.iter().any(|held| held.name() == name);
+        self.remembered.entries.retain(|name, _| is_there(name));
+        for held in &held {
+            let past = self.remembered.entries.remove(held.name());
+            let chosen = names.is_empty() || names.contains(held.name());
+            match self.entry(entries, held, past.unwrap_or_default(), chosen) {
+                Ok(past) => drop(self.remembered.entries.insert(held.name().clone(), past)),
+                Err(failure) => self.told.failures.push(failure),
+            }
+        }
+    }
+
+    /// What all entries have in common.
+    fn stores(&mut self, trouble: Option<Failure>) {
+        let now = self.now();
+        let past = std::mem::take(&mut self.remembered.stores);
+        let Some(failure) = trouble else { return };
+        let mut past = past.after_failure(&failure, now);
+        self.say_trouble(&mut past, &failure.message, failure.hints.first());
+        self.next = self
+            .next
+            .min(past.not_before.unwrap_or(now + schedule::A_DAY));
+        self.remembered.stores = past;
+        self.told.failures.push(failure);
+    }
+
+    fn entry(
+        &mut self,
+        entries: &Entries<'_>,
+        held: &Held,
+        past: Past,
+        chosen: bool,
+    ) -> Outcome<Past> {
+        let situation = self.situation(entries, held)?;
+        let mut past = match schedule::turn(&situation, &past) {
+            Turn::At(time, work) if time <= situation.now && chosen => {
+                self.turn(entries, held, past, work)?
+            }
+            Turn::At(..) | Turn::Never => past,
+        };
+        let held = entries.get(held.name())?;
+        let situation = self.situation(entries, &held)?;
+        past = past.about(&situation);
+        if let Turn::At(time, _) = schedule::turn(&situation, &past) {
+            self.next = self.next.min(time);
+        }
+        Ok(past)
+    }
+
+    fn turn(
+        &mut self,
+        entries: &Entries<'_>,
+        held: &Held,
+        past: Past,
+        work: Work,
+    ) -> Outcome<Past> {
+        match work {
+            Work::SayDue => Ok(self.say_due(held, past)),
+            Work::SayWaits => {
+                let mut past = past;
+                let why = past.waits.clone().unwrap_or_default();
+                let command = format!("awskeep rotate {}", held.name());
+                self.say_trouble(&mut past, &why, Some(&command));
+                Ok(past)
+            }
+            Work::Rotate | Work::GoOn => self.rotate(entries, held, past),
+        }
+    }
+
+    fn rotate(&mut self, entries: &Entries<'_>, held: &Held, past: Past) -> Outcome<Past> {
+        let name = held.name();
+        let no_code = Given::default();
+        let result = one(self.context, self.args, name, self.stop, &no_code);
+        leave_receipt(self.context.machine, name, result.as_ref().err());
+        let now = self.now();
+        let after = entries.get(name)?;
+        let past = match result {
+            Ok(state) => {
+                let next_step = state.as_ref().and_then(|state| state.not_before);
+                self.told.states.extend(state);
+                let past = past.after_success(next_step, now);
+                self.tell_news(&held.item, &self.situation(entries, &after)?, &past);
+                past
+            }
+            Err(failure) => {
+                let mut past = past.after_failure(&failure, now);
+                self.say_trouble(&mut past, &failure.message, failure.hints.first());
+                self.told.failures.push(failure);
+                past
+            }
+        };
+        Ok(past)
+    }
+
+    fn tell_news(&self, before: &Item, after: &Situation<'_>, past: &Past) {
+        let next_turn = match schedule::turn(after, past) {
+            Turn::At(time, _) => Some(time),
+            Turn::Never => None,
+        };
+        if let Some(line) = news::of(before, after.item, after.rules, next_turn) {
+            self.leave(&line);
+        }
+    }
+
+    fn say_due(&mut self, held: &Held, past: Past) -> Past {
+        let (name, id) = (held.name(), &held.item.current.id);
+        self.leave(&format!(
+            "{name}: {id} is due; now: awskeep rotate {name}; by itself from now on: awskeep config set auto on --entry {name}"
+        ));
+        Past {
+            said_at: Some(self.now()),
+            ..past
+        }
+    }
+
+    fn say_trouble(&mut self, past: &mut Past, why: &str, command: Option<&String>) {
+        let now = self.now();
+        if !past.to_be_said(now) {
+            return;
+        }
+        let why = why.lines().next().unwrap_or_default();
+        let command = command.map_or(String::new(), |command| format!("; {command}"));
+        self.leave(&format!("not rotated: {why}{command}"));
+        past.said_at = Some(now);
+    }
+
+    /// A line that cannot be left is lost; `status` and the log have it all the same.
+    fn leave(&self, line: &str) {
+        let _ = self.memory.leave_notice(self.now(), line);
+    }
+
+    fn situation<'i>(&self, entries: &Entries<'_>, held: &'i Held) -> Outcome<Situation<'i>> {
+        // Without receipts it only comes more often than it must.
+        let receipts = Receipts::of(self.context.machine).and_then(|receipts| receipts.read());
+        let receipts = receipts.unwrap_or_default();
+        Ok(Situation {
+            item: &held.item,
+            rules: given::rules(&entries.settings, held.name(), &receipts)?,
+            auto: entries.settings.auto(Some(held.name()))?,
+            now: self.now(),
+        })
+    }
+
+    fn now(&self) -> Time {
+        self.context.machine.now()
+    }
+}

@@ -1,0 +1,270 @@
+//! `awskeep setup [SHELL]`: lets keys rotate by themselves. It puts a hook into a shell's
+//! startup file, or a timer where there is no shell, turns `auto` on for the entries that a
+//! person names, and takes all of it (but `auto`) out again with `--remove`.
+//!
+//! A startup file that is not ours to edit is left alone: the lines are printed instead,
+//! and the exit code says that a person is needed.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use super::{Context, Form, Mode};
+use crate::cli::Setup;
+use crate::disk;
+use crate::entries::Entries;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::machine::Machine;
+use crate::settings::{self, Key};
+use crate::shells::plan::{self, ByHand, Plan};
+use crate::shells::put::Direction;
+use crate::shells::quote::Shell;
+use crate::state;
+use crate::ui::Confirmation;
+
+const SHELLS: &str = "awskeep setup SHELL; the shells are: bash, zsh, fish, powershell, nushell";
+
+#[derive(Serialize)]
+struct Report<'p> {
+    changed: Vec<Changed<'p>>,
+    by_hand: &'p Option<ByHand>,
+    auto: &'p [EntryName],
+    /// Commands that could not be run, and are left to a person.
+    run_this: &'p [String],
+}
+
+#[derive(Serialize)]
+struct Changed<'p> {
+    file: &'p Path,
+    did: &'static str,
+}
+
+pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
+    let machine = context.machine;
+    let direction = if args.remove {
+        Direction::TakeOut
+    } else {
+        Direction::Put
+    };
+    let helper = args.helper_path.as_deref();
+    let plan = if args.systemd {
+        plan::for_systemd(machine, helper, direction)?
+    } else if args.launchd {
+        plan::for_launchd(machine, helper, direction)?
+    } else {
+        let shell = args.shell.map_or_else(|| own_shell(machine), Ok)?;
+        plan::for_shell(machine, shell, direction)?
+    };
+    let auto = match direction {
+        Direction::Put => auto(context, &args.auto)?,
+        Direction::TakeOut => Vec::new(),
+    };
+    if context.mode == Mode::Say {
+        let on = |entry: &EntryName| format!("let entry {entry} rotate by itself");
+        let mut steps = plan.steps();
+        steps.extend(auto.iter().map(on));
+        if steps.is_empty() {
+            steps.push(format!("change nothing: {} is as it should be", plan.what));
+        }
+        context.only_says(&steps);
+        return Ok(());
+    }
+    if !plan.files.is_empty() && direction == Direction::Put {
+        machine.ui.tell(&plan.shown);
+        machine.ui.confirm("write this?")?;
+    }
+    let left = carry_out(machine, &plan, &auto)?;
+    if direction == Direction::Put && !(plan.files.is_empty() && auto.is_empty()) {
+        state::look_again(machine);
+    }
+    report(context, &plan, &auto, &left)
+}
+
+/// Does it; gives back the commands that could not be run.
+fn carry_out(machine: &Machine, plan: &Plan, auto: &[EntryName]) -> Outcome<Vec<String>> {
+    let mut left: Vec<&Vec<String>> = plan
+        .before
+        .iter()
+        .filter(|words| run_program(machine, words) == Ran::No)
+        .collect();
+    for change in &plan.files {
+        change.make()?;
+    }
+    for link in &plan.links {
+        disk::remove(link)?;
+    }
+    turn_on(machine, auto)?;
+    left.extend(
+        plan.after
+            .iter()
+            .filter(|words| run_program(machine, words) == Ran::No),
+    );
+    Ok(left.iter().map(|words| words.join(" ")).collect())
+}
+
+fn report(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String]) -> Outcome<()> {
+    let changed = plan.files.iter().map(|change| Changed {
+        file: &change.path,
+        did: change.did(),
+    });
+    match context.form {
+        Form::Json => context.machine.ui.json(&Report {
+            changed: changed.collect(),
+            by_hand: &plan.by_hand,
+            auto,
+            run_this: left,
+        })?,
+        Form::Text => tell(context, plan, auto, left)?,
+    }
+    let Some(hand) = &plan.by_hand else {
+        return Ok(());
+    };
+    let what = match hand.direction {
+        Direction::Put => "add the lines above to it",
+        Direction::TakeOut => "take the lines above out of it",
+    };
+    Err(Failure::new(Kind::PersonNeeded, hand.why.clone())
+        .hint(format!("{what} where it is made: {}", hand.file.display())))
+}
+
+fn tell(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String]) -> Outcome<()> {
+    let ui = &context.machine.ui;
+    for change in &plan.files {
+        ui.tell(&format!("{} {}", change.did(), change.path.display()));
+    }
+    for entry in auto {
+        ui.tell(&format!("entry {entry} rotates by itself from now on"));
+    }
+    if plan.changes_nothing() {
+        ui.tell(&format!("{} is as it should be", plan.what));
+    } else if !plan.next.is_empty() {
+        ui.tell(&plan.next);
+    }
+    for command in left {
+        ui.tell(&format!("hint: {command}"));
+    }
+    match &plan.by_hand {
+        Some(hand) => ui.data(&hand.lines),
+        None => Ok(()),
+    }
+}
+
+fn own_shell(machine: &Machine) -> Outcome<Shell> {
+    match machine.var("SHELL") {
+        None if cfg!(windows) => Ok(Shell::PowerShell),
+        None => {
+            Err(Failure::new(Kind::Usage, "$SHELL is not set: which shell is meant?").hint(SHELLS))
+        }
+        Some(path) => Shell::of_own_program(path).ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("there is no hook for $SHELL, {path}")).hint(SHELLS)
+        }),
+    }
+}
+
+/// The entries whose `auto` is to go on: as the flags say, or as a person answers.
+fn auto(context: &Context<'_>, flags: &[String]) -> Outcome<Vec<EntryName>> {
+    let ui = &context.machine.ui;
+    // `--yes` says yes to what is written; it names no entry.
+    let may_ask = ui.confirmation == Confirmation::Ask && context.mode == Mode::Act;
+    if flags.is_empty() && !may_ask {
+        return Ok(Vec::new());
+    }
+    let entries = Entries::open(context.machine)?;
+    let inventory = entries.inventory()?;
+    let is_off = |entry: &EntryName| {
+        let value = entries.settings.value(Key::Auto, Some(entry));
+        value.is_none_or(|(value, _)| value != "on")
+    };
+    let names = inventory.held.iter().map(|held| held.name().clone());
+    let off: Vec<EntryName> = names.filter(is_off).collect();
+    let mut troubles = inventory.troubles.iter().chain(&inventory.unreadable);
+    if !flags.is_empty() {
+        if let (true, Some(trouble)) = (flags.iter().any(|flag| flag == "all"), troubles.next()) {
+            return Err(trouble.clone());
+        }
+        return named(&entries, flags, &off);
+    }
+    troubles.for_each(|trouble| ui.warn(&trouble.message));
+    if off.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = off.iter().map(EntryName::as_str).collect();
+    ui.tell(
+        "an entry may rotate by itself: at two thirds of its max_age it gets a new key without asking, \
+         and the old key ends when what awskeep handed out has expired.\n\
+         whatever else has a copy of the key (another machine, CI, a container, a program's own \
+         settings) stops working then: leave such an entry out",
+    );
+    let answer = ui
+        .ask(&format!(
+            "which of these shall rotate by themselves: {} (names, all, or none)",
+            names.join(", ")
+        ))
+        .map_err(|failure| failure.hint("--auto ENTRY, --auto all, or --auto none"))?;
+    let words = answer.split([',', ' ']).filter(|word| !word.is_empty());
+    named(
+        &entries,
+        &words.map(str::to_owned).collect::<Vec<_>>(),
+        &off,
+    )
+}
+
+fn named(entries: &Entries<'_>, words: &[String], off: &[EntryName]) -> Outcome<Vec<EntryName>> {
+    let mut chosen = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "none" => {}
+            "all" => chosen.extend_from_slice(off),
+            name => chosen.push(entries.get(&name.parse()?)?.name().clone()),
+        }
+    }
+    chosen.retain(|entry| off.contains(entry));
+    chosen.sort();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn turn_on(machine: &Machine, chosen: &[EntryName]) -> Outcome<()> {
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let entries = Entries::open(machine)?;
+    let _names = entries.lock_names()?;
+    settings::edit(&entries.settings.path, |text| {
+        chosen.iter().fold(text.to_owned(), |text, entry| {
+            settings::with_setting(&text, Some(entry), Key::Auto, Some("on"))
+        })
+    })
+}
+
+#[derive(PartialEq, Eq)]
+enum Ran {
+    Yes,
+    No,
+}
+
+/// Runs a service manager's command, if it is on PATH and answers.
+fn run_program(machine: &Machine, words: &[String]) -> Ran {
+    let [program, arguments @ ..] = words else {
+        return Ran::No;
+    };
+    let path = machine.var("PATH").unwrap_or_default();
+    let found = std::env::split_paths(path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file());
+    let Some(found) = found else {
+        return Ran::No;
+    };
+    let output = Command::new(found)
+        .args(arguments)
+        .env_clear()
+        .envs(&machine.vars)
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => Ran::Yes,
+        Ok(_) | Err(_) => Ran::No,
+    }
+}

@@ -1,0 +1,29 @@
+//! A temporary session of a key's user, without MFA: what `exec --session` hands out.
+//! Edge. Such a session may call no IAM action, and of STS little.
+
+use super::wire::{Manner, Seen};
+use super::{LiveAccount, Session};
+use crate::iam_account::{Call, Signer};
+use crate::keys::{AccessKey, SecretKey};
+use crate::time::{Length, Time};
+
+impl LiveAccount {
+    /// GetSessionToken for this key; the session outlives the key's deactivation.
+    pub fn session(&self, key: &AccessKey, length: Length) -> Call<Session> {
+        let seen = Seen::default();
+        let sts = self.wire.sts(Signer::Key(key), Manner::Pooled, &seen);
+        let seconds = i32::try_from(length.0).unwrap_or(i32::MAX);
+        let call = sts.get_session_token().duration_seconds(seconds).send();
+        self.run(&seen, call, |output| {
+            let given = output.credentials?;
+            let secret = SecretKey::new(given.secret_access_key);
+            let token = SecretKey::new(given.session_token);
+            let id = given.access_key_id.parse().ok()?;
+            (!secret.is_empty() && !token.is_empty()).then(|| Session {
+                key: AccessKey { id, secret },
+                token,
+                expires_at: Time(given.expiration.secs()),
+            })
+        })
+    }
+}

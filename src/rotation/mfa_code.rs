@@ -1,0 +1,308 @@
+//! Where an MFA code comes from: stdin, the settings' `mfa_process`, or a person at
+//! the terminal; and which device it is of. Edge.
+//!
+//! A code is got once and used once: AWS accepts none twice. Neither a code nor what
+//! `mfa_process` prints, nor its command line (which may hold a seed), is told.
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::session::{Code, CodeSource, Expected, Opens};
+use crate::cli::MfaCode;
+use crate::disk;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::{Call, MfaDevice, prove};
+use crate::keys::{AccessKey, EntryName, SecretKey};
+use crate::machine::Machine;
+use crate::settings::{Key, Settings};
+
+/// How long `mfa_process` may take: a person may have to touch a device.
+const PROCESS_WAIT: Duration = Duration::from_secs(60);
+
+/// More output than this is no code.
+const MOST_OUTPUT: u64 = 4 * 1024;
+
+/// A code given on stdin: there is one, for one session.
+pub type Given = RefCell<Option<SecretKey>>;
+
+/// The sources of this machine for one entry.
+pub struct Codes<'a> {
+    pub machine: &'a Machine,
+    pub settings: &'a Settings,
+    pub entry: &'a EntryName,
+    pub given: &'a Given,
+}
+
+impl CodeSource for Codes<'_> {
+    fn expected(&self) -> Expected {
+        let set = |key| self.settings.value(key, Some(self.entry)).is_some();
+        if set(Key::MfaSerial) || set(Key::MfaProcess) {
+            Expected::Yes
+        } else {
+            Expected::NotSaid
+        }
+    }
+
+    fn opens(&self) -> Opens {
+        match self.given.borrow().is_some() {
+            true => Opens::AtOnce,
+            false => Opens::WhenNeeded,
+        }
+    }
+
+    fn code(
+        &self,
+        key: &AccessKey,
+        devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
+    ) -> Outcome<Option<Code>> {
+        let process = self.settings.value(Key::MfaProcess, Some(self.entry));
+        let attended = self.machine.ui.attended();
+        if self.opens() == Opens::WhenNeeded && process.is_none() && !attended {
+            return Ok(None);
+        }
+        let serial = self.serial(key, devices)?;
+        let given = self.given.borrow_mut().take();
+        let digits = match (given, process) {
+            (Some(digits), _) => digits,
+            (None, Some((command, _))) => self.printed(&command)?,
+            (None, None) => {
+                let ui = &self.machine.ui;
+                ui.tell(&format!(
+                    "entry {}: its IAM user may handle keys in an MFA session only; one code does for the whole rotation",
+                    self.entry
+                ));
+                let text = ui.ask(&format!("code of {serial}"))?;
+                digits_of(&Zeroizing::new(text), "this")?
+            }
+        };
+        Ok(Some(Code { serial, digits }))
+    }
+}
+
+impl Codes<'_> {
+    /// The device that the settings name, else the only one that gives codes, else
+    /// the one that a person chooses.
+    fn serial(
+        &self,
+        key: &AccessKey,
+        devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
+    ) -> Outcome<String> {
+        let entry = self.entry;
+        let set_it = format!("awskeep config set mfa_serial SERIAL --entry {entry}");
+        if let Some((serial, _)) = self.settings.value(Key::MfaSerial, Some(entry)) {
+            let device = MfaDevice { serial };
+            return match device.gives_codes() {
+                true => Ok(device.serial),
+                false => Err(console_only(entry, &device.serial)),
+            };
+        }
+        let all = devices().map_err(|no| {
+            prove::refused(key, "IAM", &no).hint(format!("name the device yourself: {set_it}"))
+        })?;
+        let usable: Vec<&str> = all
+            .value
+            .iter()
+            .filter(|device| device.gives_codes())
+            .map(|device| device.serial.as_str())
+            .collect();
+        match (usable.as_slice(), all.value.first()) {
+            ([only], _) => Ok((*only).to_owned()),
+            ([], Some(device)) => Err(console_only(entry, &device.serial)),
+            ([], None) => Err(Failure::new(
+                Kind::PersonNeeded,
+                format!("entry {entry}: its IAM user has no MFA device, and may handle keys with one only"),
+            )
+            .hint("register a device that shows codes in the AWS console, then run it again")),
+            (several, _) if self.machine.ui.attended() => self.chosen(several),
+            (several, _) => Err(Failure::new(
+                Kind::PersonNeeded,
+                format!(
+                    "entry {entry}: its IAM user has several MFA devices: {}",
+                    several.join(", ")
+                ),
+            )
+            .hint(format!("say which: {set_it}"))),
+        }
+    }
+
+    fn chosen(&self, devices: &[&str]) -> Outcome<String> {
+        let ui = &self.machine.ui;
+        for (number, serial) in (1..).zip(devices) {
+            ui.tell(&format!("{number}: {serial}"));
+        }
+        let most = devices.len();
+        let answer = ui.ask(&format!("which of these MFA devices? 1 to {most}"))?;
+        let number = answer.trim().parse::<usize>().ok();
+        let serial = number.and_then(|number| devices.get(number.checked_sub(1)?));
+        serial.map(|serial| (*serial).to_owned()).ok_or_else(|| {
+            Failure::new(
+                Kind::PersonNeeded,
+                format!("there is no such device: 1 to {most}"),
+            )
+        })
+    }
+
+    /// What the command of the settings prints.
+    fn printed(&self, command: &str) -> Outcome<SecretKey> {
+        let path = &self.settings.path;
+        if let Some(open) = disk::others_can_write(path)? {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!(
+                    "mfa_process of {} is not run: others can write {}",
+                    path.display(),
+                    open.display()
+                ),
+            )
+            .hint(format!("chmod go-w {}", open.display())));
+        }
+        let stderr = match self.machine.ui.attended() {
+            true => Stdio::inherit(),
+            false => Stdio::null(),
+        };
+        run(command, stderr, &self.machine.here)
+            .and_then(|text| digits_of(&text, "what mfa_process printed"))
+            .map_err(|failure| {
+                failure.hint(format!(
+                    "awskeep config get mfa_process --entry {} prints the command: try it",
+                    self.entry
+                ))
+            })
+    }
+}
+
+fn console_only(entry: &EntryName, serial: &str) -> Failure {
+    Failure::new(
+        Kind::PersonNeeded,
+        format!(
+            "entry {entry}: {serial} is a security key or passkey, which AWS takes in its console only, never from programs"
+        ),
+    )
+    .hint("register another device for the user that shows codes (up to eight are allowed), then run it again")
+}
+
+/// What the flags give.
+///
+/// # Errors
+/// `Kind::Usage` if stdin holds something else than six digits.
+pub fn given(flags: &MfaCode) -> Outcome<Given> {
+    let code = match flags.mfa_code_stdin {
+        true => Some(from_stdin()?),
+        false => None,
+    };
+    Ok(RefCell::new(code))
+}
+
+fn from_stdin() -> Outcome<SecretKey> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin()
+        .take(MOST_OUTPUT)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new(Kind::Failed, "stdin cannot be read").cause(error))?;
+    digits_of(&text, "what --mfa-code-stdin read")
+}
+
+/// Six digits, and blanks around them. What else it is is not repeated.
+fn digits_of(text: &str, what: &str) -> Outcome<SecretKey> {
+    let digits = text.trim();
+    if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(SecretKey::new(digits.to_owned()));
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!("{what} is no MFA code: six digits are expected"),
+    ))
+}
+
+/// Runs a command through the shell, as git and ssh run the commands of their
+/// settings; stdin is empty. What it prints stays here.
+fn run(command: &str, stderr: Stdio, here: &Path) -> Outcome<Zeroizing<String>> {
+    let failed = |why: String| Failure::new(Kind::Failed, format!("mfa_process {why}"));
+    let mut child = shell(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .current_dir(here)
+        .spawn()
+        .map_err(|error| failed("cannot be started".into()).cause(error))?;
+    #[cfg(unix)]
+    let id = rustix::process::Pid::from_child(&child);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let mut text = Zeroizing::new(String::with_capacity(MOST_OUTPUT as usize));
+        let read = match child.stdout.take() {
+            Some(out) => out.take(MOST_OUTPUT).read_to_string(&mut text).map(|_| ()),
+            None => Ok(()),
+        };
+        // The receiver is gone only if the wait is over.
+        let _ = sender.send(
+            read.and_then(|()| child.wait())
+                .map(|status| (status, text)),
+        );
+    });
+    match receiver.recv_timeout(PROCESS_WAIT) {
+        Ok(Ok((status, text))) if status.success() => Ok(text),
+        Ok(Ok((status, _))) => Err(failed(format!("failed: {status}"))),
+        Ok(Err(error)) => Err(failed("printed no text".into()).cause(error)),
+        Err(_) => {
+            #[cfg(unix)]
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+            let seconds = PROCESS_WAIT.as_secs();
+            Err(failed(format!("did not end within {seconds} seconds")))
+        }
+    }
+}
+
+#[cfg(unix)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    use std::os::windows::process::CommandExt;
+    let mut shell = Command::new("cmd.exe");
+    // As it stands: cmd.exe does not read what Rust's quoting writes.
+    shell.arg("/C").raw_arg(command);
+    shell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_six_digits() {
+        for text in ["123456", " 123456\r\n"] {
+            let expected = SecretKey::new("123456".into());
+            assert_eq!(digits_of(text, "it"), Ok(expected));
+        }
+        for text in ["", "12345", "1234567", "12345a", "１２３４５６", "123 456"] {
+            let no = digits_of(text, "it").unwrap_err();
+            assert_eq!(no.message, "it is no MFA code: six digits are expected");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_runs_through_the_shell_and_keeps_what_it_prints_to_itself() {
+        let here = Path::new("/");
+        let printed = run("printf '12%s\\n' 3456 | cat", Stdio::null(), here).unwrap();
+        assert_eq!(printed.as_str(), "123456\n");
+        assert_eq!(run("cat", Stdio::null(), here).unwrap().as_str(), "");
+        let failed = run("echo 123456; exit 3", Stdio::null(), here).unwrap_err();
+        assert_eq!(failed.to_string(), "mfa_process failed: exit status: 3");
+        let endless = run("yes 123456", Stdio::null(), here);
+        assert!(endless.is_err(), "{endless:?}");
+    }
+}

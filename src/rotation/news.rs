@@ -1,0 +1,40 @@
+//! What a run without a person did, in one line for a later prompt. Pure.
+
+use super::life::{HandledBy, Rules};
+use super::words::short;
+use crate::time::Time;
+use crate::vault::item::Item;
+
+/// What changed between two looks at an entry's item; none if nothing that a person
+/// would want to know. `next_turn` is when the next run has something to do for it.
+pub fn of(before: &Item, after: &Item, rules: Rules, next_turn: Option<Time>) -> Option<String> {
+    let entry = &after.entry;
+    let undo = format!("undo: awskeep rotate {entry} --undo");
+    let replaced = after.previous.as_ref();
+    if before.current.id != after.current.id {
+        let new = short(&after.current.id);
+        let old = replaced.map(|slot| short(&slot.id)).unwrap_or_default();
+        let end = next_turn.map_or(String::new(), |at| format!(" after {}", at.day()));
+        return Some(format!(
+            "{entry}: {new} is in service; the old {old} is deactivated{end}; {undo}"
+        ));
+    }
+    let was_active = before.previous.as_ref()?.inactive_seen_at.is_none();
+    match replaced {
+        None => {
+            let old = before.previous.as_ref().map(|slot| short(&slot.id))?;
+            Some(format!("{entry}: the old {old} is deleted"))
+        }
+        Some(old) => {
+            let since = old.inactive_seen_at.filter(|_| was_active)?;
+            let end = match rules.handled_by {
+                HandledBy::Key => format!("after {}", (since + rules.hold).day()),
+                HandledBy::Session => "in the MFA session of the next rotation".to_owned(),
+            };
+            let old = short(&old.id);
+            Some(format!(
+                "{entry}: the old {old} is inactive, deleted {end}; {undo}"
+            ))
+        }
+    }
+}

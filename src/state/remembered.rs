@@ -1,0 +1,242 @@
+//! What unattended runs remember between them, when shells shall look next, and the
+//! lines they shall then show. Edge: small files in the state folder, all of which
+//! may be deleted at any time.
+//!
+//! `next-due` is one integer, seconds since 1970, so that a shell can compare it with
+//! its clock and start nothing; its modification time says the same, for shells that
+//! can only compare files. `schedule.json` is what the runs remember. `notices/` holds
+//! one line per file: whoever deletes the file shows the line.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Lock};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::EntryName;
+use crate::machine::Machine;
+use crate::schedule::{BELIEVABLE, LONGEST_SLEEP, Past};
+use crate::time::{Length, Time};
+
+/// A run that was started is given this long before shells start another one.
+const A_RUN: Length = Length::minutes(10);
+
+/// How long a reader or writer of `schedule.json` waits for another.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// When the next run has something to do; none: nobody knows, look. A wish to look
+    /// again that comes under a run outlasts it.
+    #[serde(default)]
+    pub next: Option<Time>,
+    /// When a shell last started a run that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<Time>,
+    #[serde(default)]
+    pub entries: BTreeMap<EntryName, Past>,
+    /// What all entries have in common: stores that cannot be read, settings with mistakes.
+    #[serde(default)]
+    pub stores: Past,
+}
+
+/// What a shell is told when it looks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// What happened since, each to be shown once.
+    pub notices: Vec<String>,
+    pub start: Start,
+}
+
+/// Whether a run is to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Yes,
+    No,
+}
+
+/// The files of one user's state folder.
+pub struct Memory {
+    folder: PathBuf,
+}
+
+impl Memory {
+    /// # Errors
+    /// `Kind::Failed` if the user's state folder is not known.
+    pub fn of(machine: &Machine) -> Outcome<Memory> {
+        Ok(Memory {
+            folder: machine.state_folder()?,
+        })
+    }
+
+    /// Whether awskeep has a state folder here: a container that was made anew has none.
+    pub fn is_there(&self) -> bool {
+        self.folder.is_dir()
+    }
+
+    /// What is remembered; nothing if the file is missing or damaged.
+    pub fn read(&self) -> Remembered {
+        fs::read(self.folder.join("schedule.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// A shell looks: takes the notices, and decides whether to start a run. Where the
+    /// state folder cannot be written no run is to be started, since it could not
+    /// remember anything.
+    ///
+    /// # Errors
+    /// `Kind::Failed` or `Kind::Unfinished` if the state folder cannot be written.
+    pub fn glance(&self, now: Time) -> Outcome<Glance> {
+        let _lock = self.lock()?;
+        let mut remembered = self.read();
+        let notices = self.take_notices();
+        let running = remembered
+            .started_at
+            .is_some_and(|at| at <= now && now < at + A_RUN);
+        let is_due = match remembered.next {
+            None => true,
+            Some(next) => now >= next || next.since(now) > BELIEVABLE,
+        };
+        if is_due && !running {
+            remembered.started_at = Some(now);
+            self.save(&remembered)?;
+            self.write_next_due(now + A_RUN)?;
+            let start = Start::Yes;
+            return Ok(Glance { notices, start });
+        }
+        let again = remembered
+            .started_at
+            .filter(|_| running)
+            .map(|at| at + A_RUN);
+        self.write_next_due(again.or(remembered.next).unwrap_or(now + A_RUN))?;
+        let start = Start::No;
+        Ok(Glance { notices, start })
+    }
+
+    /// A run begins.
+    ///
+    /// # Errors
+    /// As `glance`.
+    pub fn begin(&self, now: Time) -> Outcome<Remembered> {
+        let _lock = self.lock()?;
+        let mut remembered = self.read();
+        remembered.started_at = Some(now);
+        remembered.next = Some(now + A_RUN);
+        self.save(&remembered)?;
+        Ok(remembered)
+    }
+
+    /// A run ends: keeps what it remembers, and tells shells when to look next.
+    ///
+    /// # Errors
+    /// As `glance`.
+    pub fn end(&self, remembered: Remembered, next: Time, now: Time) -> Outcome<()> {
+        let _lock = self.lock()?;
+        let still = self.read().next;
+        let remembered = Remembered {
+            next: still.map(|_| next.min(now + LONGEST_SLEEP)),
+            started_at: None,
+            ..remembered
+        };
+        self.save(&remembered)?;
+        let waiting = self.notice_files().next().is_some();
+        let next = remembered.next.filter(|_| !waiting);
+        self.write_next_due(next.unwrap_or(Time(0)))
+    }
+
+    /// Leaves a line for the next prompt of one shell.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if it cannot be written.
+    pub fn leave_notice(&self, now: Time, line: &str) -> Outcome<()> {
+        let folder = self.folder.join("notices");
+        disk::private_dir(&folder)?;
+        let number = self.notice_files().count();
+        let name = format!("{:012}-{}-{number:04}", now.0.max(0), std::process::id());
+        disk::write_atomic(&folder.join(name), line.as_bytes(), 0o600)
+    }
+
+    fn take_notices(&self) -> Vec<String> {
+        let mut files: Vec<PathBuf> = self.notice_files().collect();
+        files.sort();
+        files
+            .into_iter()
+            .filter_map(|file| {
+                let line = fs::read_to_string(&file).ok()?;
+                fs::remove_file(&file).ok().map(|()| line)
+            })
+            .collect()
+    }
+
+    /// Temp files of a writer that died are none.
+    fn notice_files(&self) -> impl Iterator<Item = PathBuf> {
+        fs::read_dir(self.folder.join("notices"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+            .map(|entry| entry.path())
+    }
+
+    /// The lock of a whole run: one at a time, however many shells start one.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if the state folder cannot be written.
+    pub fn try_lock_run(&self) -> Outcome<Option<Lock>> {
+        Lock::try_now(&self.folder.join("unattended.lock"))
+    }
+
+    fn lock(&self) -> Outcome<Lock> {
+        Lock::wait(&self.folder.join("schedule.lock"), LOCK_WAIT)
+    }
+
+    fn save(&self, remembered: &Remembered) -> Outcome<()> {
+        let bytes = serde_json::to_vec_pretty(remembered).map_err(|error| {
+            Failure::new(Kind::Bug, "the schedule cannot be written as JSON").cause(error)
+        })?;
+        disk::write_atomic(&self.folder.join("schedule.json"), &bytes, 0o600)
+    }
+
+    fn write_next_due(&self, next: Time) -> Outcome<()> {
+        let path = self.folder.join("next-due");
+        let seconds = u64::try_from(next.0).unwrap_or(0);
+        disk::write_atomic(&path, format!("{seconds}\n").as_bytes(), 0o600)?;
+        let at = UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(at))
+            .map_err(|error: io::Error| disk::failed("set the time of", &path, &error))
+    }
+}
+
+/// Something changed that a schedule depends on: the next prompt looks. A state folder
+/// that cannot be written makes that later, and nothing worse.
+pub fn look_again(machine: &Machine) {
+    let _ = Memory::of(machine).and_then(|memory| {
+        disk::private_dir(&memory.folder)?;
+        let _lock = memory.lock()?;
+        let mut remembered = memory.read();
+        remembered.next = None;
+        memory.save(&remembered)?;
+        memory.write_next_due(Time(0))
+    });
+}
+
+/// A person rotated or mended these entries: what was remembered of them is over.
+pub fn forget(machine: &Machine, names: &[EntryName]) {
+    let _ = Memory::of(machine).and_then(|memory| {
+        let _lock = memory.lock()?;
+        let mut remembered = memory.read();
+        remembered.entries.retain(|name, _| !names.contains(name));
+        memory.save(&remembered)
+    });
+    look_again(machine);
+}

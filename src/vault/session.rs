@@ -1,0 +1,116 @@
+//! An MFA session as it is kept beside its entry until the rotation that it was
+//! opened for is over. An item of its own, so that the entry's item stays small and
+//! the helper reads no more than it must. Pure.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::item::{self, Identity, MAX_BYTES};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::keys::{AccessKeyId, EntryName, SecretKey};
+use crate::time::Time;
+
+/// The format that this program writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+/// What its store calls it begins with; `~` is in no entry's name.
+pub(super) const PREFIX: &str = "mfa-session~";
+
+/// What GetSessionToken gave, and whose it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptSession {
+    v: u32,
+    /// An entry may get another user's key: the session is not for that one.
+    pub identity: Identity,
+    pub id: AccessKeyId,
+    pub secret: SecretKey,
+    pub token: SecretKey,
+    pub expires_at: Time,
+}
+
+impl KeptSession {
+    pub fn new(
+        identity: Identity,
+        id: AccessKeyId,
+        secret: SecretKey,
+        token: SecretKey,
+        expires_at: Time,
+    ) -> KeptSession {
+        KeptSession {
+            v: VERSION,
+            identity,
+            id,
+            secret,
+            token,
+            expires_at,
+        }
+    }
+}
+
+/// What a store calls the session of an entry.
+pub(super) fn user_of(entry: &EntryName) -> String {
+    format!("{PREFIX}{entry}")
+}
+
+/// # Errors
+/// `Kind::Store` if it is larger than every store takes: tokens have no largest size.
+pub(super) fn encode(entry: &EntryName, session: &KeptSession) -> Outcome<Zeroizing<Vec<u8>>> {
+    let bytes = Zeroizing::new(item::to_json(session)?);
+    if bytes.len() > MAX_BYTES {
+        let size = bytes.len();
+        return Err(Failure::new(
+            Kind::Store,
+            format!(
+                "the MFA session of {entry} would take {size} bytes; every store takes {MAX_BYTES}"
+            ),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// None for bytes that this program cannot read: a new code opens another session.
+pub(super) fn decode(bytes: &[u8]) -> Option<KeptSession> {
+    let session: KeptSession = serde_json::from_slice(bytes).ok()?;
+    (session.v == VERSION).then_some(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(token: &str) -> KeptSession {
+        let identity = Identity {
+            arn: "arn:aws:iam::123456789012:user/bob"
+                .to_owned()
+                .try_into()
+                .unwrap(),
+            user_id: "AIDAEXAMPLE".into(),
+        };
+        KeptSession::new(
+            identity,
+            "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            SecretKey::new("secret".into()),
+            SecretKey::new(token.into()),
+            Time(9),
+        )
+    }
+
+    #[test]
+    fn a_session_comes_back_and_damage_counts_as_none() {
+        let entry: EntryName = "work".parse().unwrap();
+        let bytes = encode(&entry, &session("token")).unwrap();
+        assert_eq!(decode(&bytes), Some(session("token")));
+        let newer = String::from_utf8_lossy(&bytes).replacen("\"v\":1", "\"v\":2", 1);
+        for bytes in [newer.as_bytes(), b"", b"{}"] {
+            assert_eq!(decode(bytes), None);
+        }
+        let large = encode(&entry, &session(&"t".repeat(3_000))).unwrap_err();
+        assert_eq!(large.kind, Kind::Store);
+    }
+
+    #[test]
+    fn no_entry_can_have_a_sessions_name() {
+        let entry: EntryName = "work".parse().unwrap();
+        assert!(user_of(&entry).parse::<EntryName>().is_err());
+    }
+}

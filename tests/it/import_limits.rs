@@ -1,0 +1,222 @@
+//! `import` where it is cut off, raced, or not let: nothing is lost, and it goes on.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use awskeep::entries::Entries;
+use awskeep::failure::{Failure, Kind};
+use awskeep::import::run::{self, Wanted};
+use awskeep::import::undo;
+
+use crate::moving::{CONFIG, CREDENTIALS, Messy};
+
+/// Stops before the `n`th effect; the names of all effects that came.
+fn stopped_at(messy: &Messy, n: usize) -> (bool, Vec<&'static str>) {
+    let (machine, _) = messy.sandbox.machine(&[]);
+    let entries = Entries::open(&machine).unwrap();
+    let wanted = Wanted {
+        endpoint_url: Some(messy.sandbox.aws.url()),
+        helper_path: Some("bin/awskeep".into()),
+        ..Wanted::default()
+    };
+    let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+    let (count, seen) = (Cell::new(0), std::cell::RefCell::new(Vec::new()));
+    let before = |name: &'static str| {
+        seen.borrow_mut().push(name);
+        count.set(count.get() + 1);
+        if count.get() > n {
+            return Err(Failure::new(Kind::Failed, "cut off"));
+        }
+        Ok(())
+    };
+    let done = run::run(&machine, &entries, &wanted, &agreed, &before);
+    if let Err(failure) = &done {
+        assert_eq!(failure.message, "cut off");
+    }
+    (done.is_ok(), seen.into_inner())
+}
+
+#[test]
+fn cut_off_before_any_effect_it_loses_nothing_and_goes_on() {
+    let mut all = BTreeSet::new();
+    for n in 0.. {
+        let messy = Messy::new();
+        let (done, seen) = stopped_at(&messy, n);
+        all.extend(seen);
+        // Whatever was done, each key is in a file or in the store.
+        let stored = messy.sandbox.run(&["list", "--json"], &[]).out;
+        for (id, shown) in [
+            (&messy.sandbox.key_id, "\"KEY\""),
+            (&messy.amy.0, messy.amy.0.as_str()),
+        ] {
+            let in_file = messy.sandbox.read(CREDENTIALS).contains(id.as_str());
+            assert!(
+                in_file || stored.contains(shown),
+                "{n}: {id} is lost: {stored}"
+            );
+        }
+        let again = messy.import(&["--yes"]);
+        assert_eq!(again.code, 0, "{n}: {again:?}");
+        messy.is_moved();
+        if n % 2 == 0 {
+            let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+            assert_eq!(undone.code, 0, "{n}: {undone:?}");
+            messy.is_untouched();
+        }
+        if done {
+            break;
+        }
+    }
+    let expected = [
+        "announce",
+        "finish",
+        "point",
+        "record",
+        "save",
+        "serve",
+        "take from credentials",
+    ];
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_undo_that_is_cut_off_goes_on() {
+    for n in 0..5 {
+        let messy = Messy::new();
+        assert_eq!(messy.import(&["--yes"]).code, 0);
+        let (machine, _) = messy.sandbox.machine(&[]);
+        let entries = Entries::open(&machine).unwrap();
+        let count = Cell::new(0);
+        let prepared = undo::prepare(&machine, &entries).unwrap();
+        let cut = undo::run(&machine, &entries, prepared, &|_| {
+            count.set(count.get() + 1);
+            if count.get() > n {
+                return Err(Failure::new(Kind::Failed, "cut off"));
+            }
+            Ok(())
+        });
+        assert_eq!(cut.is_ok(), n >= 5, "{n}");
+        let again = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(again.code, 0, "{n}: {again:?}");
+        messy.is_untouched();
+    }
+}
+
+#[test]
+fn a_helper_that_serves_nothing_stops_it_before_the_files() {
+    let messy = Messy::new();
+    for script in [
+        "#!/bin/sh\nexit 4\n",
+        "#!/bin/sh\necho '{\"Version\":1}'\n",
+        "#!/bin/sh\necho warning >&2\n",
+    ] {
+        messy.sandbox.write("bin/awskeep", script);
+        let ran = messy.import(&["--yes"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        messy.is_untouched();
+    }
+    messy.sandbox.make_helper();
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    messy.is_moved();
+}
+
+#[test]
+fn two_imports_at_once_move_everything_once() {
+    let messy = Messy::new();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| messy.import(&["--yes"])))
+            .collect();
+        for ran in runs {
+            let ran = ran.join().unwrap();
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+    });
+    messy.is_moved();
+    assert_eq!(
+        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
+        0
+    );
+    messy.is_untouched();
+}
+
+#[test]
+fn a_file_that_somebody_changes_at_the_last_moment_is_left_to_them() {
+    for (effect, file, changed) in [
+        ("point", CONFIG, "# me too\n"),
+        (
+            "take from credentials",
+            CREDENTIALS,
+            "\n[new]\nregion = x\n",
+        ),
+    ] {
+        let mut messy = Messy::new();
+        let (machine, _) = messy.sandbox.machine(&[]);
+        let entries = Entries::open(&machine).unwrap();
+        let wanted = Wanted {
+            endpoint_url: Some(messy.sandbox.aws.url()),
+            helper_path: Some("bin/awskeep".into()),
+            ..Wanted::default()
+        };
+        let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+        let edit = |name: &'static str| {
+            if name == effect {
+                let text = messy.sandbox.read(file) + changed;
+                messy.sandbox.write(file, &text);
+            }
+            Ok(())
+        };
+        let stopped = run::run(&machine, &entries, &wanted, &agreed, &edit);
+        let failure = stopped.err().unwrap();
+        assert_eq!(failure.kind, Kind::Unfinished, "{failure}");
+        assert!(
+            failure
+                .message
+                .contains("was changed by another program meanwhile"),
+            "{failure}"
+        );
+        assert!(messy.sandbox.read(file).ends_with(changed));
+
+        let again = messy.import(&["--yes"]);
+        assert_eq!(again.code, 0, "{again:?}");
+        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(undone.code, 0, "{undone:?}");
+        match file {
+            CONFIG => messy.config += changed,
+            _ => messy.credentials += changed,
+        }
+        messy.is_untouched();
+    }
+}
+
+#[test]
+fn a_read_only_folder_stops_it_and_it_goes_on_afterwards() {
+    if rustix_is_root() {
+        // Nothing is read-only to root; a file in the temp file's place stands for it.
+        let messy = Messy::new();
+        fs::create_dir(messy.sandbox.path(".aws/.credentials.awskeep-new")).unwrap();
+        let ran = messy.import(&["--yes"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(messy.sandbox.read(CREDENTIALS), messy.credentials);
+        fs::remove_dir(messy.sandbox.path(".aws/.credentials.awskeep-new")).unwrap();
+        assert_eq!(messy.import(&["--yes"]).code, 0);
+        messy.is_moved();
+        return;
+    }
+    let messy = Messy::new();
+    let folder = messy.sandbox.path(".aws");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+    let ran = messy.import(&["--yes"]);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    messy.is_untouched();
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    messy.is_moved();
+}
+
+fn rustix_is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}

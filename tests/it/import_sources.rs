@@ -1,0 +1,136 @@
+//! `import --from`: a CSV file, the environment, aws-vault.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::moving::{CONFIG, import};
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    let text = format!(
+        "Access key ID,Secret access key\r\n{},{}\r\n",
+        sandbox.key_id, sandbox.secret
+    );
+    sandbox.write("bob_accessKeys.csv", &text);
+    let url = sandbox.aws.url();
+    let arguments = [
+        "import",
+        "--from",
+        "csv",
+        "bob_accessKeys.csv",
+        "--endpoint-url",
+        &url,
+        "--helper-path",
+        "bin/awskeep",
+    ];
+    let kept = sandbox.run(&arguments, &["y", "n"]);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    assert!(
+        kept.err
+            .contains("~/bob_accessKeys.csv still holds the secret"),
+        "{kept:?}"
+    );
+    assert!(
+        sandbox
+            .read(CONFIG)
+            .contains("[profile bob]\ncredential_process")
+    );
+    let removed = sandbox.run(&arguments, &["y"]);
+    assert_eq!(removed.code, 0, "{removed:?}");
+    assert_eq!(sandbox.files_with(&sandbox.secret), [""; 0]);
+    assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
+    assert!(!sandbox.path(CONFIG).exists());
+}
+
+#[test]
+fn a_csv_file_whose_key_was_not_imported_is_not_offered_for_removal() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    let text = "Access key ID,Secret access key\r\nAKIAZZZZZZZZZZZZZZZZ,gone\r\n";
+    sandbox.write("old_accessKeys.csv", text);
+    for answers in [&["y", "y"][..], &[]] {
+        let flags: &[&str] = if answers.is_empty() { &["--yes"] } else { &[] };
+        let url = sandbox.aws.url();
+        let from = ["import", "--from", "csv", "old_accessKeys.csv"];
+        let place = ["--endpoint-url", &url, "--helper-path", "bin/awskeep"];
+        let ran = sandbox.run(&[&from[..], &place, flags].concat(), answers);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(!ran.err.contains("which still holds the secret"), "{ran:?}");
+        assert_eq!(sandbox.read("old_accessKeys.csv"), text);
+    }
+}
+
+#[test]
+fn the_environments_key_becomes_an_entry() {
+    let mut sandbox = Sandbox::new();
+    sandbox.make_helper();
+    sandbox
+        .vars
+        .push(("AWS_ACCESS_KEY_ID".into(), sandbox.key_id.clone()));
+    sandbox
+        .vars
+        .push(("AWS_SECRET_ACCESS_KEY".into(), sandbox.secret.clone()));
+    assert_eq!(import(&sandbox, &["--from", "env", "--yes"]).code, 2);
+    let ran = import(&sandbox, &["--from", "env", "shell", "--yes"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("warning: AWS_ACCESS_KEY_ID is set, and wins over every profile"),
+        "{ran:?}"
+    );
+    assert!(
+        sandbox
+            .read(CONFIG)
+            .starts_with("[profile shell]\ncredential_process")
+    );
+    sandbox.scan(&[]);
+}
+
+#[test]
+fn keys_of_aws_vault_in_pass_become_entries() {
+    use base64::Engine;
+    let mut sandbox = Sandbox::new();
+    sandbox.make_helper();
+    fs::create_dir(sandbox.path("pass")).unwrap();
+    let bare = format!(
+        "{{\"AccessKeyID\":\"{}\",\"SecretAccessKey\":\"{}\",\"SessionToken\":\"\"}}",
+        sandbox.key_id, sandbox.secret
+    );
+    let data = base64::engine::general_purpose::STANDARD.encode(bare);
+    // Stands for pass: the files are only encoded here, not encrypted.
+    sandbox.write(
+        "pass/work.gpg",
+        &format!("{{\"Key\":\"work\",\"Data\":\"{data}\"}}"),
+    );
+    sandbox.write("pass/sts.GetSessionToken,d29yaw,,1690000000.gpg", "x");
+    sandbox.write(
+        "bin/pass",
+        "#!/bin/sh\nexec /bin/cat \"$PASSWORD_STORE_DIR/$2.gpg\"\n",
+    );
+    fs::set_permissions(sandbox.path("bin/pass"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, value) in [
+        ("AWS_VAULT_BACKEND", "pass".into()),
+        (
+            "AWS_VAULT_PASS_CMD",
+            sandbox.path("bin/pass").display().to_string(),
+        ),
+        (
+            "PASSWORD_STORE_DIR",
+            sandbox.path("pass").display().to_string(),
+        ),
+    ] {
+        sandbox.vars.push((name.into(), value));
+    }
+    let ran = import(&sandbox, &["--from", "aws-vault", "--yes"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        sandbox
+            .read(CONFIG)
+            .starts_with("[profile work]\ncredential_process"),
+        "{ran:?}"
+    );
+    assert!(sandbox.path("pass/work.gpg").exists());
+}

@@ -1,0 +1,49 @@
+//! The person with the MFA device in a world where rotations go wrong.
+
+use std::rc::Rc;
+
+use awskeep::failure::Outcome;
+use awskeep::iam_account::{Call, MfaDevice, prove};
+use awskeep::keys::{AccessKey, SecretKey};
+use awskeep::rotation::session::{Code, CodeSource, Expected, Opens};
+
+use crate::rotation_world::World;
+
+pub struct Person(pub Rc<World>);
+
+impl CodeSource for Person {
+    fn expected(&self) -> Expected {
+        Expected::NotSaid
+    }
+
+    fn opens(&self) -> Opens {
+        Opens::WhenNeeded
+    }
+
+    fn code(
+        &self,
+        key: &AccessKey,
+        devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
+    ) -> Outcome<Option<Code>> {
+        if !self.0.person.get() {
+            return Ok(None);
+        }
+        let device = device(key, devices)?;
+        Ok(Some(self.0.next_code(device)))
+    }
+}
+
+/// The user's one MFA device.
+pub fn device(key: &AccessKey, devices: &dyn Fn() -> Call<Vec<MfaDevice>>) -> Outcome<String> {
+    let devices = devices().map_err(|no| prove::refused(key, "IAM", &no))?;
+    Ok(devices.value[0].serial.clone())
+}
+
+impl World {
+    /// What the device shows now; it shows no code twice.
+    pub fn next_code(&self, serial: String) -> Code {
+        self.codes.set(self.codes.get() + 1);
+        let digits = SecretKey::new(format!("{:06}", self.codes.get()));
+        Code { serial, digits }
+    }
+}
