@@ -1,6 +1,8 @@
 //! The arithmetic of leases: how long a served credential is valid, until when a
 //! replaced key may still be in use, and how long it is held. Pure.
 
+use serde::Serialize;
+
 use crate::time::{Length, Time};
 
 /// The age a new key has before it is promoted when nobody waits for it: other
@@ -69,7 +71,8 @@ pub enum Attended {
 }
 
 /// Whether an entry's key may be replaced without a person (the setting `auto`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Auto {
     On,
     Off,

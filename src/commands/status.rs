@@ -9,12 +9,14 @@ use crate::cli::Status;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
+use crate::lease::Auto;
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, Life};
 use crate::rotation::mfa_run::SESSION_RECEIPT;
 use crate::rotation::session::{InSession, NoCodes};
 use crate::schedule;
+use crate::shells::plan;
 use crate::state::{Memory, Receipt, Receipts};
 use crate::time::{Length, Time};
 
@@ -23,6 +25,8 @@ use crate::time::{Length, Time};
 struct Row {
     #[serde(flatten)]
     life: Life,
+    /// Whether it rotates without a person.
+    auto: Auto,
     /// Until then it retires the replaced key without another code.
     #[serde(skip_serializing_if = "Option::is_none")]
     mfa_session_until: Option<Time>,
@@ -57,6 +61,8 @@ enum LastUsed {
 #[derive(Serialize)]
 struct Told {
     entries: Vec<Row>,
+    /// What starts runs without a person: hooks, timers.
+    started_by: Vec<String>,
     troubles: Vec<String>,
 }
 
@@ -81,6 +87,7 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     }
     let told = Told {
         entries: rows,
+        started_by: plan::found(machine),
         troubles: troubles.iter().map(ToString::to_string).collect(),
     };
     tell(context, &told, machine.now())?;
@@ -140,6 +147,7 @@ fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row>
     }
     Ok(Row {
         life,
+        auto: entries.settings.auto(Some(name))?,
         mfa_session_until,
         last_failure,
         at_aws: None,
@@ -283,8 +291,27 @@ fn tell(context: &Context<'_>, told: &Told, now: Time) -> Outcome<()> {
                     text.push_str(&format!("{}: {line}\n", row.life.entry));
                 }
             }
+            text.push_str(&by_themselves(told));
             ui.data(&text)
         }
+    }
+}
+
+/// Which keys replace themselves, and what makes them.
+fn by_themselves(told: &Told) -> String {
+    let rows = told.entries.iter().filter(|row| row.auto == Auto::On);
+    let names: Vec<&str> = rows.map(|row| row.life.entry.as_str()).collect();
+    match (names.as_slice(), told.started_by.as_slice()) {
+        ([], _) => String::new(),
+        (_, []) => format!(
+            "auto is on for {}, and no hook or timer of awskeep setup starts it: awskeep setup\n",
+            names.join(", ")
+        ),
+        (_, by) => format!(
+            "by themselves: {}; started by {}\n",
+            names.join(", "),
+            by.join(", ")
+        ),
     }
 }
 

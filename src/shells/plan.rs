@@ -123,6 +123,23 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
     })
 }
 
+/// What `setup` has put here and taking out would find: the things that start runs
+/// without a person. What cannot be looked at is left out.
+pub fn found(machine: &Machine) -> Vec<String> {
+    let out = Direction::TakeOut;
+    let shells = Shell::ALL.map(|shell| for_shell(machine, shell, out));
+    shells
+        .into_iter()
+        .chain([
+            for_systemd(machine, None, out),
+            for_launchd(machine, None, out),
+        ])
+        .flatten()
+        .filter(|plan| !plan.changes_nothing())
+        .map(|plan| plan.what)
+        .collect()
+}
+
 const AUTO_STAYS: &str = "which entries may rotate by themselves is as it was\nhint: awskeep config set auto off --entry ENTRY";
 
 /// A timer of the user's systemd.

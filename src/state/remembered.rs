@@ -148,7 +148,7 @@ impl Memory {
         self.save(&remembered)?;
         let waiting = self.notice_files().next().is_some();
         let next = remembered.next.filter(|_| !waiting);
-        self.write_next_due(next.unwrap_or(Time(0)))
+        self.write_next_due(next.unwrap_or(now))
     }
 
     /// Leaves a line for the next prompt of one shell.
@@ -226,7 +226,7 @@ pub fn look_again(machine: &Machine) {
         let mut remembered = memory.read();
         remembered.next = None;
         memory.save(&remembered)?;
-        memory.write_next_due(Time(0))
+        memory.write_next_due(machine.now())
     });
 }
 

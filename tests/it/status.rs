@@ -324,3 +324,38 @@ fn a_locked_store_is_exit_4_with_the_command_that_opens_it() {
     // What was done to which key is known all the same.
     assert_eq!(sandbox.run(&["log", "work"], &[]).code, 0);
 }
+
+#[test]
+fn it_is_shown_which_keys_replace_themselves_and_what_makes_them() {
+    let sandbox = with_work();
+    let last_line = || {
+        let shown = sandbox.run(&["status"], &[]);
+        shown.out.lines().last().unwrap_or_default().to_owned()
+    };
+    let told = || json_of(&sandbox.run(&["status", "--json"], &[]));
+    assert_eq!(told()["entries"][0]["auto"], "off");
+    assert!(last_line().starts_with("work"), "{}", last_line());
+    let set = sandbox.run(&["config", "set", "auto", "on"], &[]);
+    assert_eq!(set.code, 0);
+    assert_eq!(
+        last_line(),
+        "auto is on for work, and no hook or timer of awskeep setup starts it: awskeep setup"
+    );
+    let flags = ["--auto", "none", "--yes"];
+    for what in [
+        &["setup", "zsh"][..],
+        &["setup", "--systemd", "--helper-path", "bin/awskeep"],
+    ] {
+        let ran = sandbox.run(&[what, &flags].concat(), &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert_eq!(
+        last_line(),
+        "by themselves: work; started by the hook of zsh, the systemd timer"
+    );
+    assert_eq!(
+        told()["started_by"],
+        json!(["the hook of zsh", "the systemd timer"])
+    );
+    assert_eq!(told()["entries"][0]["auto"], "on");
+}

@@ -3,7 +3,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::aws_server::{AwsServer, REGION};
+use crate::clients::Client;
+use crate::keychain::Keychain;
 use crate::programs::wait_until;
 use crate::sandbox::Sandbox;
 use crate::sim::account::Account;
@@ -82,7 +86,7 @@ impl User {
 
     fn wait_for_the_run(&self) {
         wait_until("the run left a notice", || {
-            self.sandbox.text(".local/state/awskeep/next-due") == "0\n"
+            next_look(&self.sandbox) <= self.aws.clock().now()
         });
     }
 
@@ -102,6 +106,11 @@ impl User {
             .unwrap_or_default()
             .to_owned()
     }
+}
+
+fn next_look(sandbox: &Sandbox) -> i64 {
+    let text = sandbox.text(".local/state/awskeep/next-due");
+    text.trim().parse().unwrap()
 }
 
 #[test]
@@ -172,4 +181,61 @@ fn thirty_shells_at_once_make_one_rotation() {
     assert_eq!(said.matches("awskeep: ").count(), 1, "{said}");
     assert_eq!(user.creates(), 1);
     user.sandbox.secret_scan(&[&user.secret]);
+}
+
+/// The whole way with nothing simulated: a real keychain, a strict IAM and STS with
+/// signatures, the AWS CLI at work all the time.
+#[test]
+fn the_aws_cli_never_notices() {
+    let server = AwsServer::start();
+    let keychain = Keychain::start();
+    let user = &server.alice;
+    let sandbox = Sandbox::new().on(&keychain).with("AWSKEEP_SETTLE", "0s");
+    let helper = sandbox.binary().display().to_string();
+    let add = ["add", "work", "--stdin", "--endpoint-url", &server.endpoint];
+    let add = [&add[..], &["--region", REGION, "--helper-path", &helper]].concat();
+    sandbox
+        .awskeep_with_input(&add, &user.key.as_cli_prints_it())
+        .ok();
+    let startup = format!("{}# mine\nexport EDITOR=vi", Shell::Bash.preparation());
+    sandbox.write(".bashrc", &startup);
+    sandbox
+        .awskeep(&["setup", "bash", "--auto", "work", "--yes"])
+        .ok();
+    // moto makes its keys now: so that one is due, keys get old in a moment.
+    sandbox.awskeep(&["config", "set", "max_age", "1s"]).ok();
+    let works = || {
+        let who = Client::AwsCli.caller_identity(&sandbox, &server, "work");
+        assert_eq!(who.as_ref(), Ok(&user.arn));
+    };
+
+    works();
+    let mut terminal = Terminal::start(&sandbox, Shell::Bash);
+    assert!(!terminal.run("cd .").contains("awskeep:"));
+    works();
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    wait_until("the run left a notice", || {
+        u64::try_from(next_look(&sandbox)).unwrap() <= now()
+    });
+    works();
+    let said = terminal.run("cd .");
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("awskeep: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{said:?}");
+    for words in ["is in service; the old", "is deactivated after", "--undo"] {
+        assert!(lines[0].contains(words), "{said:?}");
+    }
+    let keys = server.keys(user);
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    works();
+    sandbox.awskeep(&["setup", "bash", "--remove"]).ok();
+    assert_eq!(sandbox.text(".bashrc"), startup);
+    sandbox.secret_scan(&[&user.key.secret]);
 }
