@@ -1,4 +1,5 @@
-//! Rotation under faults: `cargo run --release --example selftest`.
+//! Rotation under faults: `cargo run --release --example selftest`, with the encrypted
+//! file as the store; `-- keychain` runs the same with a gnome-keyring of its own.
 //!
 //! Runs the real program against a simulated IAM and STS that lose replies, lag,
 //! throttle and refuse, and kills it (kill -9) before and after every request it
@@ -8,10 +9,24 @@
 
 #[path = "../tour/home.rs"]
 mod home;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/live/keychain.rs"]
+#[allow(dead_code, reason = "the live tests use the rest")]
+mod keychain;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/live/programs.rs"]
+#[allow(dead_code, reason = "the live tests use the rest")]
+mod programs;
 #[path = "../../tests/sim/mod.rs"]
 mod sim;
 
+#[cfg(target_os = "linux")]
+mod kills;
+#[cfg(target_os = "linux")]
 mod stage;
+#[cfg(target_os = "linux")]
+mod store;
+#[cfg(target_os = "linux")]
 mod trials;
 
 use std::process::ExitCode;
@@ -24,6 +39,27 @@ fn main() -> ExitCode {
     {
         return awskeep::main();
     }
+    run()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run() -> ExitCode {
+    eprintln!("the self-test runs on Linux only");
+    ExitCode::FAILURE
+}
+
+#[cfg(target_os = "linux")]
+fn run() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    store::choose(match wanted[..] {
+        [] | ["file"] => store::Kind::File,
+        ["keychain"] => store::Kind::Keychain,
+        _ => {
+            eprintln!("usage: selftest [file|keychain]");
+            return ExitCode::from(2);
+        }
+    });
     println!("| what happens | first run | afterwards, the served key | run again |");
     println!("|---|---|---|---|");
     let mut failed = 0;

@@ -15,9 +15,10 @@ use awskeep::vault::item::Endpoint;
 use crate::home::{Home, Ran, Scene, Talk, text};
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::Status;
+use crate::store::{Seal, Store};
 
 /// How often a command is run again at the most.
-const MOST_RUNS: usize = 4;
+pub const MOST_RUNS: usize = 4;
 
 /// A row of the table.
 pub struct Row {
@@ -29,6 +30,7 @@ pub struct Row {
 /// A home with the user's key in the entry `work`, nothing of it in any file.
 pub struct Stage {
     pub home: Home,
+    pub store: Store,
     /// Keys of the same user that are somebody else's.
     foreign: Vec<(String, Status)>,
     victim: Arc<AtomicU32>,
@@ -36,22 +38,17 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Scene<Stage> {
-        let home = Home::new(Talk::Quiet)?;
-        home.must(
-            &["store", "use", "file", "--without-passphrase", "--yes"],
-            "",
-        )?;
-        Stage::with(home)
+        Stage::with(Seal::Open)
     }
 
-    /// A stage whose store is sealed with a passphrase, so that it can be locked.
+    /// A stage whose store can be locked.
     pub fn sealed() -> Scene<Stage> {
-        let home = Home::new(Talk::Quiet)?;
-        home.must(&["store", "use", "file"], "")?;
-        Stage::with(home)
+        Stage::with(Seal::Sealed)
     }
 
-    fn with(home: Home) -> Scene<Stage> {
+    fn with(seal: Seal) -> Scene<Stage> {
+        let mut home = Home::new(Talk::Quiet)?;
+        let store = Store::of(&mut home, seal)?;
         let pair = format!(
             "{{\"AccessKeyId\":\"{}\",\"SecretAccessKey\":\"{}\"}}",
             home.key_id, home.secret
@@ -71,6 +68,7 @@ impl Stage {
         home.aws.take_journal();
         Ok(Stage {
             home,
+            store,
             foreign: Vec::new(),
             victim: Arc::default(),
         })
@@ -93,20 +91,28 @@ impl Stage {
 
     /// A fault that kills the running awskeep.
     pub fn kill(&self, when: When) -> Fault {
+        self.strike(when, |victim| {
+            let id = victim.to_string();
+            // That the process is dead already is as good.
+            let _ = Command::new("kill").args(["-9", &id]).status();
+        })
+    }
+
+    /// A fault that does something with the running awskeep's process id.
+    pub fn strike(&self, when: When, act: impl Fn(u32) + Send + Sync + 'static) -> Fault {
         let victim = Arc::clone(&self.victim);
         Fault::halt(when, move || {
             let end = Instant::now() + Duration::from_secs(5);
             while victim.load(Ordering::SeqCst) == 0 && Instant::now() < end {
                 std::thread::yield_now();
             }
-            let id = victim.load(Ordering::SeqCst).to_string();
-            // That the process is dead already is as good.
-            let _ = Command::new("kill").args(["-9", &id]).status();
+            act(victim.load(Ordering::SeqCst));
         })
     }
 
     /// Runs awskeep so that `kill` finds it.
     pub fn run(&self, arguments: &[&str]) -> Scene<Ran> {
+        self.victim.store(0, Ordering::SeqCst);
         self.home
             .awskeep_noting(arguments, "", |id| self.victim.store(id, Ordering::SeqCst))
     }
@@ -167,7 +173,7 @@ impl Stage {
     }
 
     /// Runs a command until it succeeds or asks for a person, and says how often.
-    fn run_again(&self, arguments: &[&str]) -> Scene<String> {
+    pub fn run_again(&self, arguments: &[&str]) -> Scene<String> {
         let mut last = self.run(arguments)?;
         for runs in 1..MOST_RUNS {
             match last.code {
@@ -184,7 +190,7 @@ impl Stage {
         ))
     }
 
-    fn check_foreign(&self) -> Scene<()> {
+    pub fn check_foreign(&self) -> Scene<()> {
         for (id, before) in &self.foreign {
             let now = self
                 .home
@@ -200,7 +206,7 @@ impl Stage {
     }
 
     /// Every key that AWS has is one that the entry knows, or a foreign one.
-    fn check_explained(&self) -> Scene<()> {
+    pub fn check_explained(&self) -> Scene<()> {
         let listed = self.home.must(&["list", "--json"], "")?;
         let listed: serde_json::Value = serde_json::from_str(&listed.out).map_err(text)?;
         let entry = &listed["entries"][0];
@@ -232,7 +238,7 @@ pub fn how(ran: &Ran) -> String {
     }
 }
 
-fn times(runs: usize) -> String {
+pub fn times(runs: usize) -> String {
     match runs {
         1 => "1 run".into(),
         n => format!("{n} runs"),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::home::{Ran, Scene, text};
+use crate::home::{Ran, Scene};
+use crate::kills;
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::{Lag, Status};
 use crate::stage::{Row, Stage, how};
@@ -14,8 +15,11 @@ pub struct Trial {
     pub play: fn() -> Scene<Row>,
 }
 
-const ROTATE: &[&str] = &["rotate", "work", "--yes"];
-const TO_THE_END: &[&str] = &["rotate", "work", "--delete-now", "--yes"];
+/// How often the key that is served changes under the readers, after the rotation.
+const CHANGES: usize = 19;
+
+pub const ROTATE: &[&str] = &["rotate", "work", "--yes"];
+pub const TO_THE_END: &[&str] = &["rotate", "work", "--delete-now", "--yes"];
 
 /// All of them, in the order of the table.
 pub fn all() -> Vec<Trial> {
@@ -24,7 +28,19 @@ pub fn all() -> Vec<Trial> {
         trial("nothing", || with(Script::default(), ROTATE)),
         trial(
             "kill -9 before and after each request, rotation and deletion",
-            kill_everywhere,
+            kills::of_rotate,
+        ),
+        trial(
+            "kill -9 before and after each request, revoke",
+            kills::of_revoke,
+        ),
+        trial(
+            "kill -9 before and after each request, recover of a deleted key",
+            || kills::of_recover(None),
+        ),
+        trial(
+            "kill -9 before and after each request, recover of an inactive key",
+            || kills::of_recover(Some(Status::Inactive)),
         ),
         trial(
             "the reply to CreateAccessKey is lost, nothing was made",
@@ -67,8 +83,13 @@ pub fn all() -> Vec<Trial> {
             "the store is locked between create and save",
             locked_between,
         ),
+        trial("the disk is full between create and save", full_between),
+        trial("the disk is full before a rotation", full_before),
         trial("six rotations at once", six_at_once),
-        trial("four readers during a rotation and its undo", readers),
+        trial(
+            "four readers while the key changes, and changes back",
+            readers,
+        ),
     ]
 }
 
@@ -100,89 +121,11 @@ fn end_with(action: &str, fault: Fault) -> Scene<Row> {
     stage.row(&first)
 }
 
-/// Kills a rotation, and then the old key's deletion, at each of their requests.
-fn kill_everywhere() -> Scene<Row> {
-    let calls_of = |stage: &Stage, arguments: &[&str]| -> Scene<usize> {
-        stage.home.aws.take_journal();
-        must(&stage.run(arguments)?)?;
-        Ok(stage.home.aws.take_journal().len())
-    };
-    let whole = Stage::new()?;
-    let (to_rotate, to_end) = (calls_of(&whole, ROTATE)?, calls_of(&whole, TO_THE_END)?);
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut trials = 0;
-    for (calls, arguments) in [(to_rotate, ROTATE), (to_end, TO_THE_END)] {
-        for nth in 1..=calls {
-            for when in [When::Before, When::After] {
-                let stage = Stage::new()?;
-                if arguments == TO_THE_END {
-                    must(&stage.run(ROTATE)?)?;
-                }
-                let nth = u32::try_from(nth).map_err(text)?;
-                stage.script(Script::default().at(nth, stage.kill(when)));
-                let first = stage.run(arguments)?;
-                if first.code != -1 {
-                    return Err(format!(
-                        "request {nth} of {arguments:?}: not killed but {}",
-                        how(&first)
-                    ));
-                }
-                let row = healed(&stage, &first).map_err(|what| {
-                    format!("killed {when:?} request {nth} of {arguments:?}: {what}")
-                })?;
-                *ends.entry(row.again).or_default() += 1;
-                trials += 1;
-            }
-        }
-    }
-    let ends: Vec<String> = ends
-        .iter()
-        .map(|(end, count)| format!("{count} × {end}"))
-        .collect();
-    Ok(Row {
-        first: format!("killed, {trials} times"),
-        serves: "works, each time".into(),
-        again: ends.join("; "),
-    })
-}
-
-/// As `Stage::row`; a key whose reply was lost with the process needs a person's word.
-fn healed(stage: &Stage, first: &Ran) -> Scene<Row> {
-    stage.script(Script::default());
-    stage.served()?;
-    let again = stage.run(ROTATE)?;
-    match unexplained(stage, &again) {
-        None => stage.row(first),
-        Some(id) => discard(stage, first, &id),
-    }
-}
-
-/// The key id that a refused run names, if it asks for `--discard`.
-fn unexplained(stage: &Stage, ran: &Ran) -> Option<String> {
-    let asked = ran.code != 0 && ran.err.contains("--discard");
-    let living = stage.home.aws.account(|account| {
-        let keys = account.user("dev").living_keys();
-        keys.map(|key| key.id.clone()).collect::<Vec<_>>()
-    });
-    living
-        .into_iter()
-        .find(|id| asked && ran.err.contains(&format!("--discard {id}")))
-}
-
-fn discard(stage: &Stage, first: &Ran, id: &str) -> Scene<Row> {
-    must(&stage.run(&["rotate", "work", "--discard", id, "--yes"])?)?;
-    let row = stage.row(first)?;
-    Ok(Row {
-        again: format!("{} after one --discard", row.again),
-        ..row
-    })
-}
-
 fn lost_reply() -> Scene<Row> {
     let stage = Stage::new()?;
     stage.script(create(Fault::LoseReply(When::After)));
     let first = stage.run(ROTATE)?;
-    healed(&stage, &first)
+    kills::healed(&stage, &first)
 }
 
 fn network_dead() -> Scene<Row> {
@@ -226,25 +169,40 @@ fn lag(lag: Lag) -> Scene<Row> {
 
 fn locked_between() -> Scene<Row> {
     let stage = Stage::sealed()?;
-    let program = stage.home.program();
-    let home = stage.home.path("");
-    let lock = move || {
-        let locked = std::process::Command::new(&program)
-            .args(["store", "lock"])
-            .env_clear()
-            .env("HOME", &home)
-            .output();
-        assert!(
-            locked.is_ok_and(|output| output.status.success()),
-            "the store could not be locked"
-        );
-    };
+    let lock = stage.store.locks(&stage.home);
     stage.script(create(Fault::halt(When::After, lock)));
     let first = stage.run(ROTATE)?;
-    stage.home.must(&["store", "unlock"], "")?;
-    let row = healed(&stage, &first);
-    stage.home.must(&["store", "lock"], "")?;
+    stage.store.unlock(&stage.home)?;
+    let row = kills::healed(&stage, &first);
+    stage.store.close(&stage.home)?;
     row
+}
+
+/// The disk of whoever holds the store fills up at this request.
+fn full_at(action: &str, when: When) -> Scene<Row> {
+    let stage = Stage::new()?;
+    let store = stage.store.clone();
+    let fill = stage.strike(when, move |awskeep| {
+        store.fill_disk(awskeep).expect("the limit can be set");
+    });
+    stage.script(Script::default().on(action, 1, fill));
+    let first = stage.run(ROTATE)?;
+    if first.code == 0 {
+        return Err("it rotated although nothing could be saved".into());
+    }
+    if stage.served()? != "works (the old one)" {
+        return Err("the old key is not served".into());
+    }
+    stage.store.free_disk();
+    kills::healed(&stage, &first)
+}
+
+fn full_between() -> Scene<Row> {
+    full_at("CreateAccessKey", When::After)
+}
+
+fn full_before() -> Scene<Row> {
+    full_at("ListAccessKeys", When::Before)
 }
 
 fn six_at_once() -> Scene<Row> {
@@ -306,10 +264,13 @@ fn readers() -> Scene<Row> {
     };
     let rotate = || -> Scene<Ran> {
         let mut last = stage.home.awskeep(ROTATE, "")?;
-        for arguments in [&["rotate", "work", "--undo", "--yes"][..], ROTATE] {
+        for _ in 0..CHANGES {
             must(&last)?;
-            last = stage.home.awskeep(arguments, "")?;
+            last = stage
+                .home
+                .awskeep(&["rotate", "work", "--undo", "--yes"], "")?;
         }
+        must(&last)?;
         Ok(last)
     };
     let (rotated, read) = std::thread::scope(|scope| {
@@ -330,14 +291,15 @@ fn readers() -> Scene<Row> {
     let row = stage.row(&rotated?)?;
     Ok(Row {
         first: format!(
-            "{} reads, none failed, no key refused",
-            reads.load(Ordering::SeqCst)
+            "{} reads over {} changes of key, none failed, no key refused",
+            reads.load(Ordering::SeqCst),
+            CHANGES + 1
         ),
         ..row
     })
 }
 
-fn must(ran: &Ran) -> Scene<()> {
+pub fn must(ran: &Ran) -> Scene<()> {
     match ran.code {
         0 => Ok(()),
         _ => Err(format!("{}: {}", how(ran), ran.err)),

@@ -23,6 +23,8 @@ pub enum Talk {
 pub struct Home {
     folder: tempfile::TempDir,
     talk: Talk,
+    /// More variables, such as a session bus.
+    pub env: Vec<(&'static str, String)>,
     pub aws: SimServer,
     pub key_id: String,
     pub secret: String,
@@ -67,6 +69,7 @@ impl Home {
         Ok(Home {
             folder,
             talk,
+            env: Vec::new(),
             aws,
             key_id,
             secret,
@@ -94,8 +97,11 @@ impl Home {
         note: impl FnOnce(u32),
     ) -> Scene<Ran> {
         self.show(&format!("  $ awskeep {}", arguments.join(" ")));
-        let mut command = Command::new(self.program());
+        // A file that may grow no more is an error, as on a full disk, and not death.
+        let mut command = Command::new("sh");
         command
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(self.program())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -171,6 +177,7 @@ impl Home {
             .env("AWSKEEP_PASSPHRASE_FILE", self.path("passphrase"))
             // The simulated AWS knows a new key at once; the real one takes seconds.
             .env("AWSKEEP_SETTLE", "0s")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
     }
 }

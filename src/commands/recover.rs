@@ -21,7 +21,8 @@ use crate::rotation::denial::denied;
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::rescue::Rescue;
 use crate::rotation::session::{self, InSession, NoCodes};
-use crate::rotation::ways::{NowIs, Way, diagnose};
+use crate::rotation::way_out::way_out;
+use crate::rotation::ways::{NowIs, Way};
 use crate::rotation::{given, host};
 use crate::vault::item::{Identity, Item};
 
@@ -89,14 +90,8 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     };
     let caller = at_work.same_account()?;
     let listed = at_work.listed(&caller)?;
-    let way = match diagnose(&held.item, &listed.value) {
-        Way::Check => match at_work.check_current()? {
-            Works::Yes => {
-                return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
-            }
-            Works::SecretIsWrong => Way::Issue,
-        },
-        way @ (Way::Use { .. } | Way::Issue) => way,
+    let Some(way) = way_out(&account, &held.item, &listed, machine.now())? else {
+        return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
     };
     at_work.go(&way, listed)
 }
@@ -166,12 +161,6 @@ fn via(
     .hint(format!(
         "awskeep cannot use roles or SSO here; put the session's keys into a profile: aws configure export-credentials --profile {profile}"
     )))
-}
-
-/// Whether the served key works after all.
-enum Works {
-    Yes,
-    SecretIsWrong,
 }
 
 struct AtWork<'a> {
@@ -254,23 +243,6 @@ impl AtWork<'_> {
             "keep its key here, and a code is asked for: awskeep add {via}"
         ))
         .hint("or name a profile that holds the keys of an MFA session")
-    }
-
-    fn check_current(&self) -> Outcome<Works> {
-        let key = self.held.item.current.key();
-        match self.account.caller(Signer::Key(&key)) {
-            Ok(_) => Ok(Works::Yes),
-            Err(no) if no.class == CallFailureClass::WrongSecret => Ok(Works::SecretIsWrong),
-            Err(no) if no.class == CallFailureClass::KeyNotAccepted => Err(Failure::new(
-                Kind::Unfinished,
-                format!(
-                    "IAM lists {} as active, and STS does not accept it yet",
-                    key.id
-                ),
-            )
-            .hint("look again in a minute")),
-            Err(no) => Err(prove::refused(&key, "STS", &no)),
-        }
     }
 
     fn go(&self, way: &Way, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {

@@ -212,19 +212,19 @@ fn one(
             policy.demand = Demand::Finish;
             context.machine.ui.tell(&state.line);
         }
-        wait_until(context.machine, until, stop)?;
+        wait_until(context.machine, name, until, stop)?;
     }
 }
 
-fn wait_until(machine: &Machine, until: Time, stop: &AtomicBool) -> Outcome<()> {
+fn wait_until(machine: &Machine, name: &EntryName, until: Time, stop: &AtomicBool) -> Outcome<()> {
     let end = until.min(machine.now() + WAIT_PIECE);
     loop {
         if stop.load(Ordering::SeqCst) {
             return Err(Failure::new(
                 Kind::Unfinished,
-                "stopped as asked; the new key is in service, the old one is not retired yet",
+                format!("entry {name}: stopped as asked; the new key is in service, the old one is not retired yet"),
             )
-            .hint("awskeep rotate --finish"));
+            .hint(format!("awskeep rotate {name} --finish")));
         }
         machine.clock.wait(Duration::from_secs(1));
         if machine.now() >= end {

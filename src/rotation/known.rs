@@ -290,14 +290,35 @@ pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered
     }
     if let Some(previous) = &mut item.previous {
         let status = row(&previous.id).map(|key| &key.status);
-        if let Some(KeyStatus::Inactive | KeyStatus::Expired) = status {
-            previous.inactive_seen_at = previous.inactive_seen_at.or(Some(now));
+        match status {
+            Some(KeyStatus::Inactive | KeyStatus::Expired) => seen_inactive(previous, now),
+            Some(KeyStatus::Active) => seen_active(previous, now),
+            Some(KeyStatus::Other(_)) | None => {}
         }
     }
     if *item == before {
         Remembered::Nothing
     } else {
         Remembered::Something
+    }
+}
+
+/// The hold begins: anew, if the key was active in between.
+pub(super) fn seen_inactive(previous: &mut Slot, now: Time) {
+    if previous.inactive_seen_at.is_none()
+        || previous.reactivated_seen_at > previous.inactive_seen_at
+    {
+        previous.inactive_seen_at = Some(now);
+    }
+}
+
+/// Active although it was inactive, and not just because a list lags.
+fn seen_active(previous: &mut Slot, now: Time) {
+    let long_ago = |seen: Time| now.since(seen) >= LIST_LAG;
+    if previous.inactive_seen_at.is_some_and(long_ago)
+        && previous.reactivated_seen_at <= previous.inactive_seen_at
+    {
+        previous.reactivated_seen_at = Some(now);
     }
 }
 

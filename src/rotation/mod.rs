@@ -47,10 +47,13 @@ pub mod run;
 pub mod session;
 pub mod step;
 pub mod wanted;
+pub mod way_out;
 pub mod ways;
 pub mod words;
 
 #[cfg(test)]
 mod life_tests;
+#[cfg(test)]
+mod plan_edge_tests;
 #[cfg(test)]
 mod plan_tests;

@@ -389,12 +389,14 @@ fn put_into_service(item: &mut Item, new: Slot, now: Time) {
     replaced.leased_until = Some(lease::later(replaced.leased_until, fixed));
     replaced.retire_started_at = None;
     replaced.inactive_seen_at = None;
+    replaced.reactivated_seen_at = None;
     item.previous = Some(replaced);
     item.current = Slot {
         promoted_at: Some(now),
         leased_until: None,
         retire_started_at: None,
         inactive_seen_at: None,
+        reactivated_seen_at: None,
         absent_seen_at: None,
         ..new
     };

@@ -18,7 +18,7 @@ use crate::vault::item::Slot;
 const CURRENT_GONE: Length = Length::minutes(10);
 
 /// Between the two lists that make sure that another key is gone.
-const GONE: Length = Length::minutes(15);
+pub(super) const GONE: Length = Length::minutes(15);
 
 /// A request that was sent so long ago has arrived or never will.
 const ARRIVED: Length = Length::seconds(60);
@@ -177,10 +177,7 @@ fn undo(k: &Known) -> Step {
     if let Some(pending) = &item.pending {
         return Step::DeletePending(pending.id.clone());
     }
-    if item.intent.is_some() || item.previous.is_none() {
-        return Step::ClearIntent;
-    }
-    let Some(previous) = &item.previous else {
+    let (None, Some(previous)) = (&item.intent, &item.previous) else {
         return Step::ClearIntent;
     };
     if k.absent_for(previous, GONE) {
@@ -387,8 +384,9 @@ fn previous_inactive(k: &Known, previous: &Slot) -> Step {
         LastUseSaid::NotAsked | LastUseSaid::MayNotLook => false,
     };
     // Unused since its last lease ended, and that for longer than the hold: nobody
-    // would miss it, however short it has been inactive.
-    let unused_long = k.now() >= leased_until + k.policy.hold;
+    // would miss it, however short it has been inactive. Who had it back would.
+    let had_back = previous.reactivated_seen_at.is_some();
+    let unused_long = k.now() >= leased_until + k.policy.hold && !had_back;
     if k.policy.early == Early::Delete || k.now() >= held_until || (unused && unused_long) {
         return Step::Delete(previous.id.clone());
     }

@@ -10,12 +10,12 @@ use crate::lease::Attended;
 use crate::time::{Length, Time};
 use crate::vault::item::{Intent, Item, Slot};
 
-const NOW: Time = Time(1_800_000_000);
-const A: &str = "AKIAAAAAAAAAAAAAAAAA";
-const B: &str = "AKIABBBBBBBBBBBBBBBB";
+pub(super) const NOW: Time = Time(1_800_000_000);
+pub(super) const A: &str = "AKIAAAAAAAAAAAAAAAAA";
+pub(super) const B: &str = "AKIABBBBBBBBBBBBBBBB";
 const X: &str = "AKIAXXXXXXXXXXXXXXXX";
 
-fn id(text: &str) -> AccessKeyId {
+pub(super) fn id(text: &str) -> AccessKeyId {
     text.parse().unwrap()
 }
 
@@ -25,7 +25,7 @@ fn slot(text: &str, saved_at: Time) -> Slot {
     slot
 }
 
-fn listed(text: &str, status: KeyStatus) -> ListedKey {
+pub(super) fn listed(text: &str, status: KeyStatus) -> ListedKey {
     ListedKey {
         id: id(text),
         status,
@@ -33,7 +33,7 @@ fn listed(text: &str, status: KeyStatus) -> ListedKey {
     }
 }
 
-fn active(texts: &[&str]) -> Listing {
+pub(super) fn active(texts: &[&str]) -> Listing {
     Listing::Keys(
         texts
             .iter()
@@ -43,7 +43,7 @@ fn active(texts: &[&str]) -> Listing {
 }
 
 /// `A` in service for a year and listed; a person wants a new key now.
-fn plain() -> Known {
+pub(super) fn plain() -> Known {
     let key = AccessKey::from_pasted(A, "secret").unwrap();
     let mut item = Item::new("work".parse().unwrap(), key, NOW - Length::days(365));
     item.current.created_at = Some(NOW - Length::days(365));
@@ -72,7 +72,7 @@ fn plain() -> Known {
     }
 }
 
-fn intent() -> Known {
+pub(super) fn intent() -> Known {
     let mut known = plain();
     known.item.intent = Some(Intent {
         nonce: "n".into(),
@@ -86,7 +86,7 @@ fn intent() -> Known {
 }
 
 /// `B` made a minute ago, not yet proven.
-fn pending() -> Known {
+pub(super) fn pending() -> Known {
     let mut known = intent();
     known.item.pending = Some(slot(B, NOW - Length::minutes(1)));
     known.listing = active(&[A, B]);
@@ -94,7 +94,7 @@ fn pending() -> Known {
 }
 
 /// `A` in service since two days, `B` replaced; leases on it over since a day.
-fn replaced() -> Known {
+pub(super) fn replaced() -> Known {
     let mut known = plain();
     known.policy.demand = Demand::Finish;
     known.item.current.promoted_at = Some(NOW - Length::days(2));
@@ -106,7 +106,7 @@ fn replaced() -> Known {
 }
 
 /// `B` deactivated a day ago.
-fn held() -> Known {
+pub(super) fn held() -> Known {
     let mut known = replaced();
     previous(&mut known).inactive_seen_at = Some(NOW - Length::days(1));
     known.listing = Listing::Keys(vec![
@@ -116,20 +116,21 @@ fn held() -> Known {
     known
 }
 
-fn previous(known: &mut Known) -> &mut Slot {
+pub(super) fn previous(known: &mut Known) -> &mut Slot {
     known.item.previous.as_mut().unwrap()
 }
 
-fn check(mut known: Known, change: impl FnOnce(&mut Known), expected: Step) {
+#[track_caller]
+pub(super) fn check(mut known: Known, change: impl FnOnce(&mut Known), expected: Step) {
     change(&mut known);
     assert_eq!(next_step(&known), expected, "{known:#?}");
 }
 
-fn accepted(text: &str) -> Proof {
+pub(super) fn accepted(text: &str) -> Proof {
     Proof::Accepted { id: id(text) }
 }
 
-fn not_accepted(text: &str, because: NotYet) -> Proof {
+pub(super) fn not_accepted(text: &str, because: NotYet) -> Proof {
     Proof::NotYet {
         id: id(text),
         said: "no".into(),

@@ -58,8 +58,28 @@ impl<A: Account> Rescue<'_, A> {
                 Err(no) => return Err(self.refused("activate", "UpdateAccessKey", &slot.id, &no)),
             }
         }
-        self.prove(&slot, which)?;
+        // The intent that tells of them ends when this key is served.
+        self.delete_lost(&self.lost_keys(&item)?)?;
+        if let Err(failure) = self.prove(&slot, which) {
+            self.note_absent(&slot.id);
+            return Err(failure);
+        }
         self.serve(&item, which)
+    }
+
+    /// From when on lists lack a pending key: one list proves nothing, time does.
+    fn note_absent(&self, id: &AccessKeyId) {
+        if self.listed.iter().any(|key| key.id == *id) {
+            return;
+        }
+        // Not noted, it is looked for a little longer.
+        let Ok(mut item) = self.read() else { return };
+        if let Some(pending) = item.pending.as_mut().filter(|slot| slot.id == *id)
+            && pending.absent_seen_at.is_none()
+        {
+            pending.absent_seen_at = Some(self.now());
+            let _ = self.tools.vault.save(&item);
+        }
     }
 
     /// Makes a new key, saves it, proves it, and serves it.
@@ -70,20 +90,11 @@ impl<A: Account> Rescue<'_, A> {
         let item = self.read()?;
         self.refuse_foreign(&item)?;
         let lost = self.lost_keys(&item)?;
-        if self.listed.len() - lost.len() >= 2 {
+        let others = self.listed.iter().filter(|key| !lost.contains(&key.id));
+        if others.count() >= 2 {
             return Err(self.two_keys());
         }
-        for id in &lost {
-            match self
-                .tools
-                .account
-                .delete_key(self.signer, &self.identity.arn, id)
-            {
-                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
-                Err(no) if no.class == Class::NoSuchEntity => {}
-                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
-            }
-        }
+        self.delete_lost(&lost)?;
         let nonce = nonce();
         let intent = Intent {
             nonce: nonce.clone(),
@@ -94,7 +105,7 @@ impl<A: Account> Rescue<'_, A> {
             unknown: serde_json::Map::new(),
         };
         let mut with_intent = item.clone();
-        // A pending key that AWS does not list is gone.
+        // A pending key that lists have lacked for so long is gone.
         with_intent.pending = None;
         with_intent.intent = Some(intent);
         self.tools.vault.save(&with_intent)?;
@@ -104,6 +115,21 @@ impl<A: Account> Rescue<'_, A> {
         };
         self.prove(&slot, Which::Pending)?;
         self.serve(&self.read()?, Which::Pending)
+    }
+
+    fn delete_lost(&self, lost: &[AccessKeyId]) -> Outcome<()> {
+        for id in lost {
+            match self
+                .tools
+                .account
+                .delete_key(self.signer, &self.identity.arn, id)
+            {
+                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
+                Err(no) if no.class == Class::NoSuchEntity => {}
+                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
+            }
+        }
+        Ok(())
     }
 
     fn create(&self) -> Result<(CreatedKey, Option<String>), CallFailure> {
@@ -263,24 +289,17 @@ impl<A: Account> Rescue<'_, A> {
     }
 
     /// Keys whose create reply was received under the item's intent and that are in
-    /// no slot: ours for certain, their secrets are gone.
+    /// no slot: ours for certain, their secrets are gone. A list may not show them yet.
     fn lost_keys(&self, item: &Item) -> Outcome<Vec<AccessKeyId>> {
         let Some(intent) = &item.intent else {
             return Ok(Vec::new());
         };
         let result = created_under(&intent.nonce);
-        let receipts = (self.tools.receipts)()?;
-        let received = |id: &AccessKeyId| {
-            receipts.iter().any(|receipt| {
-                receipt.step == CREATE_RECEIPT
-                    && receipt.result == result
-                    && receipt.key_id.as_ref() == Some(id)
-            })
-        };
-        let ids = self.listed.iter().map(|key| &key.id);
-        Ok(ids
-            .filter(|id| received(id) && item.slots().all(|(_, slot)| slot.id != **id))
-            .cloned()
+        Ok((self.tools.receipts)()?
+            .into_iter()
+            .filter(|receipt| receipt.step == CREATE_RECEIPT && receipt.result == result)
+            .filter_map(|receipt| receipt.key_id)
+            .filter(|id| item.slots().all(|(_, slot)| slot.id != *id))
             .collect())
     }
 

@@ -1,7 +1,7 @@
 //! What becomes of a replaced key: its last use looked at, deactivated, deleted, or
 //! brought back. Edge; every call is signed by the key in service.
 
-use super::known::{Activated, Known, LastUseSaid};
+use super::known::{Activated, Known, LastUseSaid, seen_inactive};
 use super::perform::forget_previous;
 use super::run::Run;
 use crate::failure::Outcome;
@@ -29,6 +29,7 @@ impl<A: Account> Run<'_, A> {
                     if let Some(previous) = &mut item.previous {
                         previous.retire_started_at = None;
                         previous.inactive_seen_at = None;
+                        previous.reactivated_seen_at = None;
                     }
                 })
             }
@@ -79,7 +80,7 @@ impl<A: Account> Run<'_, A> {
                 let now = answer.aws_time.unwrap_or_else(|| known.now());
                 self.edit_item(&item, |item| {
                     if let Some(previous) = &mut item.previous {
-                        previous.inactive_seen_at = previous.inactive_seen_at.or(Some(now));
+                        seen_inactive(previous, now);
                     }
                 })
                 .map(|_| ())

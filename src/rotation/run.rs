@@ -9,7 +9,7 @@ use super::known::{
     Activated, AwsTime, CreateSaid, Demand, IntentIs, Known, LastUseSaid, Listing, Policy, Proof,
     Remembered, is_young, remember,
 };
-use super::plan::{Step, Wait, next_step};
+use super::plan::{Refusal, Step, Wait, next_step};
 use super::proving::{pause, random};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, Answer, Call, CallFailure, CallFailureClass as Class, Signer};
@@ -116,6 +116,10 @@ pub fn rotate<A: Account>(
         let promoted = run.promoted;
         match &step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => {
+                if let Step::Refuse(Refusal::UndoGone(_)) = &step {
+                    // Told once; the next run goes on with what is there.
+                    run.edit(&known, |item| item.undo_wanted_at = None)?;
+                }
                 return Ok(Ended {
                     step,
                     known,

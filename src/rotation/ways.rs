@@ -1,6 +1,7 @@
 //! The ways out of an entry whose served key is dead: which of its keys can serve,
 //! or that a new one is needed; and the item afterwards. Pure; `rescue` performs it.
 
+use super::plan::GONE;
 use crate::iam_account::{KeyStatus, ListedKey};
 use crate::keys::AccessKeyId;
 use crate::lease;
@@ -37,8 +38,9 @@ pub enum NowIs {
     Inactive,
 }
 
-/// What a list of the user's keys says about the ways out.
-pub fn diagnose(item: &Item, listed: &[ListedKey]) -> Way {
+/// What a list of the user's keys says about the ways out. A new key may be missing
+/// from lists for a while: it counts until it has been missing for long enough.
+pub fn diagnose(item: &Item, listed: &[ListedKey], now: Time) -> Way {
     let slots = [
         (Which::Current, Some(&item.current)),
         (Which::Pending, item.pending.as_ref()),
@@ -51,12 +53,18 @@ pub fn diagnose(item: &Item, listed: &[ListedKey]) -> Way {
             (Which::Current, Some(KeyStatus::Active)) => return Way::Check,
             (_, Some(KeyStatus::Active)) => NowIs::Active,
             (_, Some(KeyStatus::Inactive)) => NowIs::Inactive,
+            (Which::Pending, None) if !gone(slot, now) => NowIs::Active,
             (_, Some(KeyStatus::Expired | KeyStatus::Other(_)) | None) => continue,
         };
         let id = slot.id.clone();
         return Way::Use { which, id, now_is };
     }
     Way::Issue
+}
+
+fn gone(slot: &Slot, now: Time) -> bool {
+    slot.absent_seen_at
+        .is_some_and(|first| now.since(first) >= GONE)
 }
 
 pub(super) fn slot_of(item: &Item, which: Which) -> Option<&Slot> {
@@ -82,6 +90,7 @@ pub(super) fn served(old: &Item, which: Which, listed: &[ListedKey], now: Time) 
         leased_until: None,
         retire_started_at: None,
         inactive_seen_at: None,
+        reactivated_seen_at: None,
         absent_seen_at: None,
         ..chosen
     };
@@ -108,6 +117,7 @@ pub(super) fn served(old: &Item, which: Which, listed: &[ListedKey], now: Time) 
 mod tests {
     use super::*;
     use crate::keys::AccessKey;
+    use crate::time::Length;
 
     const NOW: Time = Time(1_795_420_800);
 
@@ -168,10 +178,28 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                diagnose(&item(slots), &listed(keys)),
+                diagnose(&item(slots), &listed(keys), NOW),
                 way,
                 "{slots} {keys:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pending_key_that_lists_lack_is_given_up_after_a_while() {
+        let try_it = Way::Use {
+            which: Which::Pending,
+            id: slot("B").id,
+            now_is: NowIs::Active,
+        };
+        for (absent_since, way) in [
+            (None, try_it.clone()),
+            (Some(NOW - Length::seconds(899)), try_it),
+            (Some(NOW - Length::seconds(900)), Way::Issue),
+        ] {
+            let mut item = item("AB");
+            item.pending.as_mut().unwrap().absent_seen_at = absent_since;
+            assert_eq!(diagnose(&item, &[], NOW), way, "{absent_since:?}");
         }
     }
 
@@ -212,6 +240,31 @@ mod tests {
                 .map(|slot| (slot.id, slot.inactive_seen_at.is_some()));
             let expected = previous.map(|(letter, inactive)| (slot(letter).id, inactive));
             assert_eq!(there, expected, "{slots} {keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_put_back_begins_anew_and_its_hand_outs_still_count() {
+        for (leased_until, handed_out_until) in [
+            (None, None),
+            (Some(NOW), None),
+            (
+                Some(NOW + Length::seconds(1)),
+                Some(NOW + Length::seconds(1)),
+            ),
+        ] {
+            let mut old = item("AC");
+            let previous = old.previous.as_mut().unwrap();
+            previous.leased_until = leased_until;
+            previous.retire_started_at = Some(NOW);
+            previous.inactive_seen_at = Some(NOW);
+            previous.reactivated_seen_at = Some(NOW);
+            previous.absent_seen_at = Some(NOW);
+            let new = served(&old, Which::Previous, &listed(&[]), NOW);
+            let mut expected = slot("C");
+            expected.promoted_at = Some(NOW);
+            assert_eq!(new.current, expected);
+            assert_eq!(new.handed_out_until, handed_out_until, "{leased_until:?}");
         }
     }
 }

@@ -1,14 +1,16 @@
 //! How a run ended, in words: the state, what comes next, and by what. Pure.
 
+mod refusals;
+
 use serde::Serialize;
 
 use super::known::{CreateSaid, Demand, Known};
-use super::plan::{Death, Refusal, Step, Wait};
+use super::plan::{Step, Wait};
 use super::run::{Ended, Promoted};
-use super::{life, session};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::AccessKeyId;
 use crate::time::Time;
+use refusals::refused;
 
 /// The state of an entry after a run: what `--json` prints.
 #[derive(Debug, Serialize)]
@@ -68,121 +70,137 @@ pub fn told(ended: &Ended, demand: Demand) -> Outcome<State> {
     })
 }
 
+/// A word that programs may compare, a time, and a line.
 type Told = (&'static str, Option<Time>, String);
 
+/// A wait with the new key in service is told; any other is a failure.
 fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Outcome<Told> {
     let entry = &known.item.entry;
-    let serves = in_service(known);
-    let old = known.item.previous.as_ref().map(|slot| short(&slot.id));
-    let old = old.unwrap_or_default();
-    let undo = format!("undo: awskeep rotate {entry} --undo");
-    let retire = |until: &Time, why: &str| {
-        format!(
-            "{serves}\n{old} {why}; it is deactivated after {until}, by the next awskeep rotate {entry}; {undo}"
-        )
-    };
-    let unfinished = |why: String| {
-        Failure::new(Kind::Unfinished, format!("entry {entry}: {why}"))
-            .hint(format!("awskeep rotate {entry}"))
-    };
-    let told = match wait {
-        Wait::Leased { until } => (
-            "deactivate",
-            Some(*until),
-            retire(until, "stays active for what still uses it"),
-        ),
-        Wait::LastUseNotKnownYet { until } => (
-            "deactivate",
-            Some(*until),
-            retire(until, "stays active until AWS can tell its last use"),
-        ),
-        Wait::MayNotLook { until } => (
-            "deactivate",
-            Some(*until),
-            retire(
-                until,
-                "stays active, since AWS does not let its last use be looked at",
-            ),
-        ),
-        Wait::Held { .. } if demand == Demand::Now && promoted == Promoted::No => {
-            return Err(held(known));
+    match wait {
+        Wait::Leased { until } => {
+            let why = "stays active for what still uses it";
+            Ok(deactivated_after(*until, why, known))
         }
-        Wait::Held { until } => (
-            "delete",
-            Some(*until),
-            format!(
-                "{serves}\n{old} is inactive, deleted after {} by the next awskeep rotate {entry}; {undo}",
-                until.day()
-            ),
-        ),
-        Wait::NotListedYet { until } => (
-            "look-again",
-            Some(*until),
-            format!(
-                "{serves}\nAWS's lists do not show the last change yet; go on: awskeep rotate {entry} --finish"
-            ),
-        ),
-        Wait::GoneUnsure { until } => (
-            "look-again",
-            Some(*until),
-            format!(
-                "{serves}\n{old} is in no list any more; one more look after {until} makes sure"
-            ),
-        ),
-        Wait::NextSession => (
-            "delete",
-            None,
-            format!(
-                "{serves}\n{old} is inactive, deleted in the MFA session of the next rotation; {undo}"
-            ),
-        ),
-        Wait::CurrentUnseen => {
-            return Err(unfinished(format!(
-                "IAM's list lacks its key {}; one list proves nothing, look again in 10 minutes",
-                known.item.current.id
-            )));
+        Wait::LastUseNotKnownYet { until } => {
+            let why = "stays active until AWS can tell its last use";
+            Ok(deactivated_after(*until, why, known))
         }
-        Wait::NoAnswerToCreate(said) => {
-            return Err(unfinished(match said {
-                CreateSaid::MadeButLost => {
-                    "AWS made a key, but its secret was lost on the way; it does not show in the list yet".into()
-                }
-                CreateSaid::NotAsked | CreateSaid::LimitExceeded | CreateSaid::NoAnswer => {
-                    "no answer to CreateAccessKey; the list shows no new key yet".into()
-                }
-            }));
+        Wait::MayNotLook { until } => {
+            let why = "stays active, since AWS does not let its last use be looked at";
+            Ok(deactivated_after(*until, why, known))
         }
-        Wait::PendingNotProven { id, said } => {
-            return Err(unfinished(format!(
-                "the new key {id} is not known everywhere at AWS yet, and stays pending; the old one is served"
-            ))
-            .cause(said));
+        Wait::Held { .. } if demand == Demand::Now && promoted == Promoted::No => Err(held(known)),
+        Wait::Held { until } => {
+            let when = format!("after {} by the next awskeep rotate {entry}", until.day());
+            Ok(deleted(Some(*until), &when, known))
         }
+        Wait::NextSession => {
+            let when = "in the MFA session of the next rotation";
+            Ok(deleted(None, when, known))
+        }
+        Wait::NotListedYet { until } => {
+            let why = format!(
+                "AWS's lists do not show the last change yet; go on: awskeep rotate {entry} --finish"
+            );
+            Ok(looked_at_again(*until, &why, known))
+        }
+        Wait::GoneUnsure { until } => {
+            let old = old(known);
+            let why =
+                format!("{old} is in no list any more; one more look after {until} makes sure");
+            Ok(looked_at_again(*until, &why, known))
+        }
+        Wait::CurrentUnseen => Err(current_unseen(known)),
+        Wait::NoAnswerToCreate(said) => Err(unfinished(no_answer(said), known)),
+        Wait::PendingNotProven { id, said } => Err(pending_not_proven(id, said, known)),
         Wait::UndoNotProven { id, said } => {
-            return Err(unfinished(format!("{id} is not accepted again yet")).cause(said));
+            Err(unfinished(&format!("{id} is not accepted again yet"), known).cause(said))
         }
-        Wait::RetireOnItsWay { until } => {
-            return Err(unfinished(format!(
-                "a request to deactivate {old} may still be on its way; it can be brought back after {until}"
-            )));
+        Wait::RetireOnItsWay { until } => Err(retire_on_its_way(*until, known)),
+        Wait::Stopped => Err(unfinished("stopped as asked; nothing is lost", known)),
+        Wait::ClocksApart { aws, local } => Err(clocks_apart(*aws, *local, known)),
+        Wait::NoAwsTime => Err(unfinished(
+            "the replies bear no date, and nothing irreversible trusts the local clock alone",
+            known,
+        )),
+    }
+}
+
+fn deactivated_after(until: Time, why: &str, known: &Known) -> Told {
+    let (serves, old, undo) = (in_service(known), old(known), undo(known));
+    let entry = &known.item.entry;
+    let line = format!(
+        "{serves}\n{old} {why}; it is deactivated after {until}, by the next awskeep rotate {entry}; {undo}"
+    );
+    ("deactivate", Some(until), line)
+}
+
+fn deleted(not_before: Option<Time>, when: &str, known: &Known) -> Told {
+    let (serves, old, undo) = (in_service(known), old(known), undo(known));
+    let line = format!("{serves}\n{old} is inactive, deleted {when}; {undo}");
+    ("delete", not_before, line)
+}
+
+fn looked_at_again(until: Time, why: &str, known: &Known) -> Told {
+    let line = format!("{}\n{why}", in_service(known));
+    ("look-again", Some(until), line)
+}
+
+fn unfinished(why: &str, known: &Known) -> Failure {
+    let entry = &known.item.entry;
+    Failure::new(Kind::Unfinished, format!("entry {entry}: {why}"))
+        .hint(format!("awskeep rotate {entry}"))
+}
+
+fn current_unseen(known: &Known) -> Failure {
+    let current = &known.item.current.id;
+    let why = format!(
+        "IAM's list lacks its key {current}; one list proves nothing, look again in 10 minutes"
+    );
+    unfinished(&why, known)
+}
+
+fn no_answer(said: &CreateSaid) -> &'static str {
+    match said {
+        CreateSaid::MadeButLost => {
+            "AWS made a key, but its secret was lost on the way; it does not show in the list yet"
         }
-        Wait::Stopped => {
-            return Err(unfinished("stopped as asked; nothing is lost".into()));
+        CreateSaid::NotAsked | CreateSaid::LimitExceeded | CreateSaid::NoAnswer => {
+            "no answer to CreateAccessKey; the list shows no new key yet"
         }
-        Wait::ClocksApart { aws, local } => {
-            return Err(unfinished(format!(
-                "this machine's clock says {local}, AWS says {aws}; nothing irreversible is done on a wrong clock"
-            ))
-            .hint("set the clock, then run it again"));
-        }
-        Wait::NoAwsTime => {
-            return Err(unfinished(
-                "the replies bear no date, and nothing irreversible trusts the local clock alone"
-                    .into(),
-            ));
-        }
-    };
-    Ok(told)
+    }
+}
+
+fn pending_not_proven(id: &AccessKeyId, said: &str, known: &Known) -> Failure {
+    let why = format!(
+        "the new key {id} is not known everywhere at AWS yet, and stays pending; the old one is served"
+    );
+    unfinished(&why, known).cause(said)
+}
+
+fn retire_on_its_way(until: Time, known: &Known) -> Failure {
+    let old = old(known);
+    let why = format!(
+        "a request to deactivate {old} may still be on its way; it can be brought back after {until}"
+    );
+    unfinished(&why, known)
+}
+
+fn clocks_apart(aws: Time, local: Time, known: &Known) -> Failure {
+    let why = format!(
+        "this machine's clock says {local}, AWS says {aws}; nothing irreversible is done on a wrong clock"
+    );
+    unfinished(&why, known).hint("set the clock, then run it again")
+}
+
+/// The replaced key.
+fn old(known: &Known) -> String {
+    let previous = known.item.previous.as_ref();
+    previous.map_or_else(String::new, |slot| short(&slot.id))
+}
+
+fn undo(known: &Known) -> String {
+    format!("undo: awskeep rotate {} --undo", known.item.entry)
 }
 
 fn in_service(known: &Known) -> String {
@@ -198,135 +216,17 @@ fn in_service(known: &Known) -> String {
 
 fn held(known: &Known) -> Failure {
     let entry = &known.item.entry;
-    let old = known.item.previous.as_ref().map(|slot| short(&slot.id));
     Failure::new(
         Kind::PersonNeeded,
         format!(
             "entry {entry}: the replaced key {} is held, inactive, and takes the place of a new one",
-            old.unwrap_or_default()
+            old(known)
         ),
     )
     .hint(format!(
         "awskeep rotate {entry} --delete-now deletes it; then rotate again"
     ))
     .hint(format!("awskeep rotate {entry} --undo brings it back"))
-}
-
-fn refused(refusal: &Refusal, known: &Known) -> Failure {
-    let entry = &known.item.entry;
-    let current = &known.item.current.id;
-    let of = |kind, what: String| Failure::new(kind, format!("entry {entry}: {what}"));
-    match refusal {
-        Refusal::CurrentDead(death) => {
-            let how = match death {
-                Death::Inactive => "is not active at AWS",
-                Death::NotAccepted => "is not accepted by AWS any more",
-                Death::Gone => "is gone at AWS",
-            };
-            of(Kind::Aws, format!("its key {current} {how}: disabled or rotated elsewhere"))
-                .hint(format!("awskeep recover {entry} --via PROFILE"))
-        }
-        Refusal::StandsInFile(place) => of(
-            Kind::PersonNeeded,
-            format!("{current} still stands in {}:{}; who reads it there would break", place.path, place.line),
-        )
-        .hint("take the key lines out, or let awskeep do it: awskeep import"),
-        Refusal::OtherKey(id) => of(
-            Kind::PersonNeeded,
-            format!("its IAM user has another key, and AWS allows two\n{}", keys_told(known)),
-        )
-        .hint(format!("if nothing uses {id}: awskeep rotate {entry} --discard {id}")),
-        Refusal::SomebodyElseRotates { host, at } => of(
-            Kind::Unfinished,
-            format!("somebody else rotates it, from {host} since {at}"),
-        )
-        .hint(format!("look again in 10 minutes: awskeep rotate {entry}")),
-        Refusal::Unexplained { id, create } => unexplained(id, create, known),
-        Refusal::EarlierRequest => of(
-            Kind::Unfinished,
-            "AWS says there are two keys, and lists one: an earlier request is still arriving".into(),
-        )
-        .hint(format!("in a minute: awskeep rotate {entry}")),
-        Refusal::WrongPending { id, said } => of(
-            Kind::Aws,
-            format!("{id} is not what it should be, and is not put into service: {said}"),
-        )
-        .hint(format!("awskeep rotate {entry} --undo deletes it")),
-        Refusal::PendingDeactivated(id) => of(
-            Kind::PersonNeeded,
-            format!("somebody deactivated the new key {id} before it was in service"),
-        )
-        .hint(format!("awskeep rotate {entry} --undo deletes it; or activate it at AWS")),
-        Refusal::UndoGone(id) => of(
-            Kind::NotFound,
-            format!("{id} is deleted at AWS and cannot be brought back; {current} stays in service"),
-        )
-        .hint(format!("awskeep rotate {entry} --finish")),
-        Refusal::Reactivated(id) => of(
-            Kind::PersonNeeded,
-            format!("somebody activated the replaced key {id} again; it is left alone"),
-        )
-        .hint(format!("deactivate it again: awskeep rotate {entry} --retire-now"))
-        .hint(format!("or bring it back: awskeep rotate {entry} --undo")),
-        Refusal::UsedLate { id, use_of } => of(
-            Kind::PersonNeeded,
-            format!(
-                "the replaced key {id} was used at {} ({} in {}), after every lease on it was over; it stays active",
-                use_of.time, use_of.service, use_of.region
-            ),
-        )
-        .hint(format!("find who uses it; then: awskeep rotate {entry} --retire-now")),
-        Refusal::StrangeStatus(id) => of(
-            Kind::PersonNeeded,
-            format!("AWS gives {id} a status that this awskeep does not know"),
-        )
-        .hint("update awskeep"),
-        Refusal::NeedsMfa => session::needed(&life::command_of_rest(&known.item), entry),
-        Refusal::DamagedItem => of(
-            Kind::Store,
-            format!("the stored item has {current} in two places"),
-        )
-        .hint(format!("awskeep add {entry} --replace")),
-    }
-}
-
-fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Known) -> Failure {
-    let entry = &known.item.entry;
-    let why = match create {
-        CreateSaid::MadeButLost => "AWS made it just now, and its secret was lost on the way",
-        CreateSaid::NoAnswer => {
-            "AWS very likely made it just now: the answer to our request was lost"
-        }
-        CreateSaid::NotAsked | CreateSaid::LimitExceeded => {
-            "a rotation that was interrupted may have made it, or a person did"
-        }
-    };
-    Failure::new(
-        Kind::PersonNeeded,
-        format!(
-            "entry {entry}: {id} is there, and only you can know whose it is: {why}\n{}",
-            keys_told(known)
-        ),
-    )
-    .hint(format!(
-        "if nobody uses {id}, delete it and go on: awskeep rotate {entry} --discard {id}"
-    ))
-}
-
-/// Every listed key on a line: status, age, whether it is the entry's own.
-fn keys_told(known: &Known) -> String {
-    let lines = known.listed().iter().map(|key| {
-        let age = key.created_at.map_or("age not known".to_owned(), |at| {
-            format!("made {at}, {} ago", known.now().since(at).rough())
-        });
-        let mine = known
-            .item
-            .slots()
-            .find(|(_, slot)| slot.id == key.id)
-            .map_or("not this entry's", |(name, _)| name);
-        format!("  {} {:?}, {age}, {mine}", key.id, key.status)
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `…J5A`: enough to tell two keys apart in a line.

@@ -100,6 +100,9 @@ pub struct Slot {
     /// When AWS first said that this key is inactive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactive_seen_at: Option<Time>,
+    /// When a list showed this key active again after that: a person did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactivated_seen_at: Option<Time>,
     /// When a successful list first lacked this key; none again once a list shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_seen_at: Option<Time>,
@@ -150,6 +153,7 @@ impl Slot {
             leased_until: None,
             retire_started_at: None,
             inactive_seen_at: None,
+            reactivated_seen_at: None,
             absent_seen_at: None,
             unknown: Map::new(),
         }

@@ -1,29 +1,41 @@
 //! A store in memory behind keyring-core's traits. Before each write it asks the
-//! world that runs in this thread what goes wrong.
+//! world, whose rotator runs in this thread, what goes wrong.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use awskeep::vault::fault::Fault as StoreFault;
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
 use keyring_core::{Entry, Result as KeyringResult};
 
-use crate::rotation_world::{At, Event, World, crash};
+use crate::rotation_world::{Event, crash};
 
 type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-/// A store in memory, behind keyring-core's traits.
+/// What is asked before each write.
+pub type OnWrite = Rc<dyn Fn() -> Option<Event>>;
+
+/// A store in memory, behind keyring-core's traits; and how many writes fell on
+/// something else than their writer had read last.
 #[derive(Clone, Default)]
-pub struct Memory(Items);
+pub struct Memory(Items, Arc<AtomicUsize>);
+
+impl Memory {
+    pub fn overwrites(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+}
 
 struct MemoryEntry(Memory, String);
 
 thread_local! {
-    /// Asked before each write of the store by the world that runs in this thread.
-    pub static ON_WRITE: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+    pub static ON_WRITE: RefCell<Option<OnWrite>> = const { RefCell::new(None) };
+    /// What this thread read last of each item.
+    static LAST_READ: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
 }
 
 impl CredentialStoreApi for Memory {
@@ -46,15 +58,19 @@ impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
         change(|| {
             let mut items = self.0.0.lock().unwrap();
-            items.insert(self.1.clone(), secret.to_owned());
+            let before = items.insert(self.1.clone(), secret.to_owned());
+            let seen = LAST_READ.with(|read| read.borrow().get(&self.1).cloned());
+            if before.is_some_and(|before| seen.as_ref() != Some(&before)) {
+                self.0.1.fetch_add(1, Ordering::SeqCst);
+            }
         })
     }
     fn get_secret(&self) -> KeyringResult<Vec<u8>> {
         let items = self.0.0.lock().unwrap();
-        items
-            .get(&self.1)
-            .cloned()
-            .ok_or(keyring_core::Error::NoEntry)
+        let found = items.get(&self.1).cloned();
+        let read = found.clone().unwrap_or_default();
+        LAST_READ.with(|last| last.borrow_mut().insert(self.1.clone(), read));
+        found.ok_or(keyring_core::Error::NoEntry)
     }
     fn delete_credential(&self) -> KeyringResult<()> {
         change(|| drop(self.0.0.lock().unwrap().remove(&self.1)))
@@ -72,8 +88,8 @@ impl CredentialApi for MemoryEntry {
 
 /// One change of the store, unless something strikes it.
 fn change(write: impl Fn()) -> KeyringResult<()> {
-    let world = ON_WRITE.with(|world| world.borrow().clone());
-    let event = world.and_then(|world| world.tick_at(At::Write));
+    let hook = ON_WRITE.with(|hook| hook.borrow().clone());
+    let event = hook.and_then(|hook| hook());
     let locked = || Err(StoreFault::Locked("locked meanwhile".into()).into());
     match event {
         None => write(),

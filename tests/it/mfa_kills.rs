@@ -11,9 +11,8 @@ use awskeep::time::Time;
 use awskeep::vault::item::Identity;
 use awskeep::vault::session::KeptSession;
 
-use crate::rotation::{
-    CRASHES, FAULTS, PEOPLE, finish_for_a_while, rotate_if_never, rotate_until_in_service,
-};
+use crate::rotation::{CRASHES, FAULTS, PEOPLE, ROTATORS};
+use crate::rotation_lives::{finish_for_a_while, rotate_until_in_service};
 use crate::rotation_world::{Event, Guard, Pacing, USER, World, policy};
 use crate::sim::people::Status;
 
@@ -36,7 +35,9 @@ fn end(world: &Rc<World>) {
     world.person_relents();
     world.mend_clock();
     for _ in 0..3 {
-        rotate_if_never(world);
+        if world.item().current.promoted_at.is_none() {
+            rotate_until_in_service(world);
+        }
         world.advance(25 * HOUR);
         finish_for_a_while(world);
     }
@@ -50,8 +51,8 @@ fn check_end(world: &Rc<World>) {
     assert!(item.current.promoted_at.is_some(), "{last:?} {item:?}");
     assert_eq!((&item.pending, &item.intent), (&None, &None), "{last:?}");
     let aws = world.aws.account.borrow();
-    let foreign = world.foreign.borrow();
-    let activated = world.activated.borrow();
+    let foreign = world.watch.foreign.borrow();
+    let activated = world.watch.activated.borrow();
     let mut by_hand = false;
     for key in aws.user(USER).living_keys() {
         let status = key.status.unwrap();
@@ -118,16 +119,21 @@ fn one_code_does_a_whole_rotation_whatever_kills_it() {
 /// Every event at every effect; and of the pairs of a crash and anything later every
 /// twenty-third, which meets all kinds.
 fn schedules() -> Vec<(Pacing, Vec<(usize, Event)>)> {
-    let events = || CRASHES.into_iter().chain(FAULTS).chain(PEOPLE);
+    let events = || [&CRASHES[..], &FAULTS, &PEOPLE, &ROTATORS].concat();
     let mut all = Vec::new();
     for pacing in [Pacing::AtOnce, Pacing::Slow] {
         for at in 0..live(pacing, &[]).effects.get() {
-            all.extend(events().map(|event| (pacing, vec![(at, event)])));
+            all.extend(
+                events()
+                    .into_iter()
+                    .map(|event| (pacing, vec![(at, event)])),
+            );
         }
     }
     let effects = live(Pacing::AtOnce, &[]).effects.get();
     let pairs = (0..effects).flat_map(|first| {
-        let laters = (first + 1..effects + 8).flat_map(move |at| events().map(move |e| (at, e)));
+        let laters =
+            (first + 1..effects + 8).flat_map(move |at| events().into_iter().map(move |e| (at, e)));
         laters.flat_map(move |later| CRASHES.map(|crash| vec![(first, crash), later]))
     });
     all.extend(pairs.step_by(23).map(|pair| (Pacing::AtOnce, pair)));

@@ -25,15 +25,25 @@ impl CodeSource for Person {
         key: &AccessKey,
         devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
     ) -> Outcome<Option<Code>> {
-        let world = &self.0;
-        if !world.person.get() {
+        if !self.0.person.get() {
             return Ok(None);
         }
-        let devices = devices().map_err(|no| prove::refused(key, "IAM", &no))?;
-        world.codes.set(world.codes.get() + 1);
-        Ok(Some(Code {
-            serial: devices.value[0].serial.clone(),
-            digits: SecretKey::new(format!("{:06}", world.codes.get())),
-        }))
+        let device = device(key, devices)?;
+        Ok(Some(self.0.next_code(device)))
+    }
+}
+
+/// The user's one MFA device.
+pub fn device(key: &AccessKey, devices: &dyn Fn() -> Call<Vec<MfaDevice>>) -> Outcome<String> {
+    let devices = devices().map_err(|no| prove::refused(key, "IAM", &no))?;
+    Ok(devices.value[0].serial.clone())
+}
+
+impl World {
+    /// What the device shows now; it shows no code twice.
+    pub fn next_code(&self, serial: String) -> Code {
+        self.codes.set(self.codes.get() + 1);
+        let digits = SecretKey::new(format!("{:06}", self.codes.get()));
+        Code { serial, digits }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use awskeep::iam_account::Answer;
+use awskeep::rotation::way_out::way_out;
+use awskeep::rotation::ways::Way;
 use serde_json::Value;
 
+use crate::rotation_world::{Pacing, Which, World};
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::{Rights, Status};
@@ -251,4 +255,20 @@ fn a_new_key_that_is_slow_to_spread_is_taken_up_by_the_next_run() {
         sandbox.aws.account(|a| a.user("bob").living_keys().count()),
         1
     );
+}
+
+#[test]
+fn a_list_that_lacks_the_served_key_gives_nothing_up() {
+    let world = World::new(Pacing::AtOnce, &[]);
+    let listed = Answer {
+        value: Vec::new(),
+        aws_time: None,
+        request_id: None,
+    };
+    let way = || {
+        world.with_tools(|tools| way_out(tools.account, &world.item(), &listed, tools.clock.now()))
+    };
+    assert_eq!(way().unwrap(), None);
+    world.person_sets(Which::Current, None);
+    assert_eq!(way().unwrap(), Some(Way::Issue));
 }

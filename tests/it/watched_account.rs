@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use awskeep::iam_account::{
-    Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
-    Signer,
+    Account, Call, CallFailureClass, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey,
+    MfaDevice, Session, Signer,
 };
 use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
 
@@ -17,6 +17,28 @@ use crate::sim::in_process::InProcess;
 pub struct Watched(pub Rc<World>);
 
 impl Watched {
+    /// A call that changes something, or that is not to be made again once denied.
+    fn act<T>(&self, action: &'static str, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
+        let watch = &self.0.watch;
+        if !self.0.calm.get() {
+            watch.asks(action);
+        }
+        let answer = self.call(call);
+        if let Err(no) = &answer
+            && !self.0.calm.get()
+        {
+            let unsure = matches!(
+                no.class,
+                CallFailureClass::Unknown | CallFailureClass::ReplyLost
+            );
+            // A key may have been made: another create would be one too many.
+            if no.class == CallFailureClass::Denied || unsure && action == "CreateAccessKey" {
+                watch.denies(action);
+            }
+        }
+        answer
+    }
+
     fn call<T>(&self, call: impl FnOnce(&InProcess) -> Call<T>) -> Call<T> {
         let world = &self.0;
         let event = world.tick();
@@ -56,7 +78,7 @@ impl Watched {
 
     fn count(&self, signer: Signer<'_>, sts: u32, iam: u32) {
         if let Signer::Key(key) = signer {
-            let mut accepted = self.0.accepted.borrow_mut();
+            let mut accepted = self.0.watch.accepted.borrow_mut();
             let counts = accepted.entry(key.id.to_string()).or_default();
             *counts = (counts.0 + sts, counts.1 + iam);
         }
@@ -75,15 +97,15 @@ impl Account for Watched {
         Ok(answer)
     }
     fn list_keys(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<ListedKey>> {
-        let answer = self.call(|aws| aws.list_keys(signer, user))?;
+        let answer = self.act("ListAccessKeys", |aws| aws.list_keys(signer, user))?;
         self.0.note_shown(&answer.value);
         Ok(answer)
     }
     fn create_key(&self, signer: Signer<'_>, user: &UserArn) -> Call<CreatedKey> {
-        let created = self.call(|aws| aws.create_key(signer, user))?;
+        let created = self.act("CreateAccessKey", |aws| aws.create_key(signer, user))?;
         if !self.0.calm.get() {
             let id = created.value.key.id.to_string();
-            self.0.delivered.borrow_mut().insert(id);
+            self.0.watch.delivered.borrow_mut().insert(id);
         }
         Ok(created)
     }
@@ -94,7 +116,7 @@ impl Account for Watched {
         id: &AccessKeyId,
         status: &KeyStatus,
     ) -> Call<()> {
-        self.call(|aws| {
+        self.act("UpdateAccessKey", |aws| {
             if *status == KeyStatus::Inactive {
                 self.0.check_retire(id, false);
             }
@@ -102,18 +124,20 @@ impl Account for Watched {
         })
     }
     fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
-        self.call(|aws| {
+        self.act("DeleteAccessKey", |aws| {
             self.0.check_retire(id, true);
             aws.delete_key(signer, user, id)
         })
     }
     fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
-        self.call(|aws| aws.last_used(signer, id))
+        self.act("GetAccessKeyLastUsed", |aws| aws.last_used(signer, id))
     }
     fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
         self.call(|aws| aws.mfa_devices(signer, user))
     }
     fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
-        self.call(|aws| aws.mfa_session(key, serial, code))
+        let opened = self.call(|aws| aws.mfa_session(key, serial, code))?;
+        self.0.watch.opens_session();
+        Ok(opened)
     }
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use crate::programs::{first_line, pid_of, run, wait_until};
@@ -87,8 +87,12 @@ impl Keychain {
 
     /// Starts gnome-keyring on the keyrings that are there (after `kill`), unlocked.
     pub fn start_provider(&mut self) {
+        // A file that grows beyond a limit is an error to it, as on a full disk, and
+        // not its death: see `fill_disk`.
+        let daemon = "trap '' XFSZ; exec gnome-keyring-daemon \"$@\"";
         let mut provider = self
-            .command("gnome-keyring-daemon")
+            .command("sh")
+            .args(["-c", daemon, "gnome-keyring-daemon"])
             .args(["--unlock", "--components=secrets", "--foreground"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -132,6 +136,25 @@ impl Keychain {
     /// Lets it go on.
     pub fn cont(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// From now on nothing fits that the provider writes: what a full disk does.
+    pub fn fill_disk(&self) {
+        self.limit_files(Some(0));
+    }
+
+    /// There is room again.
+    pub fn free_disk(&self) {
+        self.limit_files(None);
+    }
+
+    fn limit_files(&self, bytes: Option<u64>) {
+        let provider = self.provider.as_ref().expect("a provider runs");
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(pid_of(provider)), Resource::Fsize, limit).unwrap();
     }
 
     /// Kills the provider; the bus stays.

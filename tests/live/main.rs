@@ -29,6 +29,7 @@ mod import_test;
 mod matrix;
 mod resolve_test;
 mod rotation;
+mod rotation_faults;
 mod shell_files;
 mod stores;
 mod unattended;

@@ -136,3 +136,46 @@ fn a_locked_keychain_costs_no_key() {
         "a key was made that could not be kept"
     );
 }
+
+#[test]
+fn the_printed_policy_is_enough_and_less_is_not() {
+    let server = AwsServer::start();
+    let keychain = Keychain::start();
+    let bob = &server.bob;
+    let sandbox = home(&server, &keychain, bob);
+    let printed = sandbox.awskeep(&["policy", "work"]).ok();
+    let mut policy = printed.json();
+    let resource = &mut policy["Statement"][0]["Resource"];
+    assert_eq!(*resource, bob.arn.as_str());
+    // moto asks policies about the resource `*`, whatever the call is about.
+    *resource = "*".into();
+    server.set_policy(bob, &policy);
+    rotate(&sandbox, &[]).ok();
+    let (new, _) = served(&sandbox);
+    assert_ne!(new, bob.key.id);
+    rotate(&sandbox, &["--delete-now"]).ok();
+    assert_eq!(server.keys(bob).len(), 1);
+
+    // Each action is needed: without it AWS denies, which is said, and nothing is lost.
+    let actions = policy["Statement"][0]["Action"].as_array().cloned();
+    let actions = actions.expect("a list of actions");
+    let rest = |without: &str| {
+        let rest = actions.iter().filter(|action| *action != without);
+        rest.cloned().collect::<Vec<_>>()
+    };
+    for denied in ["iam:CreateAccessKey", "iam:ListAccessKeys"] {
+        policy["Statement"][0]["Action"] = rest(denied).into();
+        server.set_policy(bob, &policy);
+        let refused = rotate(&sandbox, &[]).exits(6);
+        let action = denied.trim_start_matches("iam:");
+        assert!(
+            refused.stderr.contains(&format!("AWS denies {action}")),
+            "{refused}"
+        );
+        assert_eq!(
+            (served(&sandbox).0, server.keys(bob).len()),
+            (new.clone(), 1)
+        );
+    }
+    is_user(&sandbox, &server, bob);
+}

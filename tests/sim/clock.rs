@@ -1,24 +1,39 @@
 //! The simulation's clock, and the three ways AWS writes a time. Nothing but std.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The machine's clock plus an offset that tests move; clones share it.
+/// The machine's clock, or one that tests set, plus an offset that they move; clones
+/// share both.
 #[derive(Debug, Clone, Default)]
-pub struct SimClock(Arc<AtomicI64>);
+pub struct SimClock {
+    offset_s: Arc<AtomicI64>,
+    follows: Arc<OnceLock<Arc<AtomicI64>>>,
+}
 
 impl SimClock {
     /// Seconds since 1970.
     pub fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = since.expect("the clock is past 1970").as_secs();
-        i64::try_from(seconds).expect("in range") + self.0.load(Ordering::SeqCst)
+        let system = || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            let seconds = since.expect("the clock is past 1970").as_secs();
+            i64::try_from(seconds).expect("in range")
+        };
+        let set = self.follows.get();
+        let base = set.map_or_else(system, |clock| clock.load(Ordering::SeqCst));
+        base + self.offset_s.load(Ordering::SeqCst)
+    }
+
+    /// Goes by this clock from now on, and not by the machine's.
+    pub fn follow(&self, clock: &Arc<AtomicI64>) {
+        let set = self.follows.set(Arc::clone(clock));
+        set.expect("it follows one clock only");
     }
 
     /// Moves AWS's clock by seconds; negative ones move it back.
     pub fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+        self.offset_s.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 

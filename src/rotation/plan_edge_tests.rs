@@ -1,0 +1,137 @@
+//! The edges of the plan's rows: whose proof it is, the very second a time is over,
+//! which steps need AWS's time.
+
+use super::known::*;
+use super::plan::{Refusal, Step, Wait};
+use super::plan_tests::*;
+use crate::lease::Attended;
+use crate::time::Length;
+
+#[test]
+fn undo_heeds_the_proof_of_the_key_that_it_is_about() {
+    let wanted = |mut known: Known| {
+        known.item.undo_wanted_at = Some(NOW);
+        known
+    };
+    let wrong = |text| Proof::Wrong {
+        id: id(text),
+        said: "eve".into(),
+    };
+    let refused = Step::Refuse(Refusal::WrongPending {
+        id: id(B),
+        said: "eve".into(),
+    });
+    check(wanted(replaced()), |k| k.proof = wrong(B), refused);
+    let again = || Step::Prove(id(B));
+    check(wanted(replaced()), |k| k.proof = wrong(A), again());
+    for because in [NotYet::NotAccepted, NotYet::NoAnswer, NotYet::Stopped] {
+        let proof = not_accepted(A, because);
+        check(wanted(replaced()), |k| k.proof = proof, again());
+    }
+    let stopped = not_accepted(B, NotYet::Stopped);
+    let step = Step::Wait(Wait::Stopped);
+    check(wanted(replaced()), |k| k.proof = stopped, step);
+    // Both an intent and a replaced key: what was begun last is taken back first.
+    let both = |k: &mut Known| k.item.intent = intent().item.intent;
+    check(wanted(replaced()), both, Step::ClearIntent);
+}
+
+#[test]
+fn a_pending_key_is_not_judged_by_another_keys_proof() {
+    for proof in [
+        not_accepted(A, NotYet::NotAccepted),
+        Proof::Wrong {
+            id: id(A),
+            said: "eve".into(),
+        },
+    ] {
+        check(pending(), |k| k.proof = proof, Step::Prove(id(B)));
+    }
+}
+
+#[test]
+fn a_lease_that_ends_this_second_is_over() {
+    let ends_now = |k: &mut Known| {
+        k.last_use = LastUseSaid::Never;
+        previous(k).leased_until = Some(NOW);
+    };
+    check(replaced(), ends_now, Step::Deactivate(id(B)));
+}
+
+#[test]
+fn what_can_be_taken_back_needs_no_aws_time() {
+    let timeless = |k: &mut Known| k.aws_time = AwsTime::NotSaid;
+    check(plain(), timeless, Step::WriteIntent);
+    check(intent(), timeless, Step::Mint);
+    check(pending(), timeless, Step::Prove(id(B)));
+    let unattended = |k: &mut Known| {
+        timeless(k);
+        k.policy.attended = Attended::Yes;
+    };
+    check(replaced(), unattended, Step::AskLastUse(id(B)));
+    let other = |k: &mut Known| {
+        timeless(k);
+        k.listing = active(&[A, B]);
+    };
+    check(plain(), other, Step::Refuse(Refusal::OtherKey(id(B))));
+}
+
+#[test]
+fn a_key_is_young_for_ten_minutes_after_what_befell_it_last() {
+    let slot_at = |created: u64, promoted: Option<u64>| {
+        let mut slot = pending().item.pending.unwrap();
+        slot.saved_at = NOW - Length::days(9);
+        slot.created_at = Some(NOW - Length::seconds(created));
+        slot.promoted_at = promoted.map(|ago| NOW - Length::seconds(ago));
+        slot
+    };
+    for (created, promoted, young) in [
+        (599, None, true),
+        (600, None, false),
+        (86_400, Some(599), true),
+        (86_400, Some(600), false),
+        (599, Some(86_400), true),
+    ] {
+        let slot = slot_at(created, promoted);
+        assert_eq!(is_young(&slot, NOW), young, "{created} {promoted:?}");
+    }
+}
+
+#[test]
+fn a_key_that_was_active_in_between_is_held_anew() {
+    use crate::iam_account::{KeyStatus, ListedKey};
+    let shown = |status: KeyStatus| {
+        [
+            listed(A, KeyStatus::Active),
+            ListedKey {
+                status,
+                ..listed(B, KeyStatus::Active)
+            },
+        ]
+    };
+    let inactive_since = NOW - Length::days(13);
+    let mut known = held();
+    previous(&mut known).inactive_seen_at = Some(inactive_since);
+    previous(&mut known).leased_until = Some(NOW - Length::days(20));
+    let item = &mut known.item;
+    let mut look = |status, at| {
+        remember(item, &shown(status), at);
+        let previous = item.previous.as_ref().unwrap();
+        (previous.inactive_seen_at, previous.reactivated_seen_at)
+    };
+    // A list that lags behind our own deactivation tells of nobody.
+    let soon = inactive_since + Length::seconds(119);
+    let first = Some(inactive_since);
+    assert_eq!(look(KeyStatus::Active, soon), (first, None));
+    let back = inactive_since + Length::minutes(2);
+    assert_eq!(look(KeyStatus::Active, back), (first, Some(back)));
+    // The first sight counts.
+    assert_eq!(look(KeyStatus::Active, NOW), (first, Some(back)));
+    let again = NOW - Length::days(1);
+    assert_eq!(look(KeyStatus::Inactive, again), (Some(again), Some(back)));
+    assert_eq!(look(KeyStatus::Inactive, NOW), (Some(again), Some(back)));
+    // Unused or not: who had it back may want it back again.
+    known.last_use = LastUseSaid::Never;
+    let until = again + Length::days(14);
+    check(known, |_| {}, Step::Wait(Wait::Held { until }));
+}

@@ -1,0 +1,156 @@
+//! Why a run goes no further until somebody acts, in words: what is the case, and the
+//! next command. Pure.
+
+use crate::failure::{Failure, Kind};
+use crate::keys::AccessKeyId;
+use crate::rotation::known::{CreateSaid, Known};
+use crate::rotation::plan::{Death, LateUse, Refusal};
+use crate::rotation::{life, session};
+
+pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
+    let (entry, current) = (&known.item.entry, &known.item.current.id);
+    let of = |kind, what: &str| Failure::new(kind, format!("entry {entry}: {what}"));
+    match refusal {
+        Refusal::CurrentDead(death) => {
+            let how = dead(*death);
+            let what = format!("its key {current} {how}: disabled or rotated elsewhere");
+            of(Kind::Aws, &what).hint(format!("awskeep recover {entry} --via PROFILE"))
+        }
+        Refusal::StandsInFile(place) => {
+            let place = format!("{}:{}", place.path, place.line);
+            let what = format!("{current} still stands in {place}; who reads it there would break");
+            of(Kind::PersonNeeded, &what)
+                .hint("take the key lines out, or let awskeep do it: awskeep import")
+        }
+        Refusal::SomebodyElseRotates { host, at } => {
+            let what = format!("somebody else rotates it, from {host} since {at}");
+            of(Kind::Unfinished, &what)
+                .hint(format!("look again in 10 minutes: awskeep rotate {entry}"))
+        }
+        Refusal::OtherKey(id) => other_key(id, known),
+        Refusal::Unexplained { id, create } => unexplained(id, create, known),
+        Refusal::EarlierRequest => {
+            let what =
+                "AWS says there are two keys, and lists one: an earlier request is still arriving";
+            of(Kind::Unfinished, what).hint(format!("in a minute: awskeep rotate {entry}"))
+        }
+        Refusal::WrongPending { id, said } => {
+            let what =
+                format!("{id} is not what it should be, and is not put into service: {said}");
+            of(Kind::Aws, &what).hint(format!("awskeep rotate {entry} --undo deletes it"))
+        }
+        Refusal::PendingDeactivated(id) => {
+            let what = format!("somebody deactivated the new key {id} before it was in service");
+            of(Kind::PersonNeeded, &what).hint(format!(
+                "awskeep rotate {entry} --undo deletes it; or activate it at AWS"
+            ))
+        }
+        Refusal::UndoGone(id) => undo_gone(id, known),
+        Refusal::Reactivated(id) => reactivated(id, known),
+        Refusal::UsedLate { id, use_of } => of(Kind::PersonNeeded, &used_late(id, use_of)).hint(
+            format!("find who uses it; then: awskeep rotate {entry} --retire-now"),
+        ),
+        Refusal::StrangeStatus(id) => {
+            let what = format!("AWS gives {id} a status that this awskeep does not know");
+            of(Kind::PersonNeeded, &what).hint("update awskeep")
+        }
+        Refusal::NeedsMfa => session::needed(&life::command_of_rest(&known.item), entry),
+        Refusal::DamagedItem => of(
+            Kind::Store,
+            &format!("the stored item has {current} in two places"),
+        )
+        .hint(format!("awskeep add {entry} --replace")),
+    }
+}
+
+fn dead(death: Death) -> &'static str {
+    match death {
+        Death::Inactive => "is not active at AWS",
+        Death::NotAccepted => "is not accepted by AWS any more",
+        Death::Gone => "is gone at AWS",
+    }
+}
+
+fn used_late(id: &AccessKeyId, use_of: &LateUse) -> String {
+    let LateUse {
+        time,
+        service,
+        region,
+    } = use_of;
+    format!(
+        "the replaced key {id} was used at {time} ({service} in {region}), after every lease on it was over; it stays active"
+    )
+}
+
+fn undo_gone(id: &AccessKeyId, known: &Known) -> Failure {
+    let (entry, current) = (&known.item.entry, &known.item.current.id);
+    Failure::new(
+        Kind::NotFound,
+        format!(
+            "entry {entry}: {id} is deleted at AWS and cannot be brought back; {current} stays in service"
+        ),
+    )
+    .hint(format!("awskeep rotate {entry} --finish"))
+}
+
+fn reactivated(id: &AccessKeyId, known: &Known) -> Failure {
+    let entry = &known.item.entry;
+    Failure::new(
+        Kind::PersonNeeded,
+        format!("entry {entry}: somebody activated the replaced key {id} again; it is left alone"),
+    )
+    .hint(format!(
+        "deactivate it again: awskeep rotate {entry} --retire-now"
+    ))
+    .hint(format!("or bring it back: awskeep rotate {entry} --undo"))
+}
+
+fn other_key(id: &AccessKeyId, known: &Known) -> Failure {
+    let (entry, keys) = (&known.item.entry, keys_told(known));
+    Failure::new(
+        Kind::PersonNeeded,
+        format!("entry {entry}: its IAM user has another key, and AWS allows two\n{keys}"),
+    )
+    .hint(format!(
+        "if nothing uses {id}: awskeep rotate {entry} --discard {id}"
+    ))
+}
+
+fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Known) -> Failure {
+    let entry = &known.item.entry;
+    let why = match create {
+        CreateSaid::MadeButLost => "AWS made it just now, and its secret was lost on the way",
+        CreateSaid::NoAnswer => {
+            "AWS very likely made it just now: the answer to our request was lost"
+        }
+        CreateSaid::NotAsked | CreateSaid::LimitExceeded => {
+            "a rotation that was interrupted may have made it, or a person did"
+        }
+    };
+    Failure::new(
+        Kind::PersonNeeded,
+        format!(
+            "entry {entry}: {id} is there, and only you can know whose it is: {why}\n{}",
+            keys_told(known)
+        ),
+    )
+    .hint(format!(
+        "if nobody uses {id}, delete it and go on: awskeep rotate {entry} --discard {id}"
+    ))
+}
+
+/// Every listed key on a line: status, age, whether it is the entry's own.
+fn keys_told(known: &Known) -> String {
+    let lines = known.listed().iter().map(|key| {
+        let age = key.created_at.map_or("age not known".to_owned(), |at| {
+            format!("made {at}, {} ago", known.now().since(at).rough())
+        });
+        let mine = known
+            .item
+            .slots()
+            .find(|(_, slot)| slot.id == key.id)
+            .map_or("not this entry's", |(name, _)| name);
+        format!("  {} {:?}, {age}, {mine}", key.id, key.status)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

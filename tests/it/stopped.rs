@@ -1,0 +1,159 @@
+//! The real program, asked to stop in the middle of a rotation (SIGINT, SIGTERM,
+//! SIGHUP): it finishes the save of a key that it has just received, says how to go
+//! on, and the next run goes on with that very key.
+#![cfg(unix)]
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::sandbox::{Ran, Sandbox};
+use crate::sim::faults::{Fault, Script, When};
+
+const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
+
+fn with_work() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox
+}
+
+/// Runs the real program, which gets `signal` at the first request of `action`.
+fn signalled(sandbox: &Sandbox, action: &str, when: When, signal: Signal) -> Ran {
+    let arguments = ["rotate", "work", "--yes"];
+    signalled_at(sandbox, &arguments, (action, 1), when, signal)
+}
+
+fn signalled_at(
+    sandbox: &Sandbox,
+    arguments: &[&str],
+    (action, nth): (&str, u32),
+    when: When,
+    signal: Signal,
+) -> Ran {
+    let victim = Arc::new(AtomicI32::new(0));
+    let at = Arc::clone(&victim);
+    let strike = Fault::halt(when, move || {
+        let end = Instant::now() + Duration::from_secs(20);
+        while at.load(Ordering::SeqCst) == 0 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let pid = Pid::from_raw(at.load(Ordering::SeqCst)).expect("it runs");
+        kill_process(pid, signal).expect("it is there");
+    });
+    sandbox
+        .aws
+        .set_script(Script::default().on(action, nth, strike));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awskeep"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", sandbox.path(""))
+        .env("XDG_CONFIG_HOME", sandbox.path(".config"))
+        .env("XDG_STATE_HOME", sandbox.path(".state"))
+        .env("XDG_DATA_HOME", sandbox.path(".data"))
+        .env("AWSKEEP_SETTLE", "0s")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    victim.store(i32::try_from(child.id()).unwrap(), Ordering::SeqCst);
+    let output = child.wait_with_output().unwrap();
+    sandbox.aws.set_script(Script::default());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran {
+        // A code of its own, and not the signal's death.
+        code: output.status.code().map_or(255, |code| code as u8),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
+}
+
+fn living(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.aws.account(|account| {
+        let keys = account.user("bob").living_keys();
+        keys.map(|key| key.id.clone()).collect()
+    })
+}
+
+fn served(sandbox: &Sandbox) -> String {
+    let ran = sandbox.run(&["credential-process", "work"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let id = told["AccessKeyId"].as_str().unwrap();
+    id.replace("KEY", &sandbox.key_id)
+}
+
+#[track_caller]
+fn stopped_as_asked(ran: &Ran) {
+    assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
+    assert_eq!(
+        ran.err,
+        "awskeep: entry work: stopped as asked; nothing is lost\nhint: awskeep rotate work\n"
+    );
+}
+
+#[test]
+fn a_key_just_received_is_saved_first() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let ran = signalled(&sandbox, "CreateAccessKey", When::After, signal);
+        stopped_as_asked(&ran);
+        assert_eq!(served(&sandbox), sandbox.key_id);
+        let made = living(&sandbox);
+        assert_eq!(made.len(), 2);
+        // It is kept: the next run makes no other one.
+        assert_eq!(sandbox.run(&["rotate", "work"], &[]).code, 0);
+        assert_eq!(living(&sandbox), made);
+        assert!(made.contains(&served(&sandbox)));
+        assert_ne!(served(&sandbox), sandbox.key_id);
+        sandbox.scan(&[]);
+    }
+}
+
+#[test]
+fn stopped_before_a_key_is_made_none_is() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let ran = signalled(&sandbox, "ListAccessKeys", When::Before, signal);
+        stopped_as_asked(&ran);
+        assert_eq!(living(&sandbox), [sandbox.key_id.as_str()]);
+        assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+        assert_ne!(served(&sandbox), sandbox.key_id);
+    }
+}
+
+#[test]
+fn stopped_while_the_new_key_spreads_it_stays_pending() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let ran = signalled(&sandbox, "GetUser", When::Before, signal);
+        stopped_as_asked(&ran);
+        assert_eq!(served(&sandbox), sandbox.key_id);
+        let made = living(&sandbox);
+        assert_eq!(sandbox.run(&["rotate", "work"], &[]).code, 0);
+        assert_eq!(living(&sandbox), made);
+        assert_ne!(served(&sandbox), sandbox.key_id);
+    }
+}
+
+#[test]
+fn a_wait_can_be_cut_short() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let arguments = ["rotate", "work", "--yes", "--wait"];
+        // The look after the promote is the last one before the wait.
+        let last_look = ("ListAccessKeys", 5);
+        let ran = signalled_at(&sandbox, &arguments, last_look, When::After, signal);
+        assert_eq!(ran.code, 7, "{ran:?}");
+        let end = "entry work: stopped as asked; the new key is in service, the old one is not \
+                   retired yet\nhint: awskeep rotate work --finish\n";
+        assert!(ran.err.ends_with(end), "{ran:?}");
+        assert_ne!(served(&sandbox), sandbox.key_id);
+        assert_eq!(living(&sandbox).len(), 2);
+    }
+}
