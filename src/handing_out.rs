@@ -6,7 +6,7 @@
 //! itself, and says when; a static key with an expiry would kill botocore's children.
 
 use crate::aws;
-use crate::cli::{SessionArgs, Target};
+use crate::cli::{ProfileArgs, SessionArgs, Target};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::prove;
@@ -40,8 +40,8 @@ const SOURCES: [&str; 17] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
-/// awskeep's own secrets and where they are.
-const OWN: [&str; 1] = ["AWSKEEP_PASSPHRASE_FILE"];
+/// Where awskeep's own secrets are: no program that it starts is told.
+pub const OWN: [&str; 1] = ["AWSKEEP_PASSPHRASE_FILE"];
 
 /// What another program's environment becomes.
 #[derive(Debug)]
@@ -55,7 +55,6 @@ impl Variables {
         let is_set = |name: &&str| set.iter().any(|(other, _)| other == name);
         let unset = SOURCES
             .iter()
-            .chain(OWN.iter())
             .chain(gone)
             .filter(|name| !is_set(name))
             .copied()
@@ -69,13 +68,31 @@ impl Variables {
     }
 }
 
+/// The profile that is named, else the one in `AWS_PROFILE`.
+///
+/// # Errors
+/// `Kind::Usage` if neither names one.
+pub fn profile_meant(machine: &Machine, args: &ProfileArgs) -> Outcome<ProfileName> {
+    match (
+        args.name.as_ref().or(args.profile.as_ref()),
+        machine.var("AWS_PROFILE"),
+    ) {
+        (Some(named), _) => Ok(named.clone()),
+        (None, Some(name)) => name.parse(),
+        (None, None) => Err(Failure::new(
+            Kind::Usage,
+            "no profile is named, and AWS_PROFILE is not set",
+        )
+        .hint("awskeep list")),
+    }
+}
+
 /// Only the profile's name: the program fetches, and refreshes, by itself.
 ///
 /// # Errors
 /// `Kind::NotFound` if no file has the profile.
 pub fn by_profile(machine: &Machine, profile: &ProfileName) -> Outcome<Variables> {
-    let hint = format!("awskeep add {profile}, or awskeep list");
-    Profiles::read(machine)?.refuse_unknown(profile, &hint)?;
+    Profiles::read(machine)?.refuse_unknown(profile, &format!("awskeep add {profile}"))?;
     let name = SecretKey::new(profile.to_string());
     Ok(Variables::new(vec![("AWS_PROFILE", name)], &[]))
 }

@@ -1,5 +1,7 @@
 //! The flags of what hands a key or a profile to other programs. No behaviour.
 
+use std::ffi::OsString;
+
 use clap::Args;
 
 use crate::keys::ProfileName;
@@ -10,8 +12,8 @@ use crate::time::Length;
 
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// The profile
-    pub profile: ProfileName,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     /// Put the key itself into the environment, for programs that know nothing else
     #[arg(long, conflicts_with = "session")]
     pub env: bool,
@@ -19,7 +21,18 @@ pub struct Exec {
     pub session: SessionArgs,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
+}
+
+/// The profile that is handed out.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// The profile (default: the one in AWS_PROFILE)
+    #[arg(value_name = "PROFILE")]
+    pub name: Option<ProfileName>,
+    /// The profile, as a flag
+    #[arg(short, long, conflicts_with = "name")]
+    pub profile: Option<ProfileName>,
 }
 
 /// Temporary credentials instead of the key.
@@ -46,8 +59,8 @@ fn session_length(text: &str) -> Result<Length, String> {
 
 #[derive(Debug, Args)]
 pub struct Env {
-    /// The profile
-    pub profile: ProfileName,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     #[command(flatten)]
     pub session: SessionArgs,
     /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)

@@ -17,7 +17,7 @@ use crate::helper_path;
 use crate::iam_account::Place;
 use crate::keeping::{self, Over, Proven};
 use crate::key_source::{self, Found};
-use crate::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
 use crate::machine::Machine;
 use crate::profiles::{Pointing, Profiles};
 use crate::state::{self, Receipt};
@@ -160,6 +160,8 @@ fn find_key(machine: &Machine, source: &Source) -> Outcome<Found> {
         ));
     }
     let id = machine.ui.ask("access key id (AKIA…)")?;
+    // Before the secret is asked for: who pasted that here learns it at once.
+    let _well_formed: AccessKeyId = id.trim().parse()?;
     let secret = machine.ui.ask_secret("secret access key (not shown)")?;
     Ok(key_source::from_variables(
         Some(&id),

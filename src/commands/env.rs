@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Context, Form, Mode};
 use crate::cli::Env;
 use crate::failure::Outcome;
-use crate::handing_out::{Handed, Variables};
+use crate::handing_out::{self, Handed, Variables};
 use crate::shells::quote::Shell;
 use crate::ui::ToTerminal;
 
@@ -17,8 +17,9 @@ pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
     } else {
         ToTerminal::Refuse
     };
+    let profile = &handing_out::profile_meant(machine, &args.profile)?;
     if context.mode == Mode::Say {
-        context.only_says(&[format!("print the key of {} as shell code", args.profile)]);
+        context.only_says(&[format!("print the key of {profile} as shell code")]);
         return Ok(());
     }
     // Refused before the key counts as handed out.
@@ -31,7 +32,7 @@ pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
         } else {
             Shell::Bash
         });
-    let variables = Handed::of(&args.session).variables(machine, &args.profile, "env")?;
+    let variables = Handed::of(&args.session).variables(machine, profile, "env")?;
     let text = match context.form {
         Form::Text => code(shell, &variables),
         Form::Json => json(&variables),

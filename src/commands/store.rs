@@ -13,6 +13,7 @@ use crate::settings::{self, Key, Settings};
 use crate::state::{self, Receipt};
 use crate::time::Length;
 use crate::vault::StoreKind;
+use crate::vault::fault::Fault;
 use crate::vault::file::{FileState, FileStore};
 use crate::vault::item::Stored;
 use crate::vault::keychain::opening;
@@ -101,7 +102,7 @@ fn describe(
         Err(fault) => {
             let failure = fault.failure(kind, None);
             let hint = match kind {
-                StoreKind::File if matches!(fault, crate::vault::fault::Fault::Absent(_)) => {
+                StoreKind::File if matches!(fault, Fault::Absent(_)) => {
                     Some("awskeep store use file".to_owned())
                 }
                 _ => failure
@@ -132,6 +133,40 @@ fn file_words(context: &Context<'_>) -> Outcome<String> {
     Ok(format!("encrypted file in {}, {how}", folder.display()))
 }
 
+/// The entries that stay in a store that is no longer the chosen one.
+fn staying(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    old: StoreKind,
+) -> Outcome<Vec<EntryName>> {
+    match entries.vault(old)?.names() {
+        Ok(names) => Ok(names),
+        Err(Fault::Absent(_)) => Ok(Vec::new()),
+        Err(Fault::Locked(_)) => {
+            context.machine.ui.confirm(&format!(
+                "the {old} is locked, so the entries that it may hold cannot be seen, and are found again only after \
+                 awskeep config set store {} --entry NAME; go on?",
+                old.word()
+            ))?;
+            Ok(Vec::new())
+        }
+        Err(fault) => Err(fault.failure(old, None)),
+    }
+}
+
+/// An encrypted file without a passphrase, unless there is one.
+fn make_open_file(context: &Context<'_>) -> Outcome<()> {
+    let machine = context.machine;
+    let store = FileStore::new(machine.file_store_folder()?);
+    if matches!(store.state(), Ok(FileState::WithoutPassphrase)) {
+        return Ok(());
+    }
+    machine.ui.confirm(
+        "make an encrypted file whose key lies beside it, readable by any program of yours?",
+    )?;
+    store.create_without_passphrase()
+}
+
 /// `store use`: new entries go there; those that are elsewhere stay, on record.
 fn choose(
     context: &Context<'_>,
@@ -145,11 +180,13 @@ fn choose(
     if context.only_says(&[format!("keep new entries in the {kind}")]) {
         return Ok(());
     }
+    let _names = entries.lock_names()?;
+    let staying = match old == kind {
+        true => Vec::new(),
+        false => staying(context, &entries, old)?,
+    };
     match kind {
-        StoreKind::File if without_passphrase => {
-            machine.ui.confirm("make an encrypted file whose key lies beside it, readable by any program of yours?")?;
-            FileStore::new(machine.file_store_folder()?).create_without_passphrase()?;
-        }
+        StoreKind::File if without_passphrase => make_open_file(context)?,
         StoreKind::File => passphrase::make_file_if_missing(machine, Some(from))?,
         StoreKind::Keychain => {
             entries
@@ -158,16 +195,6 @@ fn choose(
                 .map_err(|fault| fault.failure(kind, None))?;
         }
     }
-    let _names = entries.lock_names()?;
-    let staying: Vec<EntryName> = if old == kind {
-        Vec::new()
-    } else {
-        match entries.vault(old)?.names() {
-            Ok(names) => names,
-            Err(crate::vault::fault::Fault::Absent(_)) => Vec::new(),
-            Err(fault) => return Err(fault.failure(old, None)),
-        }
-    };
     settings::edit(&entries.settings.path, |text| {
         let pinned = staying.iter().fold(text.to_owned(), |text, entry| {
             settings::with_setting(&text, Some(entry), Key::Store, Some(old.word()))
@@ -356,7 +383,17 @@ fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
         return Ok(());
     }
     match kind {
-        StoreKind::File => FileStore::new(machine.file_store_folder()?).lock()?,
+        StoreKind::File => {
+            let store = FileStore::new(machine.file_store_folder()?);
+            if matches!(store.state(), Ok(FileState::WithoutPassphrase)) {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    "the encrypted file has no passphrase, and cannot be locked",
+                )
+                .hint("awskeep store move keychain"));
+            }
+            store.lock()?;
+        }
         StoreKind::Keychain => opening::lock(machine.var("DBUS_SESSION_BUS_ADDRESS"), PROMPT_WAIT)
             .map_err(|fault| fault.failure(kind, None))?,
     }

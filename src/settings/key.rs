@@ -93,6 +93,9 @@ impl Key {
             )
             .hint(format!("{} takes {form}", self.name())))
         };
+        if value.chars().any(char::is_control) {
+            return expects("one line without control characters", false);
+        }
         match self {
             Key::Auto => expects("on or off", matches!(value, "on" | "off")),
             Key::MaxAge => expects(

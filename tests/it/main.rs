@@ -32,6 +32,7 @@ mod rotation_second;
 mod rotation_world;
 mod sandbox;
 mod schedule;
+mod second_thoughts;
 mod setup;
 mod status;
 mod stopped;
