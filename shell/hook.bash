@@ -69,7 +69,8 @@ if [[ $- == *i* && $- != *r* ]]; then
         case $now in
             '' | *[!0123456789]*) __awskeep_clock || \builtin return 0 ;;
         esac
-        ((10#$due > now)) || __awskeep_call
+        # awskeep never sleeps longer than a week: what is further ahead, a wrong clock has written.
+        ((10#$due > now && 10#$due <= now + 691200)) || __awskeep_call
     }
 
     # Calls awskeep. If the same number stands there afterwards, perhaps because nobody can write

@@ -26,7 +26,9 @@ if status is-interactive
         # fish has no clock; but it tells the time of a file, and how long ago that was.
         set -l now
         if set -q __awskeep_knows_ages[1]
-            string match -qr '^[0-9]' -- (path mtime --relative -- $__awskeep_next_due); or return 0
+            set -l ago (path mtime --relative -- $__awskeep_next_due); or return 0
+            # awskeep never sleeps longer than a week: what is further ahead, a wrong clock has written.
+            test "$ago" -ge 0; or test "$ago" -lt -691200; or return 0
             set now (math (path mtime --relative /) + (path mtime /))
         else
             set now (command date +%s)
@@ -34,7 +36,8 @@ if status is-interactive
         # The file may have been copied without its time: the number in it decides.
         set -l due
         test -r "$__awskeep_next_due"; and read -l -n 20 due <$__awskeep_next_due
-        string match -qr '^[0-9]{1,12}$' -- "$due"; and test $due -le $now; or return 0
+        string match -qr '^[0-9]{1,12}$' -- "$due"; or return 0
+        test $due -le $now; or test $due -gt (math $now + 691200); or return 0
         if test "$due" = "$__awskeep_called_for"
             and test $now -ge $__awskeep_called_at
             and test $now -lt (math $__awskeep_called_at + 600)

@@ -32,7 +32,8 @@ def --env __awskeep_prompt [] {
     let due = (__awskeep_read)
     if $due < 0 { return }
     let now = ((date now | into int) // 1_000_000_000)
-    if $due > $now { return }
+    # awskeep never sleeps longer than a week: what is further ahead, a wrong clock has written.
+    if $due > $now and $due <= $now + 691200 { return }
     # A record is not handed to programs, as a text in the environment would be.
     let called = ($env.__awskeep_called? | default { for: -1, at: 0 })
     if $due == $called.for and $now >= $called.at and $now < $called.at + 600 { return }

@@ -36,7 +36,8 @@ if ($ExecutionContext.SessionState.LanguageMode -eq 'FullLanguage') {
         $due = __awskeep_read
         if ($due -lt 0) { return }
         $now = [DateTimeOffset]::UtcNow.ToUnixTimeSeconds()
-        if ($due -gt $now) { return }
+        # awskeep never sleeps longer than a week: what is further ahead, a wrong clock has written.
+        if ($due -gt $now -and $due -le $now + 691200) { return }
         $called = $global:__awskeep_called
         if ($due -eq $called.For -and $now -ge $called.At -and $now -lt $called.At + 600) { return }
         $called.For = $due

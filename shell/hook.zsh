@@ -48,7 +48,8 @@ if [[ -o interactive ]] && builtin zmodload -F zsh/datetime p:EPOCHSECONDS 2>/de
             (''|*[^0123456789]*|?????????????*) builtin return 0 ;;
         esac
         now=$EPOCHSECONDS
-        (( 10#$due <= now )) || builtin return 0
+        # awskeep never sleeps longer than a week: what is further ahead, a wrong clock has written.
+        (( 10#$due <= now || 10#$due > now + 691200 )) || builtin return 0
         if [[ $due == $__awskeep_called_for ]] &&
             (( now >= __awskeep_called_at && now < __awskeep_called_at + 600 )); then
             builtin return 0

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Kind, Outcome};
 
-pub use access::{others_can_write, private_dir};
+pub use access::{is_foreign, others_can_write, private_dir};
 pub use lock::{Lock, locks_dir};
 
 /// Temp files are named so, to be told from a user's own.
@@ -159,7 +159,7 @@ fn follow_links(path: &Path) -> Outcome<PathBuf> {
     for _ in 0..MOST_LINKS {
         match fs::symlink_metadata(&at) {
             Ok(there) if there.is_symlink() => {
-                if access::is_foreign(&there) {
+                if is_foreign(&there) {
                     return Err(Failure::new(
                         Kind::Failed,
                         format!("{} is a link that another user made", at.display()),

@@ -74,16 +74,8 @@ impl Variables {
 /// # Errors
 /// `Kind::NotFound` if no file has the profile.
 pub fn by_profile(machine: &Machine, profile: &ProfileName) -> Outcome<Variables> {
-    let files = Profiles::read(machine)?;
-    let there = [&files.config, &files.credentials]
-        .into_iter()
-        .any(|file| file.document.section_of(profile).is_some());
-    if !there {
-        return Err(
-            Failure::new(Kind::NotFound, format!("there is no profile {profile}"))
-                .hint(format!("awskeep add {profile}, or awskeep list")),
-        );
-    }
+    let hint = format!("awskeep add {profile}, or awskeep list");
+    Profiles::read(machine)?.refuse_unknown(profile, &hint)?;
     let name = SecretKey::new(profile.to_string());
     Ok(Variables::new(vec![("AWS_PROFILE", name)], &[]))
 }

@@ -59,9 +59,8 @@ fn named_path(machine: &Machine, named: &Path) -> Outcome<PathBuf> {
 fn on_path(machine: &Machine) -> Option<PathBuf> {
     let own = machine.program.canonicalize().ok()?;
     let name = machine.program.file_name()?;
-    std::env::split_paths(machine.var("PATH")?)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
+    machine
+        .on_path(name)
         .find(|candidate| candidate.canonicalize().is_ok_and(|found| found == own))
 }
 

@@ -60,6 +60,7 @@ pub fn choose_store(
     ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
     passphrase::make_file_if_missing(machine, None)?;
     // That was a choice: the next entry goes there too.
+    let _names = entries.lock_names()?;
     settings::edit(&entries.settings.path, |text| {
         settings::with_setting(text, None, Key::Store, Some(StoreKind::File.word()))
     })?;

@@ -30,6 +30,7 @@ pub mod schedule;
 pub mod settings;
 pub mod shells;
 pub mod state;
+pub mod table;
 pub mod time;
 pub mod ui;
 pub mod vault;

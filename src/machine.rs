@@ -2,6 +2,7 @@
 //! Edge. Built once, in `main`, and passed down; tests build their own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -96,6 +97,13 @@ impl Machine {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// Where a program may stand: in each folder of PATH, but the current one.
+    pub fn on_path(&self, program: &OsStr) -> impl Iterator<Item = PathBuf> {
+        std::env::split_paths(self.var("PATH").unwrap_or_default())
+            .filter(|folder| folder.is_absolute())
+            .map(move |folder| folder.join(program))
     }
 
     pub fn now(&self) -> Time {

@@ -51,6 +51,16 @@ impl Profiles {
         })
     }
 
+    /// # Errors
+    /// `Kind::NotFound`, with this hint, if no file has the profile.
+    pub fn refuse_unknown(&self, profile: &ProfileName, hint: &str) -> Outcome<()> {
+        let has = |file: &AwsFile| file.document.section_of(profile).is_some();
+        if has(&self.config) || has(&self.credentials) {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::NotFound, format!("there is no profile {profile}")).hint(hint))
+    }
+
     /// The entry that a profile uses.
     pub fn entry_of(&self, profile: &str) -> Option<EntryName> {
         self.points()

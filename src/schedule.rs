@@ -97,15 +97,7 @@ pub fn turn(situation: &Situation<'_>, past: &Past) -> Turn {
         return Turn::Never;
     };
     let now = situation.now;
-    let past = if past.about == subject(situation) {
-        past.clone()
-    } else {
-        // Another key or other settings: only what was said is still said.
-        Past {
-            said_at: past.said_at.filter(|_| past.waits.is_none()),
-            ..Past::default()
-        }
-    };
+    let past = past.still_of(situation);
     let held_back = past
         .not_before
         .filter(|until| until.since(now) <= BELIEVABLE);
@@ -192,6 +184,24 @@ fn subject(situation: &Situation<'_>) -> String {
 }
 
 impl Past {
+    /// What of it still counts.
+    #[must_use]
+    pub fn still_of(&self, situation: &Situation<'_>) -> Past {
+        match self.about == subject(situation) {
+            true => self.clone(),
+            false => self.anew(),
+        }
+    }
+
+    /// Of another key, or under other settings, only what was said is still said.
+    #[must_use]
+    pub fn anew(&self) -> Past {
+        Past {
+            said_at: self.said_at.filter(|_| self.waits.is_none()),
+            ..Past::default()
+        }
+    }
+
     /// What is remembered after a run that did what there was to do; the next step can
     /// be taken at `next_step`.
     #[must_use]
@@ -200,8 +210,13 @@ impl Past {
             failures: 0,
             failing_since: None,
             waits: None,
-            // A turn that changed nothing must not come again at once.
-            not_before: Some((now + FIRST_BACK_OFF).max(next_step.unwrap_or(now))),
+            // A turn that changed nothing must not come again at once; what is further
+            // ahead than shells sleep would not be believed.
+            not_before: Some(
+                next_step
+                    .unwrap_or(now)
+                    .clamp(now + FIRST_BACK_OFF, now + LONGEST_SLEEP),
+            ),
             ..self.clone()
         }
     }
@@ -216,12 +231,15 @@ impl Past {
         if needs_a_person(failure) {
             return Past {
                 waits: Some(first_line(failure)),
+                // The back-off of an earlier failure is over.
+                not_before: None,
                 ..failed
             };
         }
         Past {
+            waits: None,
             failures: self.failures.saturating_add(1),
-            not_before: Some(now + back_off(self.failures)),
+            not_before: Some(now + doubled(FIRST_BACK_OFF, self.failures)),
             ..failed
         }
     }
@@ -279,11 +297,12 @@ fn first_line(failure: &Failure) -> String {
         .to_owned()
 }
 
-fn back_off(failures_before: u32) -> Length {
-    Length(FIRST_BACK_OFF.0 << failures_before.min(10)).min(A_DAY)
+/// A wait after so many others, each twice as long, up to a day.
+pub fn doubled(first: Length, before: u32) -> Length {
+    Length(first.0 << before.min(10)).min(A_DAY)
 }
 
-fn is_zero(number: &u32) -> bool {
+pub fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
@@ -324,214 +343,5 @@ fn mark_of(past: &Past, now: Time) -> Option<PromptMark> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::AccessKey;
-
-    const BORN: Time = Time(1_795_420_800);
-    const RULES: Rules = Rules {
-        max_age: Some(Length::days(90)),
-        hold: Length::days(14),
-        handled_by: HandledBy::Key,
-    };
-
-    fn slot(letter: &str) -> Slot {
-        let id = format!("AKIA{}", letter.repeat(16));
-        let key = AccessKey::from_pasted(&id, "secret/EXAMPLE").unwrap();
-        Slot {
-            created_at: Some(BORN),
-            ..Slot::new(key, BORN)
-        }
-    }
-
-    fn item(change: impl FnOnce(&mut Item)) -> Item {
-        let mut item = Item::new("work".parse().unwrap(), slot("A").key(), BORN);
-        item.current = slot("A");
-        change(&mut item);
-        item
-    }
-
-    fn after(days: u64) -> Time {
-        BORN + Length::days(days)
-    }
-
-    fn at<'a>(item: &'a Item, auto: Auto, now: Time) -> Situation<'a> {
-        Situation {
-            item,
-            rules: RULES,
-            auto,
-            now,
-        }
-    }
-
-    #[test]
-    fn what_comes_next_and_when() {
-        let plain = item(|_| ());
-        let jittered = due_at(BORN, RULES.max_age).unwrap() + jitter(&plain, Length::days(90));
-        assert!(after(60) <= jittered && jittered < after(63));
-        let replaced = |inactive_seen_at| {
-            item(|item| {
-                item.current.promoted_at = Some(after(60));
-                item.previous = Some(slot("B"));
-                let previous = item.previous.as_mut().unwrap();
-                previous.leased_until = Some(after(60) + Length::minutes(65));
-                previous.inactive_seen_at = inactive_seen_at;
-            })
-        };
-        for (item, auto, expected) in [
-            (&plain, Auto::On, Turn::At(jittered, Work::Rotate)),
-            (&plain, Auto::Off, Turn::At(after(60), Work::SayDue)),
-            (&replaced(None), Auto::Off, Turn::At(after(61), Work::GoOn)),
-            (
-                &replaced(Some(after(61))),
-                Auto::On,
-                Turn::At(after(75), Work::GoOn),
-            ),
-            (
-                &self::item(|item| item.current.created_at = None),
-                Auto::On,
-                Turn::At(BORN, Work::Rotate),
-            ),
-            (
-                &self::item(|item| item.pending = Some(slot("B"))),
-                Auto::Off,
-                Turn::At(BORN, Work::GoOn),
-            ),
-            (
-                &self::item(|item| item.undo_wanted_at = Some(after(3))),
-                Auto::On,
-                Turn::At(after(3), Work::GoOn),
-            ),
-        ] {
-            let situation = at(item, auto, after(1));
-            assert_eq!(turn(&situation, &Past::default()), expected);
-        }
-        let never = Situation {
-            rules: Rules {
-                max_age: None,
-                ..RULES
-            },
-            ..at(&plain, Auto::On, after(1_000))
-        };
-        assert_eq!(turn(&never, &Past::default()), Turn::Never);
-        let in_session = |inactive_seen_at| {
-            let item = replaced(inactive_seen_at);
-            let rules = Rules {
-                handled_by: HandledBy::Session,
-                ..RULES
-            };
-            let situation = Situation {
-                rules,
-                ..at(&item, Auto::Off, after(1))
-            };
-            turn(&situation, &Past::default())
-        };
-        assert_eq!(in_session(None), Turn::At(after(61), Work::GoOn));
-        let with_the_next = Turn::At(after(60), Work::SayDue);
-        assert_eq!(in_session(Some(after(61))), with_the_next);
-    }
-
-    #[test]
-    fn the_jitter_is_stable_and_differs_between_keys() {
-        let of = |letter: &str| {
-            let item = item(|item| item.current = slot(letter));
-            jitter(&item, Length::days(90))
-        };
-        assert_eq!(of("A"), of("A"));
-        let mut all: Vec<Length> = "ABCDEFGH".chars().map(|c| of(&c.to_string())).collect();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), 8);
-        assert!(all.iter().all(|length| *length < Length::days(3)));
-    }
-
-    #[test]
-    fn failures_double_the_wait_up_to_a_day() {
-        let offline = Failure::new(Kind::Failed, "IAM cannot be reached");
-        let mut past = Past::default();
-        for hours in [1, 2, 4, 8, 16, 24, 24, 24] {
-            past = past.after_failure(&offline, BORN);
-            assert_eq!(past.not_before, Some(BORN + Length::hours(hours)));
-        }
-        assert_eq!(past.waits, None);
-        assert!(!past.to_be_said(after(2)) && past.to_be_said(after(3)));
-        let well = past.after_success(Some(after(5)), after(4));
-        assert_eq!((well.failures, well.failing_since), (0, None));
-        assert_eq!(well.not_before, Some(after(5)));
-    }
-
-    #[test]
-    fn a_refusal_ends_with_the_key_or_the_settings_it_was_about() {
-        let item = item(|_| ());
-        let due = at(&item, Auto::On, after(70));
-        let denied = Failure::new(Kind::Aws, "AWS denies it").hint("ask an admin");
-        let past = Past::default()
-            .after_failure(&denied, after(70))
-            .about(&due);
-        assert!(past.to_be_said(after(70)));
-        assert!(matches!(turn(&due, &past), Turn::At(_, Work::SayWaits)));
-        let said = Past {
-            said_at: Some(after(70)),
-            ..past
-        };
-        assert_eq!(turn(&due, &said), Turn::At(after(71), Work::SayWaits));
-        let other_rules = Situation {
-            rules: Rules {
-                max_age: Some(Length::days(80)),
-                ..RULES
-            },
-            ..due
-        };
-        assert!(matches!(
-            turn(&other_rules, &said),
-            Turn::At(_, Work::Rotate)
-        ));
-        let mut rotated = item.clone();
-        rotated.current = slot("B");
-        let rotated = at(&rotated, Auto::On, after(70));
-        assert!(matches!(turn(&rotated, &said), Turn::At(_, Work::Rotate)));
-    }
-
-    #[test]
-    fn times_noted_by_a_wrong_clock_do_not_count() {
-        let item = item(|_| ());
-        let now = at(&item, Auto::On, after(70));
-        let from_the_future = Past {
-            not_before: Some(after(700)),
-            said_at: Some(after(700)),
-            ..Past::default()
-        }
-        .about(&now);
-        let Turn::At(time, Work::Rotate) = turn(&now, &from_the_future) else {
-            panic!("{:?}", turn(&now, &from_the_future));
-        };
-        assert!(time < after(70));
-        let off = at(&item, Auto::Off, after(70));
-        let past = from_the_future.about(&off);
-        assert_eq!(turn(&off, &past), Turn::At(after(60), Work::SayDue));
-    }
-
-    #[test]
-    fn the_prompt_shows_the_most_urgent() {
-        let item = item(|_| ());
-        let waits = Past {
-            waits: Some("denied".into()),
-            ..Past::default()
-        };
-        let on_its_way = self::item(|item| item.pending = Some(slot("B")));
-        let begun = Past::default().about(&at(&on_its_way, Auto::On, after(1)));
-        let off = Past::default().about(&at(&item, Auto::Off, after(1)));
-        let on = Past::default().about(&at(&item, Auto::On, after(1)));
-        for (pasts, now, mark) in [
-            (vec![&off, &on], after(59), None),
-            (vec![&off], after(60), Some("key due")),
-            (vec![&on], after(64), None),
-            (vec![&on], after(66), Some("key due")),
-            (vec![&begun, &off], after(1), Some("key+")),
-            (vec![&off, &waits, &begun], after(70), Some("key!")),
-        ] {
-            let shown = prompt_mark(pasts.into_iter(), now).map(PromptMark::text);
-            assert_eq!(shown, mark);
-        }
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -6,154 +6,25 @@
 //! refuse a file with mistakes in it; the helper only refuses mistakes in what it
 //! needs (`store`, `deadline`), so that a typo elsewhere stops nobody's work.
 
+mod editing;
+mod key;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use ini::{Ini, ParseOption};
 
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
-use crate::lease::{Auto, DEFAULT_LEASE};
+use crate::lease::Auto;
 use crate::machine::Machine;
 use crate::time::Length;
 use crate::vault::StoreKind;
 
-/// Every setting there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    Auto,
-    MaxAge,
-    Lease,
-    EnvLease,
-    Hold,
-    Settle,
-    Store,
-    Deadline,
-    MfaSerial,
-    MfaProcess,
-}
-
-impl Key {
-    pub const ALL: [Key; 10] = [
-        Key::Auto,
-        Key::MaxAge,
-        Key::Lease,
-        Key::EnvLease,
-        Key::Hold,
-        Key::Settle,
-        Key::Store,
-        Key::Deadline,
-        Key::MfaSerial,
-        Key::MfaProcess,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Key::Auto => "auto",
-            Key::MaxAge => "max_age",
-            Key::Lease => "lease",
-            Key::EnvLease => "env_lease",
-            Key::Hold => "hold",
-            Key::Settle => "settle",
-            Key::Store => "store",
-            Key::Deadline => "deadline",
-            Key::MfaSerial => "mfa_serial",
-            Key::MfaProcess => "mfa_process",
-        }
-    }
-
-    /// The environment's twin. A lease is fixed in the item, and a command to run
-    /// is not taken from the environment: those two have none.
-    pub fn variable(self) -> Option<String> {
-        match self {
-            Key::Lease | Key::MfaProcess => None,
-            _ => Some(format!("AWSKEEP_{}", self.name().to_ascii_uppercase())),
-        }
-    }
-
-    /// What applies if nobody says anything.
-    pub fn built_in(self) -> Option<String> {
-        match self {
-            Key::Auto => Some("off".into()),
-            Key::MaxAge => Some("90d".into()),
-            Key::Lease => Some(DEFAULT_LEASE.to_string()),
-            Key::EnvLease => Some("24h".into()),
-            Key::Hold => Some("14d".into()),
-            Key::Settle => Some("15s".into()),
-            Key::Store => Some(StoreKind::Keychain.word().into()),
-            Key::Deadline => Some("2.5s".into()),
-            Key::MfaSerial | Key::MfaProcess => None,
-        }
-    }
-
-    /// Checks a value's form.
-    ///
-    /// # Errors
-    /// `Kind::Usage` with what is expected.
-    pub fn check(self, value: &str) -> Outcome<()> {
-        let expects = |form: &str, ok: bool| {
-            if ok {
-                return Ok(());
-            }
-            Err(Failure::new(
-                Kind::Usage,
-                format!("{} = {value:?} cannot be", self.name()),
-            )
-            .hint(format!("{} takes {form}", self.name())))
-        };
-        match self {
-            Key::Auto => expects("on or off", matches!(value, "on" | "off")),
-            Key::MaxAge => expects(
-                "a length such as 90d, or never",
-                value == "never" || Length::parse(value).is_some_and(|l| l > Length::ZERO),
-            ),
-            Key::Lease => expects(
-                "a length from 20m to 12h",
-                Length::parse(value)
-                    .is_some_and(|l| (Length::minutes(20)..=Length::hours(12)).contains(&l)),
-            ),
-            Key::EnvLease | Key::Hold | Key::Settle => expects(
-                "a length such as 14d, 24h or 15s",
-                Length::parse(value).is_some(),
-            ),
-            Key::Store => value.parse::<StoreKind>().map(|_| ()),
-            Key::Deadline => expects("seconds from 0.1s to 30s", parse_deadline(value).is_some()),
-            Key::MfaSerial => expects("a device's serial or ARN", !value.trim().is_empty()),
-            Key::MfaProcess => expects("a command", !value.trim().is_empty()),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Key {
-    type Err = Failure;
-
-    fn from_str(text: &str) -> Result<Self, Failure> {
-        Key::ALL
-            .into_iter()
-            .find(|key| key.name() == text)
-            .ok_or_else(|| {
-                let nearest = Key::ALL
-                    .into_iter()
-                    .max_by(|a, b| {
-                        strsim::jaro_winkler(a.name(), text)
-                            .total_cmp(&strsim::jaro_winkler(b.name(), text))
-                    })
-                    .map_or("auto", Key::name);
-                Failure::new(Kind::Usage, format!("there is no setting {text:?}")).hint(format!(
-                    "did you mean {nearest}? all of them: awskeep config"
-                ))
-            })
-    }
-}
+pub use editing::{edit, with_section_renamed, with_setting};
+pub use key::Key;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,24 +65,7 @@ impl Settings {
     pub fn load(machine: &Machine) -> Outcome<Settings> {
         // Without a home there is no settings file; what is built in still works.
         let path = machine.settings_file().unwrap_or_default();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-                ) =>
-            {
-                String::new()
-            }
-            Err(error) => {
-                return Err(Failure::new(
-                    Kind::Failed,
-                    format!("{} cannot be read", path.display()),
-                )
-                .cause(error));
-            }
-        };
+        let text = read(&path)?;
         let mut settings = Settings::parse(path, &text);
         for key in Key::ALL {
             let value = key
@@ -297,7 +151,7 @@ impl Settings {
     pub fn deadline(&self) -> Outcome<Duration> {
         let text = self.text(Key::Deadline, None)?;
         Key::Deadline.check(&text)?;
-        Ok(parse_deadline(&text).unwrap_or(Duration::from_millis(2_500)))
+        Ok(key::parse_deadline(&text).unwrap_or(Duration::from_millis(2_500)))
     }
 
     /// Whether an entry's key may be replaced without a person.
@@ -406,112 +260,22 @@ impl Settings {
     }
 }
 
-/// Changes one setting in the file's text, or takes it out; the rest stays, but
-/// rust-ini keeps no comments: they are carried over line by line.
-pub fn with_setting(
-    text: &str,
-    entry: Option<&EntryName>,
-    key: Key,
-    value: Option<&str>,
-) -> String {
-    let header = entry.map_or("[default]".to_owned(), |entry| format!("[entry {entry}]"));
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let start = lines.iter().position(|line| line.trim() == header);
-    let Some(start) = start else {
-        let Some(value) = value else {
-            return text.to_owned();
-        };
-        if lines.last().is_some_and(|line| !line.trim().is_empty()) {
-            lines.push(String::new());
-        }
-        lines.push(header);
-        lines.push(format!("{key} = {value}"));
-        return joined(&lines);
-    };
-    let end = (start + 1..lines.len())
-        .find(|n| lines[*n].trim_start().starts_with('['))
-        .unwrap_or(lines.len());
-    let is_it = |line: &String| {
-        line.split_once('=')
-            .is_some_and(|(name, _)| name.trim() == key.name())
-    };
-    let there = (start + 1..end).find(|n| is_it(&lines[*n]));
-    match (there, value) {
-        (Some(n), Some(value)) => lines[n] = format!("{key} = {value}"),
-        (Some(n), None) => drop(lines.remove(n)),
-        (None, Some(value)) => {
-            let after = (start..end)
-                .rev()
-                .find(|n| !lines[*n].trim().is_empty())
-                .unwrap_or(start);
-            lines.insert(after + 1, format!("{key} = {value}"));
-        }
-        (None, None) => {}
-    }
-    joined(&lines)
-}
-
-/// Gives an entry's section its new name.
-pub fn with_section_renamed(text: &str, old: &EntryName, new: &EntryName) -> String {
-    let header = format!("[entry {old}]");
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| {
-            if line.trim() == header {
-                format!("[entry {new}]")
-            } else {
-                line.to_owned()
-            }
-        })
-        .collect();
-    joined(&lines)
-}
-
-/// Changes the settings file's text; the caller holds the names lock.
-///
-/// # Errors
-/// `Kind::Failed` if somebody else can write it, or if it cannot be written.
-pub fn edit(path: &Path, change: impl FnOnce(&str) -> String) -> Outcome<()> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+/// The file's text; nothing if it is missing.
+fn read(path: &Path) -> Outcome<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
         Err(error)
             if matches!(
                 error.kind(),
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
             ) =>
         {
-            String::new()
+            Ok(String::new())
         }
-        Err(error) => {
-            return Err(
-                Failure::new(Kind::Failed, format!("{} cannot be read", path.display()))
-                    .cause(error),
-            );
-        }
-    };
-    let text = change(&text);
-    if let Some(open) = crate::disk::others_can_write(path)? {
-        return Err(Failure::new(
-            Kind::Failed,
-            format!("{} can be written by others", open.display()),
-        )
-        .hint(format!("chmod go-w {}", open.display())));
+        Err(error) => Err(
+            Failure::new(Kind::Failed, format!("{} cannot be read", path.display())).cause(error),
+        ),
     }
-    if let Some(folder) = path.parent() {
-        crate::disk::private_dir(folder)?;
-    }
-    crate::disk::write_atomic(path, text.as_bytes(), 0o600)
-}
-
-fn joined(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-fn parse_deadline(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.trim().strip_suffix('s')?.parse().ok()?;
-    (0.1..=30.0)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds))
 }
 
 #[cfg(test)]
@@ -589,44 +353,6 @@ mod tests {
                 .unwrap_err()
                 .kind,
             Kind::Usage
-        );
-    }
-
-    #[test]
-    fn a_change_touches_one_line() {
-        let text = "# top\n[default]\n# why\nauto = off\n\n[entry work]\nhold = 1d\n";
-        for (entry, key, value, expected) in [
-            (
-                None,
-                Key::Auto,
-                Some("on"),
-                "# top\n[default]\n# why\nauto = on\n\n[entry work]\nhold = 1d\n",
-            ),
-            (
-                None,
-                Key::Hold,
-                Some("2d"),
-                "# top\n[default]\n# why\nauto = off\nhold = 2d\n\n[entry work]\nhold = 1d\n",
-            ),
-            (
-                Some(work()),
-                Key::Hold,
-                None,
-                "# top\n[default]\n# why\nauto = off\n\n[entry work]\n",
-            ),
-            (Some(work()), Key::Auto, None, text),
-            (
-                Some("new".parse().unwrap()),
-                Key::Store,
-                Some("file"),
-                "# top\n[default]\n# why\nauto = off\n\n[entry work]\nhold = 1d\n\n[entry new]\nstore = file\n",
-            ),
-        ] {
-            assert_eq!(with_setting(text, entry.as_ref(), key, value), expected);
-        }
-        assert_eq!(
-            with_setting("", None, Key::Auto, Some("on")),
-            "[default]\nauto = on\n"
         );
     }
 }

@@ -6,6 +6,7 @@
 //! failure of kind `PersonNeeded` that says what would have been asked. A secret
 //! goes to stdout only through `secret_data`, and to a terminal only by force.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,12 +100,20 @@ impl Ui {
         (ui, captured)
     }
 
-    /// Data for programs and people: text as it is, to stdout.
+    /// Data for programs: text as it is, to stdout.
     ///
     /// # Errors
     /// `Kind::Failed` if stdout cannot be written.
     pub fn data(&self, text: &str) -> Outcome<()> {
         self.write_out(text.as_bytes())
+    }
+
+    /// Text for people, to stdout.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if stdout cannot be written.
+    pub fn text(&self, text: &str) -> Outcome<()> {
+        self.data(&harmless(text))
     }
 
     /// One JSON value and a newline, to stdout.
@@ -251,6 +260,7 @@ impl Ui {
     }
 
     fn write_err(&self, text: &str) {
+        let text = harmless(text);
         match &self.err {
             // A closed stderr must not turn success into failure.
             Sink::Process => drop(io::stderr().write_all(text.as_bytes())),
@@ -260,6 +270,20 @@ impl Ui {
                 .extend_from_slice(text.as_bytes()),
         }
     }
+}
+
+/// Texts for people hold words of others (AWS, a proxy, a file): what would steer a terminal is
+/// shown, not sent.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| match steers(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 #[cfg(unix)]
@@ -299,7 +323,7 @@ fn open_terminal() -> io::Result<(std::fs::File, std::fs::File)> {
 
 fn read_line_at_terminal(prompt: &str) -> io::Result<String> {
     let (input, mut output) = open_terminal()?;
-    output.write_all(prompt.as_bytes())?;
+    output.write_all(harmless(prompt).as_bytes())?;
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(input), &mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
@@ -323,4 +347,24 @@ fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
 #[cfg(windows)]
 fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
     rpassword::prompt_password(prompt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_do_not_steer_the_terminal() {
+        for (line, shown) in [
+            ("two\n\tlines, ünï", "two\n\tlines, ünï"),
+            ("\u{1b}]0;owned\u{7}", "\\u{1b}]0;owned\\u{7}"),
+            ("\u{9b}2Jgone\r\u{7f}", "\\u{9b}2Jgone\\r\\u{7f}"),
+        ] {
+            let (ui, captured) = Ui::scripted(&[]);
+            ui.tell(line);
+            ui.text(line).unwrap();
+            let told = (captured.err_text(), captured.out_text());
+            assert_eq!(told, (format!("{shown}\n"), shown.to_owned()));
+        }
+    }
 }

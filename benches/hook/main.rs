@@ -118,8 +118,10 @@ mod unix {
         // fish would make completions out of manual pages at its first start.
         fs::create_dir_all(home.join(".local/share/fish/generated_completions"))?;
         let due = state.join("next-due");
-        fs::write(&due, "99000000000\n")?;
-        let time = std::time::UNIX_EPOCH + Duration::from_secs(99_000_000_000);
+        let time = std::time::SystemTime::now() + Duration::from_secs(7 * 86_400);
+        let seconds = time.duration_since(std::time::UNIX_EPOCH);
+        let seconds = seconds.map_or(0, |since| since.as_secs());
+        fs::write(&due, format!("{seconds}\n"))?;
         fs::File::options()
             .write(true)
             .open(due)?

@@ -8,6 +8,7 @@ use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::settings::{self, Key, Settings};
+use crate::state;
 
 #[derive(Serialize)]
 struct Row {
@@ -106,6 +107,9 @@ fn change(
     settings::edit(path, |text| {
         settings::with_setting(text, entry.as_ref(), key, value)
     })?;
+    state::forget(context.machine, |name| {
+        entry.as_ref().is_none_or(|entry| entry == name)
+    });
     context.done(
         &line,
         &serde_json::json!({"setting": key.name(), "entry": entry, "value": value}),

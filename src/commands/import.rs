@@ -18,6 +18,7 @@ use crate::import::undo::{self, Undo};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::state;
+use crate::table::{headed, lines_of};
 use crate::ui::Confirmation;
 
 #[derive(Serialize)]
@@ -196,7 +197,7 @@ fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()
     }
     let ui = &context.machine.ui;
     if !prepared.rows.is_empty() {
-        ui.data(&table(&prepared.rows))?;
+        ui.text(&table(&prepared.rows))?;
     }
     if args.diff {
         let files = &prepared.files;
@@ -209,16 +210,14 @@ fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()
             ),
         ] {
             let name = file.path.display().to_string();
-            ui.data(&diff::unified(&name, file.document.text(), new.text()))?;
+            ui.text(&diff::unified(&name, file.document.text(), new.text()))?;
         }
     }
     Ok(())
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
+    let mut table = headed(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
     for row in rows {
         let id = row.key_id.as_ref();
         let account = id.and_then(|id| id.account_hint());
@@ -229,10 +228,7 @@ fn table(rows: &[Row]) -> String {
             &what_happens(row),
         ]);
     }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    lines_of(&table)
 }
 
 fn what_happens(row: &Row) -> String {

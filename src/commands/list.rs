@@ -6,6 +6,7 @@ use super::{Context, Form};
 use crate::entries::{Entries, Held};
 use crate::failure::Outcome;
 use crate::profiles::Profiles;
+use crate::table::{headed, lines_of};
 use crate::time::Time;
 
 #[derive(Serialize)]
@@ -77,7 +78,7 @@ pub fn run(context: &Context<'_>) -> Outcome<()> {
     };
     match context.form {
         Form::Json => ui.json(&listing)?,
-        Form::Text if !listing.entries.is_empty() => ui.data(&table(&listing.entries))?,
+        Form::Text if !listing.entries.is_empty() => ui.text(&table(&listing.entries))?,
         Form::Text if result.is_ok() => ui.tell("there are no entries yet\nhint: awskeep add NAME"),
         Form::Text => {}
     }
@@ -112,9 +113,7 @@ fn row(held: &Held, profiles: &Profiles) -> Row {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ENTRY", "KEY", "ACCOUNT", "USER", "STORE", "PROFILES"]);
+    let mut table = headed(["ENTRY", "KEY", "ACCOUNT", "USER", "STORE", "PROFILES"]);
     for row in rows {
         table.add_row([
             row.entry.as_str(),
@@ -125,8 +124,5 @@ fn table(rows: &[Row]) -> String {
             &row.profiles.join(" "),
         ]);
     }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    lines_of(&table)
 }

@@ -9,6 +9,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::profiles::Profiles;
 use crate::state::{Receipt, Receipts};
+use crate::table::{headed, lines_of};
 
 pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
     let ui = &context.machine.ui;
@@ -23,7 +24,7 @@ pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
             ui.tell("no receipts");
             Ok(())
         }
-        Form::Text => ui.data(&table(&receipts)),
+        Form::Text => ui.text(&table(&receipts)),
     }
 }
 
@@ -91,16 +92,11 @@ fn cells(receipt: &Receipt) -> [String; 6] {
 }
 
 fn table(receipts: &[Receipt]) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["TIME", "ENTRY", "STEP", "KEY", "REQUEST", "RESULT"]);
+    let mut table = headed(["TIME", "ENTRY", "STEP", "KEY", "REQUEST", "RESULT"]);
     for receipt in receipts {
         table.add_row(cells(receipt));
     }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    lines_of(&table)
 }
 
 fn csv(receipts: &[Receipt]) -> Outcome<String> {

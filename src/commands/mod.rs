@@ -23,7 +23,7 @@ mod status;
 mod store;
 mod why;
 
-use crate::cli::{Cli, Command, ConfigAction, Rotate};
+use crate::cli::{Cli, Command, Rotate};
 use crate::failure::Outcome;
 use crate::keys::EntryName;
 use crate::machine::Machine;
@@ -162,12 +162,9 @@ fn looks_again(command: &Command) -> LooksAgain {
         | Command::Remove(_)
         | Command::Rename(_)
         | Command::Store(_) => LooksAgain::Yes,
-        Command::Config(args) => match args.action {
-            Some(ConfigAction::Set { .. } | ConfigAction::Unset { .. }) => LooksAgain::Yes,
-            Some(ConfigAction::Get { .. }) | None => LooksAgain::No,
-        },
-        // `rotate` and `setup` do so themselves.
+        // `rotate`, `setup` and `config` do so themselves.
         Command::Rotate(_)
+        | Command::Config(_)
         | Command::Setup(_)
         | Command::Hook(_)
         | Command::Completions(_)

@@ -76,7 +76,8 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
         machine.ui.confirm("write this?")?;
     }
     let left = carry_out(machine, &plan, &auto)?;
-    if direction == Direction::Put && !(plan.files.is_empty() && auto.is_empty()) {
+    // Also where nothing changes: the state folder may have been deleted since.
+    if direction == Direction::Put {
         state::look_again(machine);
     }
     report(context, &plan, &auto, &left)
@@ -250,10 +251,8 @@ fn run_program(machine: &Machine, words: &[String]) -> Ran {
     let [program, arguments @ ..] = words else {
         return Ran::No;
     };
-    let path = machine.var("PATH").unwrap_or_default();
-    let found = std::env::split_paths(path)
-        .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file());
+    let mut candidates = machine.on_path(program.as_ref());
+    let found = candidates.find(|candidate| candidate.is_file());
     let Some(found) = found else {
         return Ran::No;
     };

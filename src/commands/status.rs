@@ -10,6 +10,7 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
 use crate::lease::Auto;
+use crate::machine::Machine;
 use crate::rotation::denial::denied;
 use crate::rotation::given;
 use crate::rotation::life::{self, Attention, Life};
@@ -18,6 +19,7 @@ use crate::rotation::session::{InSession, NoCodes};
 use crate::schedule;
 use crate::shells::plan;
 use crate::state::{Memory, Receipt, Receipts};
+use crate::table::{headed, lines_of};
 use crate::time::{Length, Time};
 
 /// One entry as it is told.
@@ -87,7 +89,7 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     }
     let told = Told {
         entries: rows,
-        started_by: plan::found(machine),
+        started_by: starters(machine),
         troubles: troubles.iter().map(ToString::to_string).collect(),
     };
     tell(context, &told, machine.now())?;
@@ -99,6 +101,14 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
         check(&told.entries)?;
     }
     Ok(())
+}
+
+/// Without what they look at first, hooks and timers start nothing.
+fn starters(machine: &Machine) -> Vec<String> {
+    match Memory::of(machine) {
+        Ok(memory) if memory.is_looked_at() => plan::found(machine),
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// For a prompt: from what unattended runs remember, so that no store is opened.
@@ -292,7 +302,7 @@ fn tell(context: &Context<'_>, told: &Told, now: Time) -> Outcome<()> {
                 }
             }
             text.push_str(&by_themselves(told));
-            ui.data(&text)
+            ui.text(&text)
         }
     }
 }
@@ -334,9 +344,7 @@ fn remarks(row: &Row) -> Vec<String> {
 }
 
 fn lives(rows: &[Row], now: Time) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header([
+    let mut table = headed([
         "ENTRY",
         "SLOT",
         "KEY",
@@ -362,13 +370,11 @@ fn lives(rows: &[Row], now: Time) -> String {
             ]);
         }
     }
-    text_of(&table)
+    lines_of(&table)
 }
 
 fn seen_at_aws(rows: &[Row], now: Time) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ENTRY", "KEY", "AT AWS", "AGE", "LAST USED", "HERE"]);
+    let mut table = headed(["ENTRY", "KEY", "AT AWS", "AGE", "LAST USED", "HERE"]);
     for row in rows {
         for key in row.at_aws.iter().flatten() {
             table.add_row([
@@ -390,12 +396,5 @@ fn seen_at_aws(rows: &[Row], now: Time) -> String {
             ]);
         }
     }
-    text_of(&table)
-}
-
-fn text_of(table: &comfy_table::Table) -> String {
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    lines_of(&table)
 }

@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use super::{Context, Form};
 use crate::cli::Why;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::Outcome;
 use crate::import::same::consumer_name;
 use crate::import::through;
 use crate::profile_files::parse_helper;
 use crate::profile_files::resolve::{self, Asked, Inputs, Place, Resolution};
 use crate::profiles::Profiles;
+use crate::table::{headed, lines_of};
 
 #[derive(Serialize)]
 struct Told {
@@ -22,15 +23,7 @@ pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
     let machine = context.machine;
     let files = Profiles::read(machine)?;
     if let Some(profile) = &args.profile {
-        let there = [&files.config, &files.credentials]
-            .into_iter()
-            .any(|file| file.document.section_of(profile).is_some());
-        if !there {
-            return Err(
-                Failure::new(Kind::NotFound, format!("there is no profile {profile}"))
-                    .hint("aws configure list-profiles, or awskeep list"),
-            );
-        }
+        files.refuse_unknown(profile, "aws configure list-profiles, or awskeep list")?;
     }
     let inputs = Inputs {
         config: &files.config.document,
@@ -51,7 +44,7 @@ pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
     match context.form {
         Form::Json => machine.ui.json(&Told { consumers, advice }),
         Form::Text => {
-            machine.ui.data(&table(&consumers))?;
+            machine.ui.text(&table(&consumers))?;
             for line in &advice {
                 machine.ui.tell(line);
             }
@@ -111,9 +104,7 @@ fn shorten_outcome(outcome: &mut resolve::Outcome) {
 }
 
 fn table(consumers: &[Resolution]) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["PROGRAM", "PROFILE", "USES", "SHADOWED"]);
+    let mut table = headed(["PROGRAM", "PROFILE", "USES", "SHADOWED"]);
     for resolution in consumers {
         let shadowed: Vec<String> = resolution
             .shadows
@@ -132,10 +123,7 @@ fn table(consumers: &[Resolution]) -> String {
             .as_str(),
         ]);
     }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    lines_of(&table)
 }
 
 fn words(outcome: &resolve::Outcome) -> String {

@@ -44,13 +44,13 @@ fn make(path: &Path) -> io::Result<()> {
 
 /// Whether something is neither ours nor root's.
 #[cfg(unix)]
-pub(super) fn is_foreign(there: &fs::Metadata) -> bool {
+pub fn is_foreign(there: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     ![0, rustix::process::geteuid().as_raw()].contains(&there.uid())
 }
 
 #[cfg(not(unix))]
-pub(super) fn is_foreign(_: &fs::Metadata) -> bool {
+pub fn is_foreign(_: &fs::Metadata) -> bool {
     false
 }
 

@@ -159,7 +159,14 @@ pub fn for_systemd(
     }
     let config = machine.folders.config.as_ref().ok_or_else(unknown_home)?;
     let folder = config.join("systemd/user");
-    let units = units::systemd(&program(machine, helper, direction)?)?;
+    let elsewhere: Vec<_> = match direction {
+        Direction::Put => units::PLACES
+            .into_iter()
+            .filter_map(|name| Some((name, absolute(machine, name)?)))
+            .collect(),
+        Direction::TakeOut => Vec::new(),
+    };
+    let units = units::systemd(&program(machine, helper, direction)?, &elsewhere)?;
     let shown: Vec<&str> = units.iter().map(|(_, text)| text.as_str()).collect();
     let mut plan = Plan {
         what: "the systemd timer".into(),
@@ -280,15 +287,11 @@ fn unknown_home() -> Failure {
 
 fn places(machine: &Machine) -> Outcome<Places> {
     let home = machine.folders.home.clone().ok_or_else(unknown_home)?;
-    let absolute = |name| {
-        let path = PathBuf::from(machine.var(name)?);
-        path.is_absolute().then_some(path)
-    };
     Ok(Places {
         system: System::here(),
-        xdg_config: absolute("XDG_CONFIG_HOME"),
-        xdg_data: absolute("XDG_DATA_HOME"),
-        zdotdir: absolute("ZDOTDIR"),
+        xdg_config: absolute(machine, "XDG_CONFIG_HOME"),
+        xdg_data: absolute(machine, "XDG_DATA_HOME"),
+        zdotdir: absolute(machine, "ZDOTDIR"),
         documents: home.join("Documents"),
         config: machine.folders.config.clone().ok_or_else(unknown_home)?,
         data: machine.file_store_folder()?,
@@ -297,14 +300,18 @@ fn places(machine: &Machine) -> Outcome<Places> {
 }
 
 /// The hook looks for awskeep on PATH, whenever it needs it.
+fn absolute(machine: &Machine, variable: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(machine.var(variable)?);
+    path.is_absolute().then_some(path)
+}
+
 fn is_on_path(machine: &Machine) -> bool {
     let name = if cfg!(windows) {
         "awskeep.exe"
     } else {
         "awskeep"
     };
-    let path = machine.var("PATH").unwrap_or_default();
-    std::env::split_paths(path).any(|folder| folder.join(name).is_file())
+    machine.on_path(name.as_ref()).any(|path| path.is_file())
 }
 
 #[cfg(unix)]

@@ -1,9 +1,9 @@
 //! Units that run awskeep without a shell: a systemd timer of the user, a launchd agent. Pure.
 //!
-//! They run hourly what the hook runs when something is due. That is cheap: it looks at its own
-//! notes first and asks nobody before something is due.
+//! They run hourly what the hook runs when something is due. That is cheap: it reads the stores,
+//! and asks AWS nothing before something is due.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Kind, Outcome};
 
@@ -15,12 +15,31 @@ pub const LABEL: &str = "awskeep.rotate";
 
 const ARGUMENTS: [&str; 4] = ["rotate", "--if-due", "--all", "--no-input"];
 
-/// The service and the timer: file name and text.
+/// Where a person's files are, if not where they usually are. systemd does not know what
+/// a shell's startup file says of it, and would find nothing there, and do nothing.
+pub const PLACES: [&str; 6] = [
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_DATA_HOME",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+];
+
+/// The service and the timer: file name and text. `places` are variables with their values.
 ///
 /// # Errors
-/// `Kind::Usage` if the program's path means something else to systemd.
-pub fn systemd(program: &Path) -> Outcome<[(&'static str, String); 2]> {
-    let program = plain(program, "a unit file", &['"', '\'', '\\', '$', '%'])?;
+/// `Kind::Usage` if a path means something else to systemd.
+pub fn systemd(program: &Path, places: &[(&str, PathBuf)]) -> Outcome<[(&'static str, String); 2]> {
+    let special = ['"', '\'', '\\', '$', '%'];
+    let named = "name a plain absolute path with --helper-path";
+    let program = plain(program, "a unit file", &special, named)?;
+    let mut environment = String::new();
+    for (name, path) in places {
+        let hint = format!("name a plain absolute path in {name}, or unset it");
+        let path = plain(path, "a unit file", &special, &hint)?;
+        environment.push_str(&format!("Environment=\"{name}={path}\"\n"));
+    }
     let service = format!(
         "# {MARK} --systemd; it also takes this out: awskeep setup --systemd --remove\n\
          [Unit]\n\
@@ -31,6 +50,7 @@ pub fn systemd(program: &Path) -> Outcome<[(&'static str, String); 2]> {
          Nice=10\n\
          # 7: begun, goes on with the next run.\n\
          SuccessExitStatus=7\n\
+         {environment}\
          ExecStart=\"{program}\" {}\n",
         ARGUMENTS.join(" ")
     );
@@ -55,7 +75,8 @@ pub fn systemd(program: &Path) -> Outcome<[(&'static str, String); 2]> {
 /// # Errors
 /// `Kind::Usage` if the program's path cannot stand in one.
 pub fn launchd(program: &Path) -> Outcome<String> {
-    let program = plain(program, "a property list", &[])?
+    let named = "name a plain absolute path with --helper-path";
+    let program = plain(program, "a property list", &[], named)?
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;");
@@ -81,17 +102,17 @@ pub fn launchd(program: &Path) -> Outcome<String> {
     ))
 }
 
-fn plain(program: &Path, what: &str, refused: &[char]) -> Outcome<String> {
-    let text = program.to_str().filter(|text| {
+fn plain(path: &Path, what: &str, refused: &[char], hint: &str) -> Outcome<String> {
+    let text = path.to_str().filter(|text| {
         let special = |c: char| c.is_control() || refused.contains(&c);
-        program.is_absolute() && !text.contains(special)
+        path.is_absolute() && !text.contains(special)
     });
     text.map(str::to_owned).ok_or_else(|| {
         Failure::new(
             Kind::Usage,
-            format!("{} cannot stand in {what}", program.display()),
+            format!("{} cannot stand in {what}", path.display()),
         )
-        .hint("name a plain absolute path with --helper-path")
+        .hint(hint)
     })
 }
 
@@ -101,7 +122,7 @@ mod tests {
 
     #[test]
     fn paths_stand_for_themselves() {
-        let [(_, service), _] = systemd(Path::new("/o pt/awskeep")).unwrap();
+        let [(_, service), _] = systemd(Path::new("/o pt/awskeep"), &[]).unwrap();
         assert!(
             service.contains("\nExecStart=\"/o pt/awskeep\" rotate --if-due --all --no-input\n"),
             "{service}"
@@ -113,10 +134,17 @@ mod tests {
         );
         for bad in ["/a%h/awskeep", "/a\nb", "awskeep", "/a\"b"] {
             assert_eq!(
-                systemd(Path::new(bad)).unwrap_err().kind,
+                systemd(Path::new(bad), &[]).unwrap_err().kind,
                 Kind::Usage,
                 "{bad}"
             );
         }
+        let place = |path: &str| systemd(Path::new("/a"), &[("XDG_STATE_HOME", path.into())]);
+        let [(_, service), _] = place("/my state").unwrap();
+        assert!(
+            service.contains("\nEnvironment=\"XDG_STATE_HOME=/my state\"\n"),
+            "{service}"
+        );
+        assert_eq!(place("/100%").unwrap_err().kind, Kind::Usage);
     }
 }

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::disk::{self, Lock};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
-use crate::schedule::{BELIEVABLE, LONGEST_SLEEP, Past};
+use crate::schedule::{BELIEVABLE, LONGEST_SLEEP, Past, doubled, is_zero};
 use crate::time::{Length, Time};
 
 /// A run that was started is given this long before shells start another one.
@@ -27,6 +28,17 @@ const A_RUN: Length = Length::minutes(10);
 
 /// How long a reader or writer of `schedule.json` waits for another.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Larger is damaged: an entry takes some hundred bytes.
+const MOST_REMEMBERED: u64 = 4 << 20;
+
+/// How many notices wait for a prompt; older ones are dropped.
+const MOST_NOTICES: usize = 100;
+
+const MOST_IN_A_NOTICE: u64 = 64 << 10;
+
+/// Gives each notice of a run a name of its own.
+static NOTICES_LEFT: AtomicU32 = AtomicU32::new(0);
 
 /// What is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +50,9 @@ pub struct Remembered {
     /// When a shell last started a run that has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<Time>,
+    /// How many runs in a row have begun and not ended, this one counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub begun: u32,
     #[serde(default)]
     pub entries: BTreeMap<EntryName, Past>,
     /// What all entries have in common: stores that cannot be read, settings with mistakes.
@@ -75,14 +90,20 @@ impl Memory {
     }
 
     /// Whether awskeep has a state folder here: a container that was made anew has none.
+    /// One of another user is none: `sudo` may keep HOME, and would leave files in it
+    /// that its owner cannot write.
     pub fn is_there(&self) -> bool {
-        self.folder.is_dir()
+        fs::metadata(&self.folder).is_ok_and(|there| there.is_dir() && !disk::is_foreign(&there))
+    }
+
+    /// Whether there is also the number that shells look at.
+    pub fn is_looked_at(&self) -> bool {
+        self.is_there() && self.folder.join("next-due").is_file()
     }
 
     /// What is remembered; nothing if the file is missing or damaged.
     pub fn read(&self) -> Remembered {
-        fs::read(self.folder.join("schedule.json"))
-            .ok()
+        small_file(&self.folder.join("schedule.json"), MOST_REMEMBERED)
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default()
     }
@@ -96,7 +117,6 @@ impl Memory {
     pub fn glance(&self, now: Time) -> Outcome<Glance> {
         let _lock = self.lock()?;
         let mut remembered = self.read();
-        let notices = self.take_notices();
         let running = remembered
             .started_at
             .is_some_and(|at| at <= now && now < at + A_RUN);
@@ -104,19 +124,21 @@ impl Memory {
             None => true,
             Some(next) => now >= next || next.since(now) > BELIEVABLE,
         };
-        if is_due && !running {
+        let start = if is_due && !running {
             remembered.started_at = Some(now);
             self.save(&remembered)?;
             self.write_next_due(now + A_RUN)?;
-            let start = Start::Yes;
-            return Ok(Glance { notices, start });
-        }
-        let again = remembered
-            .started_at
-            .filter(|_| running)
-            .map(|at| at + A_RUN);
-        self.write_next_due(again.or(remembered.next).unwrap_or(now + A_RUN))?;
-        let start = Start::No;
+            Start::Yes
+        } else {
+            let again = remembered
+                .started_at
+                .filter(|_| running)
+                .map(|at| at + A_RUN);
+            self.write_next_due(again.or(remembered.next).unwrap_or(now + A_RUN))?;
+            Start::No
+        };
+        // Last, since a look that fails shows nothing.
+        let notices = self.take_notices();
         Ok(Glance { notices, start })
     }
 
@@ -128,7 +150,8 @@ impl Memory {
         let _lock = self.lock()?;
         let mut remembered = self.read();
         remembered.started_at = Some(now);
-        remembered.next = Some(now + A_RUN);
+        remembered.next = Some(now + doubled(A_RUN, remembered.begun));
+        remembered.begun = remembered.begun.saturating_add(1);
         self.save(&remembered)?;
         Ok(remembered)
     }
@@ -141,13 +164,14 @@ impl Memory {
         let _lock = self.lock()?;
         let still = self.read().next;
         let remembered = Remembered {
-            next: still.map(|_| next.min(now + LONGEST_SLEEP)),
+            // No sooner than a run takes: whatever is wrong, prompts do not start one after another.
+            next: still.map(|_| next.clamp(now + A_RUN, now + LONGEST_SLEEP)),
             started_at: None,
+            begun: 0,
             ..remembered
         };
         self.save(&remembered)?;
-        let waiting = self.notice_files().next().is_some();
-        let next = remembered.next.filter(|_| !waiting);
+        let next = remembered.next.filter(|_| self.notice_files().is_empty());
         self.write_next_due(next.unwrap_or(now))
     }
 
@@ -158,31 +182,38 @@ impl Memory {
     pub fn leave_notice(&self, now: Time, line: &str) -> Outcome<()> {
         let folder = self.folder.join("notices");
         disk::private_dir(&folder)?;
-        let number = self.notice_files().count();
+        // Where runs have a timer and nobody has a prompt, nobody takes them away.
+        let there = self.notice_files();
+        for oldest in there.iter().rev().skip(MOST_NOTICES - 1) {
+            let _ = fs::remove_file(oldest);
+        }
+        let number = NOTICES_LEFT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:012}-{}-{number:04}", now.0.max(0), std::process::id());
         disk::write_atomic(&folder.join(name), line.as_bytes(), 0o600)
     }
 
     fn take_notices(&self) -> Vec<String> {
-        let mut files: Vec<PathBuf> = self.notice_files().collect();
-        files.sort();
-        files
-            .into_iter()
-            .filter_map(|file| {
-                let line = fs::read_to_string(&file).ok()?;
-                fs::remove_file(&file).ok().map(|()| line)
-            })
-            .collect()
+        let take = |file: PathBuf| {
+            let bytes = small_file(&file, MOST_IN_A_NOTICE).unwrap_or_default();
+            fs::remove_file(&file).ok()?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            text.lines().next().map(str::to_owned)
+        };
+        self.notice_files().into_iter().filter_map(take).collect()
     }
 
-    /// Temp files of a writer that died are none.
-    fn notice_files(&self) -> impl Iterator<Item = PathBuf> {
-        fs::read_dir(self.folder.join("notices"))
+    /// Oldest first. Temp files of a writer that died are none.
+    fn notice_files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = fs::read_dir(self.folder.join("notices"))
             .into_iter()
             .flatten()
             .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
             .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
             .map(|entry| entry.path())
+            .collect();
+        files.sort();
+        files
     }
 
     /// The lock of a whole run: one at a time, however many shells start one.
@@ -220,23 +251,34 @@ impl Memory {
 /// Something changed that a schedule depends on: the next prompt looks. A state folder
 /// that cannot be written makes that later, and nothing worse.
 pub fn look_again(machine: &Machine) {
+    forget(machine, |_| false);
+}
+
+/// A person rotated or mended some entries, or changed their settings: what was in the
+/// way is tried anew at the next prompt.
+pub fn forget(machine: &Machine, which: impl Fn(&EntryName) -> bool) {
     let _ = Memory::of(machine).and_then(|memory| {
         disk::private_dir(&memory.folder)?;
         let _lock = memory.lock()?;
         let mut remembered = memory.read();
+        for (_, past) in remembered
+            .entries
+            .iter_mut()
+            .filter(|(name, _)| which(name))
+        {
+            *past = past.anew();
+        }
         remembered.next = None;
         memory.save(&remembered)?;
         memory.write_next_due(machine.now())
     });
 }
 
-/// A person rotated or mended these entries: what was remembered of them is over.
-pub fn forget(machine: &Machine, names: &[EntryName]) {
-    let _ = Memory::of(machine).and_then(|memory| {
-        let _lock = memory.lock()?;
-        let mut remembered = memory.read();
-        remembered.entries.retain(|name, _| !names.contains(name));
-        memory.save(&remembered)
-    });
-    look_again(machine);
+/// The bytes of a file that is no larger than this; what is no file could never end.
+fn small_file(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let there = fs::metadata(path).ok()?;
+    if !there.is_file() || there.len() > most {
+        return None;
+    }
+    fs::read(path).ok()
 }

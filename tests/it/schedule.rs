@@ -2,12 +2,14 @@
 //! later prompt. The shell is played by `Shell`; the hooks themselves are tested live.
 
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
-use awskeep::state::{Memory, Start};
+use awskeep::state::{Memory, Remembered, Start};
 
 use crate::sandbox::{Ran, Sandbox};
-use crate::sim::faults::{Fault, Script};
+use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::{Because, Status};
 
 const HOUR: i64 = 3_600;
@@ -329,6 +331,14 @@ fn nothing_rotates_by_itself_where_it_must_not() {
     assert!(shell.run().err.contains("no state folder"));
     assert!(!state.exists(), "and none is made");
     fs::rename(&kept, &state).unwrap();
+    #[cfg(unix)]
+    if fs::metadata(&state).unwrap().uid() == 0 {
+        // As under sudo with HOME kept: what root wrote there, its owner could not write again.
+        let whose = |uid| std::os::unix::fs::chown(&state, Some(uid), None).unwrap();
+        whose(12_345);
+        assert!(shell.run().err.contains("no state folder"));
+        whose(0);
+    }
 
     // Something that cannot be written in place of the schedule: nothing can be
     // remembered, so nothing is done.
@@ -361,4 +371,213 @@ fn a_clock_that_was_wrong_stops_nothing_for_ever() {
     shell.two_prompts();
     assert_eq!(shell.runs.len(), 1);
     assert_ne!(shell.served(), first);
+}
+
+/// A store fails, and when its back-off is over the settings have a mistake: the time
+/// that was noted for the store must not start a run at each prompt.
+#[test]
+fn trouble_after_other_trouble_starts_no_run_at_each_prompt() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    let config = shell.sandbox.read(".config/awskeep/config");
+    let identity = shell.sandbox.path(".data/awskeep/identity.txt");
+    fs::write(&identity, "damaged").unwrap();
+    shell.pass(8 * DAY);
+    shell.two_prompts();
+    assert_eq!(shell.runs.last().unwrap().code, 4);
+    shell.pass(HOUR);
+    shell
+        .sandbox
+        .write(".config/awskeep/config", &format!("{config}hold = soon\n"));
+    shell.runs.clear();
+    let mut said = Vec::new();
+    for _ in 0..60 {
+        said.extend(shell.prompt());
+        shell.pass(60);
+    }
+    let codes: Vec<u8> = shell.runs.iter().map(|run| run.code).collect();
+    assert_eq!(codes, [2]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("hold"), "{said:?}");
+}
+
+/// A refusal that was about other settings must not stand in the way of the rotation
+/// that comes due under these, nor of the prompt.
+#[test]
+fn a_refusal_under_other_settings_is_forgotten_before_the_key_is_due() {
+    let mut shell = Shell::new(&[("auto", "on"), ("max_age", "90d")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    let deny = |shell: &Shell| {
+        shell.sandbox.aws.account(|account| {
+            let bob = account.user_mut("bob");
+            bob.deny("CreateAccessKey", Because::NotAllowed);
+        });
+    };
+    deny(&shell);
+    shell.two_prompts();
+    let mark = |shell: &Shell| shell.sandbox.run(&["status", "--prompt"], &[]).out;
+    assert_eq!(mark(&shell), "key!\n");
+    let set = ["config", "set", "max_age", "120d"];
+    assert_eq!(shell.sandbox.run(&set, &[]).code, 0);
+    assert_eq!(shell.two_prompts(), [] as [String; 0]);
+    assert_eq!(mark(&shell), "");
+    let allow = |account: &mut crate::sim::account::Account| {
+        account.user_mut("bob").denials.clear();
+    };
+    shell.sandbox.aws.account(allow);
+    let before = shell.served();
+    shell.pass(25 * DAY);
+    let said = shell.two_prompts();
+    assert_ne!(shell.served(), before, "{said:?}");
+}
+
+/// A store that is locked for a while: what is known of its entries is still known after.
+#[test]
+fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    shell.sandbox.aws.account(|account| {
+        let bob = account.user_mut("bob");
+        bob.deny("CreateAccessKey", Because::NotAllowed);
+    });
+    assert_eq!(shell.two_prompts().len(), 1);
+    let identity = shell.sandbox.path(".data/awskeep/identity.txt");
+    let kept = fs::read(&identity).unwrap();
+    fs::write(&identity, "damaged").unwrap();
+    let ran = shell.run();
+    assert_eq!(ran.code, 4, "{ran:?}");
+    fs::write(&identity, kept).unwrap();
+    shell.calls();
+    shell.run();
+    assert_eq!((shell.two_prompts(), shell.calls()), (Vec::new(), 0));
+}
+
+/// A setting that the schedule itself does not go by may be what was in the way.
+#[test]
+fn a_refusal_is_tried_again_when_a_person_has_changed_a_setting() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    shell.sandbox.aws.account(|account| {
+        let bob = account.user_mut("bob");
+        bob.deny("CreateAccessKey", Because::NotAllowed);
+    });
+    shell.two_prompts();
+    shell.pass(HOUR);
+    for entry in [&["--entry", "work"][..], &[]] {
+        shell.calls();
+        let set = [&["config", "set", "mfa_serial", "x"][..], entry].concat();
+        assert_eq!(shell.sandbox.run(&set, &[]).code, 0);
+        shell.two_prompts();
+        assert_ne!(shell.calls(), 0, "{entry:?}");
+    }
+}
+
+/// What an unattended run could not look at again is tried again after an hour, not
+/// after a week.
+#[test]
+fn a_store_that_closes_in_the_middle_of_a_run_is_looked_at_again() {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    let identity = shell.sandbox.path(".data/awskeep/identity.txt");
+    let kept = fs::read(&identity).unwrap();
+    let closing = identity.clone();
+    let close = Fault::halt(When::Before, move || {
+        fs::write(&closing, "damaged").unwrap()
+    });
+    let script = Script::default().on("CreateAccessKey", 1, close);
+    shell.sandbox.aws.set_script(script);
+    shell.prompt();
+    shell.sandbox.aws.set_script(Script::default());
+    fs::write(&identity, kept).unwrap();
+    assert!(shell.next_due() <= shell.now() + HOUR);
+    let path = shell.sandbox.path(".state/awskeep/schedule.json");
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains("\"failures\": 1"), "{text}");
+}
+
+fn memory(shell: &Shell) -> Memory {
+    Memory::of(&shell.sandbox.machine(&[]).0).unwrap()
+}
+
+#[test]
+fn notices_are_few_and_only_text_of_one_line() {
+    let mut shell = Shell::new(&[]);
+    shell.two_prompts();
+    let memory = memory(&shell);
+    let now = awskeep::time::Time(shell.now());
+    for number in 0..150 {
+        memory
+            .leave_notice(now, &format!("notice {number}"))
+            .unwrap();
+    }
+    let notices = shell.sandbox.path(".state/awskeep/notices");
+    fs::write(notices.join("999999999999-1-0001"), b"two\nlines").unwrap();
+    fs::write(notices.join("999999999999-1-0002"), b"no \xff text").unwrap();
+    fs::create_dir(notices.join("999999999999-1-0003")).unwrap();
+    let shown = memory.glance(now).unwrap().notices;
+    assert_eq!(shown.len(), 102);
+    assert_eq!(shown[0], "notice 50");
+    assert_eq!(shown[99..], ["notice 149", "two", "no \u{fffd} text"]);
+    assert_eq!(memory.glance(now).unwrap().notices, [] as [String; 0]);
+}
+
+/// A disk that is full, or a folder that cannot be written: what was to be shown waits.
+#[test]
+fn a_look_that_fails_loses_no_notice() {
+    let mut shell = Shell::new(&[]);
+    shell.two_prompts();
+    let memory = memory(&shell);
+    let now = awskeep::time::Time(shell.now());
+    memory.leave_notice(now, "work: something").unwrap();
+    let due = shell.sandbox.path(".state/awskeep/next-due");
+    fs::remove_file(&due).unwrap();
+    fs::create_dir(&due).unwrap();
+    assert!(memory.glance(now).is_err());
+    fs::remove_dir(&due).unwrap();
+    assert_eq!(memory.glance(now).unwrap().notices, ["work: something"]);
+}
+
+/// Runs that die before they end: ever later, and said once.
+#[test]
+fn runs_that_die_are_started_ever_later() {
+    let mut shell = Shell::new(&[]);
+    shell.two_prompts();
+    let memory = memory(&shell);
+    shell.pass(8 * DAY);
+    let start = shell.now();
+    let mut begun_after = Vec::new();
+    while shell.now() < start + HOUR {
+        let now = awskeep::time::Time(shell.now());
+        if memory.glance(now).unwrap().start == Start::Yes {
+            memory.begin(now).unwrap();
+            begun_after.push((shell.now() - start) / 60);
+        }
+        shell.pass(60);
+    }
+    assert_eq!(begun_after, [0, 10, 30]);
+    shell.pass(HOUR);
+    let line = "not rotated: the last 3 runs died half-way; awskeep rotate --if-due --all";
+    assert_eq!(shell.two_prompts(), [line]);
+    shell.pass(8 * DAY);
+    assert_eq!(shell.two_prompts(), [] as [String; 0]);
+}
+
+#[test]
+fn a_schedule_that_is_not_ours_to_believe_is_as_none() {
+    let mut shell = Shell::new(&[]);
+    shell.two_prompts();
+    let memory = memory(&shell);
+    let path = shell.sandbox.path(".state/awskeep/schedule.json");
+    let good = fs::read_to_string(&path).unwrap();
+    assert_ne!(memory.read(), Remembered::default());
+    fs::write(&path, "{\"next\": 12").unwrap();
+    assert_eq!(memory.read(), Remembered::default());
+    fs::write(&path, format!("{good}{}", " ".repeat(5 << 20))).unwrap();
+    assert_eq!(memory.read(), Remembered::default());
+    let now = awskeep::time::Time(shell.now());
+    assert_eq!(memory.glance(now).unwrap().start, Start::Yes);
 }

@@ -358,4 +358,16 @@ fn it_is_shown_which_keys_replace_themselves_and_what_makes_them() {
         json!(["the hook of zsh", "the systemd timer"])
     );
     assert_eq!(told()["entries"][0]["auto"], "on");
+
+    // The state may be deleted at any time; then no hook has anything to look at.
+    std::fs::remove_dir_all(sandbox.path(".state/awskeep")).unwrap();
+    assert_eq!(told()["started_by"], json!([]));
+    assert!(last_line().ends_with(": awskeep setup"), "{}", last_line());
+    let again = sandbox.run(&[&["setup", "zsh"][..], &flags].concat(), &[]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(
+        last_line().starts_with("by themselves: "),
+        "{}",
+        last_line()
+    );
 }

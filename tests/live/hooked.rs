@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::sandbox::Sandbox;
 use crate::terminal::{Shell, Terminal};
@@ -12,7 +12,16 @@ use crate::terminal::{Shell, Terminal};
 pub const CALL: &str = "rotate --if-due --all --no-input --background";
 /// Long over, yet not too young for any shell's arithmetic.
 pub const OVER: i64 = 1_000_000_000;
-pub const FAR: i64 = 99_000_000_000;
+
+/// As far ahead as awskeep ever writes.
+pub fn ahead() -> i64 {
+    now() + 7 * 86_400
+}
+
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
 
 /// A home whose awskeep notes each call, with the hook in the shell's own startup file.
 pub struct Hooked {

@@ -1,22 +1,16 @@
 //! The hook's contract, in real shells at real terminals: what `shell/README.md` promises.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::hooked::{CALL, FAR, Hooked, OVER, hook_file, quiet};
+use crate::hooked::{CALL, Hooked, OVER, ahead, hook_file, now, quiet};
 use crate::programs::{Ran, run};
 use crate::terminal::{Shell, Terminal};
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_secs()).unwrap()
-}
 
 #[test]
 fn what_is_due_is_called_once_with_its_message_shown() {
     for shell in Shell::ALL {
         let hooked = Hooked::new(shell);
-        hooked.due_at(FAR);
+        hooked.due_at(ahead());
         let mut terminal = hooked.start();
         quiet(&terminal.run("cd ."));
         assert_eq!(hooked.calls(), [] as [String; 0], "{shell:?}");
@@ -156,7 +150,7 @@ fn strict_modes_and_odd_options_do_not_matter() {
         ),
     ] {
         let hooked = Hooked::between(shell, before, "");
-        hooked.due_at(FAR);
+        hooked.due_at(ahead());
         let mut terminal = hooked.start();
         quiet(&terminal.run("cd ."));
         hooked.due_at(OVER);
@@ -299,6 +293,18 @@ fn a_clock_that_is_set_back_does_not_silence_it() {
         }
         terminal.run("cd .");
         assert_eq!(hooked.calls().len(), 2, "{shell:?}");
+    }
+}
+
+#[test]
+fn a_number_from_a_clock_that_was_ahead_is_not_waited_for() {
+    for shell in Shell::ALL {
+        let hooked = Hooked::new(shell);
+        hooked.due_at(now() + 9 * 86_400);
+        let mut terminal = hooked.start();
+        terminal.run("cd .");
+        quiet(&terminal.run("cd ."));
+        assert_eq!(hooked.calls().len(), 1, "{shell:?}");
     }
 }
 

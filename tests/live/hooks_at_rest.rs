@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::hooked::{FAR, Hooked};
+use crate::hooked::{Hooked, ahead};
 use crate::terminal::{Shell, Terminal};
 
 /// What a shell did between two prompts.
@@ -70,11 +70,11 @@ fn nothing_due_starts_nothing_and_opens_one_file() {
             Shell::Bash | Shell::OldBash | Shell::Zsh | Shell::Nushell => "",
         };
         let bare = Hooked::new(shell);
-        bare.due_at(FAR);
+        bare.due_at(ahead());
         bare.sandbox.write(shell.startup(), prompt);
         let bare = between_two_prompts(&bare, "true");
         let hooked = Hooked::between(shell, prompt, "");
-        hooked.due_at(FAR);
+        hooked.due_at(ahead());
         let with_hook = between_two_prompts(&hooked, "true");
         assert_eq!((bare.processes, with_hook.processes), (0, 0), "{shell:?}");
         let more: Vec<&String> = with_hook.opened.difference(&bare.opened).collect();
@@ -94,7 +94,7 @@ fn nothing_due_starts_nothing_and_opens_one_file() {
 #[test]
 fn what_is_done_is_seen() {
     let hooked = Hooked::new(Shell::Bash);
-    hooked.due_at(FAR);
+    hooked.due_at(ahead());
     let done = between_two_prompts(&hooked, "/bin/true; read -r line <.bashrc");
     assert_eq!(done.processes, 2);
     assert!(done.opened.contains(".bashrc"), "{done:?}");

@@ -122,7 +122,8 @@ fn names_are_completed_by_the_tab_key() {
 #[test]
 fn systemd_takes_the_units() {
     let sandbox = with_work();
-    let units = units::systemd(&sandbox.binary()).unwrap();
+    let units =
+        units::systemd(&sandbox.binary(), &[("XDG_STATE_HOME", "/my state".into())]).unwrap();
     let files = units.map(|(name, text)| sandbox.write(name, &text));
     // Without a runtime folder it would complain about that.
     let ran = run(sandbox

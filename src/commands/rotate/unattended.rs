@@ -8,16 +8,19 @@ use super::{leave_receipt, one};
 use crate::cli::Rotate;
 use crate::commands::Context;
 use crate::entries::{Entries, Held, Inventory};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::rotation::mfa_code::Given;
 use crate::rotation::words::State;
 use crate::rotation::{given, news};
 use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
-use crate::state::{Memory, Receipts, Remembered};
+use crate::state::{Memory, Receipt, Receipts, Remembered};
 use crate::time::Time;
 use crate::vault::item::Item;
+
+/// So many runs that died in a row are said once; one may be a closed laptop.
+const MANY_LOST: u32 = 3;
 
 /// Why nothing is rotated here without a person; none if it may be.
 pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
@@ -26,7 +29,9 @@ pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
     }
     match Memory::of(machine) {
         Ok(memory) if memory.is_there() => None,
-        Ok(_) | Err(_) => Some("awskeep has no state folder here: nothing rotates by itself"),
+        Ok(_) | Err(_) => {
+            Some("awskeep has no state folder of this user's here: nothing rotates by itself")
+        }
     }
 }
 
@@ -65,8 +70,10 @@ pub fn round(
         memory: &memory,
         remembered: &mut remembered,
         told: Told::default(),
+        receipts: receipts(machine),
         next: machine.now() + LONGEST_SLEEP,
     };
+    round.say_lost_runs();
     let everything = Entries::open(machine).and_then(|entries| {
         let inventory = entries.inventory()?;
         Ok((entries, inventory))
@@ -80,6 +87,12 @@ pub fn round(
     Ok(told)
 }
 
+/// Without them an entry's turn only comes more often than it must.
+fn receipts(machine: &Machine) -> Vec<Receipt> {
+    let receipts = Receipts::of(machine).and_then(|receipts| receipts.read());
+    receipts.unwrap_or_default()
+}
+
 struct Round<'a> {
     context: &'a Context<'a>,
     args: &'a Rotate,
@@ -87,49 +100,77 @@ struct Round<'a> {
     memory: &'a Memory,
     remembered: &'a mut Remembered,
     told: Told,
+    receipts: Vec<Receipt>,
     /// When the next round has something to do.
     next: Time,
 }
 
 impl Round<'_> {
     fn entries(&mut self, entries: &Entries<'_>, inventory: Inventory, names: &[EntryName]) {
-        let troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
-        self.stores(troubles.reduce(|first, _| first));
+        let mut troubles = inventory.troubles.into_iter().chain(inventory.unreadable);
+        let trouble = troubles.next();
         let held = inventory.held;
-        let is_there = |name: &EntryName| held.iter().any(|held| held.name() == name);
-        self.remembered.entries.retain(|name, _| is_there(name));
+        if trouble.is_none() {
+            // What a store that is locked just now holds is not gone.
+            let is_there = |name: &EntryName| held.iter().any(|held| held.name() == name);
+            self.remembered.entries.retain(|name, _| is_there(name));
+        }
+        self.stores(trouble);
         for held in &held {
             let past = self.remembered.entries.remove(held.name());
+            let past = past.unwrap_or_default();
             let chosen = names.is_empty() || names.contains(held.name());
-            match self.entry(entries, held, past.unwrap_or_default(), chosen) {
-                Ok(past) => drop(self.remembered.entries.insert(held.name().clone(), past)),
-                Err(failure) => self.told.failures.push(failure),
-            }
+            let past = match self.entry(entries, held, &past, chosen) {
+                Ok(past) => past,
+                // A person has removed it meanwhile.
+                Err(failure) if failure.kind == Kind::NotFound => continue,
+                Err(failure) => self.put_off(&past, failure),
+            };
+            self.remembered.entries.insert(held.name().clone(), past);
+        }
+    }
+
+    /// Nobody sees how a run dies: the next ones come ever later, and say so.
+    fn say_lost_runs(&self) {
+        if self.remembered.begun == MANY_LOST + 1 {
+            let command = "awskeep rotate --if-due --all";
+            self.leave(&format!(
+                "not rotated: the last {MANY_LOST} runs died half-way; {command}"
+            ));
         }
     }
 
     /// What all entries have in common.
     fn stores(&mut self, trouble: Option<Failure>) {
-        let now = self.now();
         let past = std::mem::take(&mut self.remembered.stores);
         let Some(failure) = trouble else { return };
-        let mut past = past.after_failure(&failure, now);
+        self.remembered.stores = self.put_off(&past, failure);
+    }
+
+    /// Something could not be looked at: the next round tries again.
+    fn put_off(&mut self, past: &Past, failure: Failure) -> Past {
+        let past = self.failed(past, failure);
+        let a_day_later = self.now() + schedule::A_DAY;
+        self.next = self.next.min(past.not_before.unwrap_or(a_day_later));
+        past
+    }
+
+    fn failed(&mut self, past: &Past, failure: Failure) -> Past {
+        let mut past = past.after_failure(&failure, self.now());
         self.say_trouble(&mut past, &failure.message, failure.hints.first());
-        self.next = self
-            .next
-            .min(past.not_before.unwrap_or(now + schedule::A_DAY));
-        self.remembered.stores = past;
         self.told.failures.push(failure);
+        past
     }
 
     fn entry(
         &mut self,
         entries: &Entries<'_>,
         held: &Held,
-        past: Past,
+        past: &Past,
         chosen: bool,
     ) -> Outcome<Past> {
         let situation = self.situation(entries, held)?;
+        let past = past.still_of(&situation);
         let mut past = match schedule::turn(&situation, &past) {
             Turn::At(time, work) if time <= situation.now && chosen => {
                 self.turn(entries, held, past, work)?
@@ -170,24 +211,18 @@ impl Round<'_> {
         let no_code = Given::default();
         let result = one(self.context, self.args, name, self.stop, &no_code);
         leave_receipt(self.context.machine, name, result.as_ref().err());
-        let now = self.now();
-        let after = entries.get(name)?;
-        let past = match result {
+        self.receipts = receipts(self.context.machine);
+        match result {
             Ok(state) => {
                 let next_step = state.as_ref().and_then(|state| state.not_before);
                 self.told.states.extend(state);
-                let past = past.after_success(next_step, now);
+                let past = past.after_success(next_step, self.now());
+                let after = entries.get(name)?;
                 self.tell_news(&held.item, &self.situation(entries, &after)?, &past);
-                past
+                Ok(past)
             }
-            Err(failure) => {
-                let mut past = past.after_failure(&failure, now);
-                self.say_trouble(&mut past, &failure.message, failure.hints.first());
-                self.told.failures.push(failure);
-                past
-            }
-        };
-        Ok(past)
+            Err(failure) => Ok(self.failed(&past, failure)),
+        }
     }
 
     fn tell_news(&self, before: &Item, after: &Situation<'_>, past: &Past) {
@@ -228,12 +263,9 @@ impl Round<'_> {
     }
 
     fn situation<'i>(&self, entries: &Entries<'_>, held: &'i Held) -> Outcome<Situation<'i>> {
-        // Without receipts it only comes more often than it must.
-        let receipts = Receipts::of(self.context.machine).and_then(|receipts| receipts.read());
-        let receipts = receipts.unwrap_or_default();
         Ok(Situation {
             item: &held.item,
-            rules: given::rules(&entries.settings, held.name(), &receipts)?,
+            rules: given::rules(&entries.settings, held.name(), &self.receipts)?,
             auto: entries.settings.auto(Some(held.name()))?,
             now: self.now(),
         })

@@ -1,0 +1,313 @@
+//! One run of `rotate` for one entry, under its user's lock: what is wanted, what a
+//! person must agree to, and what is told meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::aws;
+use crate::cli::Rotate;
+use crate::commands::{Context, Form, Mode};
+use crate::entries::{Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::iam_account::live::LiveAccount;
+use crate::iam_account::prove;
+use crate::keys::EntryName;
+use crate::lease::{self, Attended, Auto};
+use crate::rotation::known::{Demand, Early, Known, Policy, born};
+use crate::rotation::mfa_code::{Codes, Given};
+use crate::rotation::plan::{Step, Wait, next_step};
+use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::session::InSession;
+use crate::rotation::{given, mfa_run, wanted, words};
+use crate::settings::Key;
+use crate::time::Time;
+use crate::vault::item::Identity;
+
+/// One run under the user's lock.
+pub struct Turn<'a> {
+    pub context: &'a Context<'a>,
+    pub entries: &'a Entries<'a>,
+    pub args: &'a Rotate,
+    pub stop: &'a Arc<AtomicBool>,
+    pub given: &'a Given,
+}
+
+impl Turn<'_> {
+    pub fn take(&self, name: &EntryName, policy: &mut Policy) -> Outcome<Option<Ended>> {
+        let machine = self.context.machine;
+        let entries = self.entries;
+        let identity = self.identity(name)?;
+        let _user = entries.lock_user(Some(&identity), name)?;
+        let held = entries.get(name)?;
+        let account = aws::account(machine, &aws::place_of(&held.item))?;
+        let codes = Codes {
+            machine,
+            settings: &entries.settings,
+            entry: name,
+            given: self.given,
+        };
+        let (vault, item) = (&held.vault, &held.item);
+        let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
+        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        given::with_tools(machine, &account, vault, self.stop, &on_step, |tools| {
+            self.act(tools, &held, &identity, policy)
+        })
+    }
+
+    fn act(
+        &self,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
+        held: &Held,
+        identity: &Identity,
+        policy: &mut Policy,
+    ) -> Outcome<Option<Ended>> {
+        if self.args.instead.explain || self.context.mode == Mode::Say {
+            let known = run::explain(tools, held.name(), identity, policy.clone())?;
+            self.explain(&known)?;
+            return Ok(None);
+        }
+        self.ask(held, policy)?;
+        if self.args.instead.undo {
+            want_undo(held, self.context.machine.now())?;
+        }
+        let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
+        if self.wants_room(&ended, policy) {
+            // A held key is in the way of the new one that was asked for.
+            ended = self.make_room(tools, identity, &ended, policy)?;
+        }
+        mfa_run::put_away(tools, held.name(), &ended)?;
+        Ok(Some(ended))
+    }
+
+    fn explain(&self, known: &Known) -> Outcome<()> {
+        let ui = &self.context.machine.ui;
+        let step = next_step(known);
+        if self.args.instead.explain {
+            return ui.data(&words::explained(known, &step));
+        }
+        ui.tell(&format!("{}: would {step}", known.item.entry));
+        Ok(())
+    }
+
+    /// What a person must agree to before anything is changed.
+    fn ask(&self, held: &Held, policy: &mut Policy) -> Outcome<()> {
+        let machine = self.context.machine;
+        let ui = &machine.ui;
+        let (item, name) = (&held.item, held.name());
+        let in_flight = item.would_lose().is_some();
+        let begins = !in_flight && policy.demand != Demand::Finish;
+        if let Some(place) = policy.in_files.first()
+            && begins
+            && ui.attended()
+        {
+            ui.confirm(&format!(
+                "{} still stands in {}:{}, and stops working there some time after this; go on?",
+                item.current.id, place.path, place.line
+            ))?;
+            policy.in_files.clear();
+        }
+        let due = match policy.demand {
+            Demand::Now => true,
+            Demand::IfDue => lease::due_at(born(&item.current), policy.max_age)
+                .is_some_and(|due| machine.now() >= due),
+            Demand::Finish => false,
+        };
+        // Who turned `auto` on was told then, and agreed.
+        let agreed = policy.demand == Demand::IfDue && policy.attended == Attended::No;
+        if begins && due && !agreed && item.current.promoted_at.is_none() {
+            ui.confirm(&format!(
+                "is {} used only through entry {name} on this machine? \
+                 Copies on other machines, in CI, in presigned URLs and SES SMTP passwords cannot follow and will stop working",
+                item.current.id
+            ))?;
+        }
+        let old = item.previous.as_ref().map_or_else(
+            || format!("the key that {name} has now"),
+            |slot| slot.id.to_string(),
+        );
+        match policy.early {
+            Early::No => {}
+            Early::Retire => ui.confirm(&format!(
+                "deactivate {old} without waiting for what may still use it?"
+            ))?,
+            Early::Delete => ui.confirm(&format!(
+                "delete {old} without waiting? it cannot be brought back"
+            ))?,
+        }
+        if let Some(id) = &policy.discard {
+            if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("{id} is the {slot} key of {name} itself"),
+                )
+                .hint(format!("awskeep rotate {name} --explain")));
+            }
+            if let Some(other) = self.entries.holding(id)? {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("{id} is a key of entry {}", other.name()),
+                )
+                .hint(format!("awskeep remove {} --delete-key", other.name())));
+            }
+            ui.confirm(&format!(
+                "delete {id} at AWS, for everyone who uses it? its secret cannot be had again"
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn wants_room(&self, ended: &Ended, policy: &Policy) -> bool {
+        let held = matches!(ended.step, Step::Wait(Wait::Held { .. }));
+        let wanted = policy.demand == Demand::Now && ended.promoted == Promoted::No;
+        held && wanted && policy.early == Early::No
+    }
+
+    fn make_room(
+        &self,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
+        identity: &Identity,
+        ended: &Ended,
+        policy: &Policy,
+    ) -> Outcome<Ended> {
+        let item = &ended.known.item;
+        let Some(previous) = &item.previous else {
+            return Ok(ended.clone());
+        };
+        let ui = &self.context.machine.ui;
+        ui.confirm(&format!(
+            "{} is held, inactive, and can still be brought back; delete it now to make room for a new key?",
+            previous.id
+        ))
+        .map_err(|failure| {
+            failure.hint(format!("awskeep rotate {} --undo brings it back", item.entry))
+        })?;
+        let hurried = Policy {
+            early: Early::Delete,
+            demand: Demand::Finish,
+            ..policy.clone()
+        };
+        let ended = mfa_run::rotate(tools, &item.entry, identity, hurried)?;
+        if ended.step != Step::Done {
+            return Ok(ended);
+        }
+        mfa_run::rotate(tools, &item.entry, identity, policy.clone())
+    }
+
+    /// Whose key it is; an entry added unchecked is proven first, under its own lock.
+    fn identity(&self, name: &EntryName) -> Outcome<Identity> {
+        let held = self.entries.get(name)?;
+        if let Some(identity) = &held.item.identity {
+            return Ok(identity.clone());
+        }
+        let _entry = self.entries.lock_user(None, name)?;
+        let mut held = self.entries.get(name)?;
+        let account = aws::account(self.context.machine, &aws::place_of(&held.item))?;
+        let proof = prove::prove_existing(&account, &held.item.current.key())?;
+        held.item.identity = Some(proof.identity.clone());
+        if self.context.mode == Mode::Act && !self.args.instead.explain {
+            held.vault.save(&held.item)?;
+        }
+        Ok(proof.identity)
+    }
+}
+
+/// What a person, or the schedule, wants of the run.
+pub fn policy(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    args: &Rotate,
+    name: &EntryName,
+) -> Outcome<Policy> {
+    let settings = &entries.settings;
+    let held = entries.get(name)?;
+    let instead = &args.instead;
+    let attended = if context.machine.ui.attended() {
+        Attended::Yes
+    } else {
+        Attended::No
+    };
+    let early = match (instead.retire_now, instead.delete_now) {
+        (_, true) => Early::Delete,
+        (true, false) => Early::Retire,
+        (false, false) => Early::No,
+    };
+    let hurries = early != Early::No && held.item.previous.is_some();
+    let demand = if instead.finish || instead.undo || hurries {
+        Demand::Finish
+    } else if args.if_due {
+        match (attended, settings.auto(Some(held.name()))?) {
+            (Attended::No, Auto::Off) => Demand::Finish,
+            (Attended::No, Auto::On) | (Attended::Yes, _) => Demand::IfDue,
+        }
+    } else {
+        Demand::Now
+    };
+    let max_age = wanted::max_age(settings, held.name())?;
+    Ok(Policy {
+        demand,
+        attended,
+        early,
+        settle: wanted::settle(settings, held.name(), attended)?,
+        hold: lease::hold(settings.length(Key::Hold, Some(held.name()))?, max_age),
+        max_age,
+        lease: settings.length(Key::Lease, Some(held.name()))?,
+        discard: instead.discard.clone(),
+        in_files: wanted::in_files(context.machine, &held.item)?,
+    })
+}
+
+/// Writes down that a person wants the old key back; a crash does not forget it.
+fn want_undo(held: &Held, now: Time) -> Outcome<()> {
+    let mut item = held.item.clone();
+    if item.would_lose().is_none() {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!(
+                "entry {} has nothing to undo: no replaced key is left",
+                held.name()
+            ),
+        )
+        .hint("awskeep list"));
+    }
+    if item.undo_wanted_at.is_none() {
+        item.undo_wanted_at = Some(now);
+        held.vault.save(&item)?;
+    }
+    Ok(())
+}
+
+/// Lines for a person at the terminal; a pipe gets the result only.
+fn progress(context: &Context<'_>, step: &Step, known: &Known) {
+    if context.form == Form::Json || !context.machine.ui.attended() {
+        return;
+    }
+    let item = &known.item;
+    let line = match step {
+        Step::Mint => format!("{}: asking AWS for a new key", item.entry),
+        Step::Prove(id) => format!("{}: waiting until AWS knows {id} everywhere", item.entry),
+        Step::Settle { .. } => format!(
+            "{}: giving other regions and services {} to learn of it",
+            item.entry, known.policy.settle
+        ),
+        Step::DeleteLost(id) => format!(
+            "{}: deleting {id}, which an interrupted rotation made and could not save",
+            item.entry
+        ),
+        Step::Activate(id) => format!("{}: activating {id}", item.entry),
+        Step::Deactivate(id) => format!("{}: deactivating {id}", item.entry),
+        Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => {
+            format!("{}: deleting {id}", item.entry)
+        }
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::WriteIntent
+        | Step::ClearIntent
+        | Step::Promote
+        | Step::DropPending
+        | Step::Swap
+        | Step::AskLastUse(_)
+        | Step::Clear => return,
+    };
+    context.machine.ui.tell(&line);
+}
