@@ -30,6 +30,7 @@ mod rotation_lives;
 mod rotation_promises;
 mod rotation_second;
 mod rotation_world;
+mod rotation_writers;
 mod sandbox;
 mod schedule;
 mod second_thoughts;

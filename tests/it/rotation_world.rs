@@ -5,7 +5,7 @@
 //! that moves only when it is let; deterministic but for nonces and jitter.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +69,17 @@ pub enum Event {
     Second(usize, Then),
     /// Another awskeep waits for the lock, and runs as soon as this one ended or died.
     SecondInLine,
+    /// Another writer of the item, out of reach of the lock.
+    OtherWrites(Other),
+}
+
+/// What another writer does to the item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    /// It puts the item back as it was before the rotation.
+    AsItWas,
+    /// It notes that the key in service was handed out until then.
+    HandsOut(Time),
 }
 
 /// What becomes of a second rotator that has had its effects.
@@ -118,8 +129,11 @@ pub struct World {
     pub identity: Identity,
     /// Whoever may handle everybody's keys.
     pub boss: AccessKey,
+    begun_with: Item,
     events: BTreeMap<usize, Event>,
     pub effects: Cell<usize>,
+    /// Those of the effects that are writes of the store.
+    pub writes: RefCell<BTreeSet<usize>>,
     /// Whether nothing strikes: the second rotator's turn, a look of the test's own.
     pub calm: Cell<bool>,
     second: RefCell<Option<Second>>,
@@ -239,8 +253,10 @@ impl World {
             entry,
             identity,
             boss,
+            begun_with: item,
             events: events.iter().copied().collect(),
             effects: Cell::new(0),
+            writes: RefCell::default(),
             calm: Cell::new(false),
             second: RefCell::default(),
             in_line: Cell::new(false),
@@ -301,9 +317,21 @@ impl World {
                 }
             }
             Event::SecondInLine => self.in_line.set(true),
+            Event::OtherWrites(other) => self.other_writes(other),
             struck => return Some(struck),
         }
         None
+    }
+
+    fn other_writes(&self, other: Other) {
+        let calm = self.calm.replace(true);
+        let mut item = self.item();
+        match other {
+            Other::AsItWas => item = self.begun_with.clone(),
+            Other::HandsOut(until) => item.handed_out_until = Some(until),
+        }
+        self.vault.save(&item).unwrap();
+        self.calm.set(calm);
     }
 
     fn let_go(self: &Rc<World>, second: &mut Second, effects: usize) {
@@ -336,7 +364,13 @@ impl World {
         work: impl FnOnce(&Rc<World>) -> T,
     ) -> Option<T> {
         let world = Rc::clone(self);
-        ON_WRITE.with(|hook| *hook.borrow_mut() = Some(Rc::new(move || world.tick())));
+        let on_write = move || {
+            if !world.calm.get() {
+                world.writes.borrow_mut().insert(world.effects.get());
+            }
+            world.tick()
+        };
+        ON_WRITE.with(|hook| *hook.borrow_mut() = Some(Rc::new(on_write)));
         self.watch.begin();
         let ran = catch_unwind(AssertUnwindSafe(|| work(self)));
         ON_WRITE.with(|hook| *hook.borrow_mut() = None);
