@@ -7,8 +7,10 @@ use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, Place, Signer, prove};
 use crate::keys::{AccessKey, EntryName};
+use crate::lease;
 use crate::machine::Machine;
 use crate::passphrase;
+use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
 use crate::vault::item::{Identity, Item, Slot, Stored};
@@ -153,13 +155,7 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         (Some(_) | None, Over::SameKeyOnly | Over::Anything) => {}
     }
     if let Some(Stored::Item(there)) = found {
-        if let Some(lost) = there.would_lose() {
-            return Err(Failure::new(
-                Kind::Unfinished,
-                format!("replacing entry {} would lose {lost}", item.entry),
-            )
-            .hint(format!("awskeep rotate {} --finish", item.entry)));
-        }
+        lose_nothing(entries, &there, "replacing")?;
         if there.current.id == item.current.id {
             item.current = Slot {
                 secret: item.current.secret.clone(),
@@ -177,6 +173,48 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         })?;
     }
     Ok(())
+}
+
+/// Refuses what would forget a key that only this item holds, and names what lets one
+/// go on.
+///
+/// # Errors
+/// `Kind::Unfinished` if a pending or replaced key, or a rotation begun, would be lost.
+pub fn lose_nothing(entries: &Entries<'_>, item: &Item, doing: &str) -> Outcome<()> {
+    let Some(lost) = item.would_lose() else {
+        return Ok(());
+    };
+    let entry = &item.entry;
+    let failure = Failure::new(
+        Kind::Unfinished,
+        format!("{doing} entry {entry} would lose {lost}"),
+    );
+    let previous = match (&item.pending, &item.previous) {
+        (None, Some(previous)) => previous,
+        (_, _) => {
+            return Err(failure
+                .hint(format!("go on with it: awskeep rotate {entry}"))
+                .hint(format!("or drop it: awskeep rotate {entry} --undo")));
+        }
+    };
+    let settings = &entries.settings;
+    let hold = settings.length(Key::Hold, Some(entry))?;
+    let hold = lease::hold(hold, wanted::max_age(settings, entry)?);
+    let leased_until = previous.leased_until.unwrap_or_default();
+    let wait = match previous.inactive_seen_at {
+        Some(seen) => {
+            let until = (seen + hold).max(leased_until);
+            format!("or after {until}: awskeep rotate {entry} --finish")
+        }
+        None => format!(
+            "or deactivate it after {leased_until}, and delete it {hold} later: awskeep rotate {entry} --finish"
+        ),
+    };
+    Err(failure
+        .hint(format!(
+            "delete that key at AWS now: awskeep rotate {entry} --delete-now"
+        ))
+        .hint(wait))
 }
 
 fn taken(item: &Item) -> Failure {

@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::Context;
 use crate::cli::Remove;
 use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::Outcome;
 use crate::iam_account::{Account, CallFailureClass, Signer, prove};
 use crate::import;
+use crate::keeping;
 use crate::keys::{AccessKey, ProfileName};
 use crate::profiles::Profiles;
 use crate::rotation::mfa_code::{Codes, Given};
@@ -34,13 +35,7 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     let _names = entries.lock_names()?;
     // Read again under the lock: what was found before may have been rotated since.
     let held = entries.get(held.name())?;
-    if let Some(lost) = held.item.would_lose() {
-        return Err(Failure::new(
-            Kind::Unfinished,
-            format!("removing entry {} would lose {lost}", held.name()),
-        )
-        .hint(format!("awskeep rotate {} --finish", held.name())));
-    }
+    keeping::lose_nothing(&entries, &held.item, "removing")?;
     let users = Profiles::read(machine)?.using(held.name());
     if context.only_says(&plan(&held, &users, args)) {
         return Ok(());

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{Context, Form, Mode};
 use crate::cli::{Rotate, Target};
 use crate::entries::Entries;
@@ -18,14 +20,31 @@ use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::rotation::known::Demand;
 use crate::rotation::mfa_code::{self, Given};
-use crate::rotation::words::{self, State};
+use crate::rotation::words::{self, Foreseen, State};
 use crate::rotation::{host, life, wanted};
 use crate::state::{self, Receipt, Receipts};
 use crate::time::{Length, Time};
-use turn::Turn;
+use turn::{Taken, Turn};
 
 /// The longest single wait between two looks of `--wait`.
 const WAIT_PIECE: Length = Length::minutes(10);
+
+/// What is told of an entry in the end.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Told {
+    State(State),
+    Foreseen(Foreseen),
+}
+
+impl Told {
+    fn not_before(&self) -> Option<Time> {
+        match self {
+            Told::State(state) => state.not_before,
+            Told::Foreseen(foreseen) => foreseen.not_before,
+        }
+    }
+}
 
 pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     if args.background {
@@ -76,8 +95,7 @@ fn by_a_person(
             leave_receipt(context.machine, name, result.as_ref().err());
         }
         match result {
-            Ok(Some(state)) => states.push(state),
-            Ok(None) => {}
+            Ok(state) => states.push(state),
             Err(failure) if names.len() == 1 => return Err(failure),
             Err(failure) => {
                 context.machine.ui.report(&failure);
@@ -138,14 +156,18 @@ fn leave_receipt(machine: &Machine, name: &EntryName, failure: Option<&Failure>)
     }
 }
 
-fn tell(context: &Context<'_>, states: &[State], asked: usize) -> Outcome<()> {
+fn tell(context: &Context<'_>, states: &[Told], asked: usize) -> Outcome<()> {
     let ui = &context.machine.ui;
     match (context.form, states) {
         (Form::Json, [only]) if asked == 1 => ui.json(only),
         (Form::Json, _) => ui.json(&states),
         (Form::Text, _) => {
             for state in states {
-                ui.tell(&state.line);
+                match state {
+                    Told::State(state) => ui.tell(&state.line),
+                    // Told when it was looked at.
+                    Told::Foreseen(_) => {}
+                }
             }
             Ok(())
         }
@@ -182,14 +204,14 @@ fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<Vec<EntryName>> {
     Ok(names)
 }
 
-/// One entry; nothing to tell under `--explain` and `--dry-run`.
+/// One entry.
 fn one(
     context: &Context<'_>,
     args: &Rotate,
     name: &EntryName,
     stop: &Arc<AtomicBool>,
     given: &Given,
-) -> Outcome<Option<State>> {
+) -> Outcome<Told> {
     let entries = Entries::open(context.machine)?;
     let mut policy = turn::policy(context, &entries, args, name)?;
     loop {
@@ -200,13 +222,14 @@ fn one(
             stop,
             given,
         };
-        let Some(ended) = turn.take(name, &mut policy)? else {
-            return Ok(None);
+        let ended = match turn.take(name, &mut policy)? {
+            Taken::Run(ended) => ended,
+            Taken::Look(foreseen) => return Ok(Told::Foreseen(foreseen)),
         };
         let state = words::told(&ended, policy.demand)?;
         // The lock is free again: others may work while this one waits.
         let Some(until) = wanted::still_to_wait(&ended, args.wait) else {
-            return Ok(Some(state));
+            return Ok(Told::State(state));
         };
         if policy.demand != Demand::Finish {
             policy.demand = Demand::Finish;

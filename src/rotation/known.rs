@@ -259,10 +259,10 @@ pub fn born(slot: &Slot) -> Time {
     slot.created_at.unwrap_or(slot.saved_at)
 }
 
-/// Whether the key was made or brought back so recently that AWS may not know it everywhere.
+/// Whether the key was made or brought back so recently that AWS may not know it
+/// everywhere. That it came here recently makes no old key young.
 pub fn is_young(slot: &Slot, now: Time) -> bool {
-    let latest = [slot.created_at, slot.promoted_at, Some(slot.saved_at)];
-    let latest = latest.into_iter().flatten().max().unwrap_or_default();
+    let latest = slot.promoted_at.unwrap_or_default().max(born(slot));
     now.since(latest) < YOUNG
 }
 

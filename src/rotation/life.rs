@@ -199,7 +199,10 @@ fn unfinished(item: &Item) -> Option<Unfinished> {
         ));
     }
     let intent = item.intent.as_ref()?;
-    let what = format!("a rotation begun {} has made no key", intent.at);
+    let what = format!(
+        "a rotation was begun {}, and no new key of it is stored here",
+        intent.at
+    );
     Some(begun(intent.at, what))
 }
 

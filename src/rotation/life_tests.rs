@@ -83,7 +83,7 @@ fn what_was_begun_is_noticed_after_an_hour() {
         |item| item.intent = intent(BORN),
         1,
         "stays until the new key is in service",
-        &["a rotation begun 2026-11-23T08:00:00Z has made no key"],
+        &["a rotation was begun 2026-11-23T08:00:00Z, and no new key of it is stored here"],
     );
 }
 

@@ -78,22 +78,24 @@ fn what_can_be_taken_back_needs_no_aws_time() {
 
 #[test]
 fn a_key_is_young_for_ten_minutes_after_what_befell_it_last() {
-    let slot_at = |created: u64, promoted: Option<u64>| {
-        let mut slot = pending().item.pending.unwrap();
-        slot.saved_at = NOW - Length::days(9);
-        slot.created_at = Some(NOW - Length::seconds(created));
-        slot.promoted_at = promoted.map(|ago| NOW - Length::seconds(ago));
-        slot
-    };
-    for (created, promoted, young) in [
-        (599, None, true),
-        (600, None, false),
-        (86_400, Some(599), true),
-        (86_400, Some(600), false),
-        (599, Some(86_400), true),
+    let ago = |seconds| NOW - Length::seconds(seconds);
+    for (saved, created, promoted, young) in [
+        (9_999, Some(599), None, true),
+        (9_999, Some(600), None, false),
+        (9_999, Some(86_400), Some(599), true),
+        (9_999, Some(86_400), Some(600), false),
+        (9_999, Some(599), Some(86_400), true),
+        // An old key that was added just now is known everywhere.
+        (5, Some(600), None, false),
+        (599, None, None, true),
+        (600, None, None, false),
     ] {
-        let slot = slot_at(created, promoted);
-        assert_eq!(is_young(&slot, NOW), young, "{created} {promoted:?}");
+        let mut slot = pending().item.pending.unwrap();
+        slot.saved_at = ago(saved);
+        slot.created_at = created.map(ago);
+        slot.promoted_at = promoted.map(ago);
+        let told = format!("{saved} {created:?} {promoted:?}");
+        assert_eq!(is_young(&slot, NOW), young, "{told}");
     }
 }
 

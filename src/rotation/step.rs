@@ -1,7 +1,5 @@
-//! The steps of a rotation, the refusals and the waits, as data: they print, they
+//! The steps of a rotation, the refusals and the waits, as data: they
 //! compare, and nothing is done here. Pure.
-
-use std::fmt;
 
 use super::known::{CreateSaid, InFile};
 use crate::keys::AccessKeyId;
@@ -135,11 +133,4 @@ pub enum Wait {
         local: Time,
     },
     NoAwsTime,
-}
-
-impl fmt::Display for Step {
-    /// For `--explain`: the name of the step and what it is about.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
 }

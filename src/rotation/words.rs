@@ -1,5 +1,6 @@
 //! How a run ended, in words: the state, what comes next, and by what. Pure.
 
+mod foreseen;
 mod refusals;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::run::{Ended, Promoted};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::AccessKeyId;
 use crate::time::Time;
+pub use foreseen::{Foreseen, explained};
 use refusals::refused;
 
 /// The state of an entry after a run: what `--json` prints.
@@ -233,48 +235,4 @@ fn held(known: &Known) -> Failure {
 pub(super) fn short(id: &AccessKeyId) -> String {
     let text = id.as_str();
     format!("…{}", &text[text.len().saturating_sub(4)..])
-}
-
-/// What `--explain` prints: everything that the next step was decided from.
-pub fn explained(known: &Known, step: &Step) -> String {
-    let item = &known.item;
-    let mut lines = vec![format!("entry {}", item.entry)];
-    for (name, slot) in item.slots() {
-        let mut line = format!("  {name} {}: {:?}", slot.id, known.life(&slot.id));
-        for (what, at) in [
-            ("created", slot.created_at),
-            ("saved", Some(slot.saved_at)),
-            ("promoted", slot.promoted_at),
-            ("leased until", slot.leased_until),
-            ("retirement tried", slot.retire_started_at),
-            ("inactive since", slot.inactive_seen_at),
-            ("absent since", slot.absent_seen_at),
-        ] {
-            if let Some(at) = at {
-                line.push_str(&format!(", {what} {at}"));
-            }
-        }
-        lines.push(line);
-    }
-    if let Some(extra) = known.extra() {
-        lines.push(format!("  another key {}: {:?}", extra.id, extra.status));
-    }
-    if let Some(intent) = &item.intent {
-        lines.push(format!(
-            "  intent since {} from {} ({:?})",
-            intent.at, intent.host, known.intent_is
-        ));
-    }
-    if let Some(at) = item.undo_wanted_at {
-        lines.push(format!("  undo wanted since {at}"));
-    }
-    lines.push(format!(
-        "time {} ({:?}), here {}",
-        known.now(),
-        known.aws_time,
-        known.local_time
-    ));
-    lines.push(format!("policy {:?}", known.policy));
-    lines.push(format!("next step {step}\n"));
-    lines.join("\n")
 }

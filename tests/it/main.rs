@@ -23,6 +23,7 @@ mod recover;
 mod refusals;
 mod revoke;
 mod rotate_cli;
+mod rotate_told;
 mod rotate_waits;
 mod rotation;
 mod rotation_cost;

@@ -760,7 +760,7 @@ fn looking_opens_no_session_and_uses_one_that_is_there() {
     let before = sandbox.everything();
     let explained = sandbox.rotates(&["--explain"], &["111111"], 0);
     assert!(
-        explained.out.contains("next step Refuse(NeedsMfa)"),
+        explained.out.contains("next step: ask for an MFA code"),
         "{explained:?}"
     );
     sandbox.rotates(&["--dry-run"], &["111111"], 0);
@@ -772,7 +772,7 @@ fn looking_opens_no_session_and_uses_one_that_is_there() {
     sandbox.rotates(&["--yes"], &["111111"], 0);
     let explained = sandbox.rotates(&["--explain"], &[], 0);
     assert!(
-        explained.out.contains("next step Wait(Leased"),
+        explained.out.contains("next step: wait until 20"),
         "{explained:?}"
     );
     assert_eq!(sandbox.told(&online, &[]).code, 0);

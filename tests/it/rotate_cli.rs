@@ -378,12 +378,16 @@ fn what_only_looks_changes_nothing() {
     let sandbox = Sandbox::new("cli-look");
     let explained = sandbox.run(&["rotate", "work", "--explain"]).exits(0);
     assert!(
-        explained.out.contains("next step WriteIntent"),
+        explained.out.contains("next step: ask AWS for a new key"),
         "{}",
         explained.out
     );
     let said = sandbox.run(&["rotate", "work", "--dry-run"]).exits(0);
-    assert!(said.err.contains("WriteIntent"), "{}", said.err);
+    assert!(
+        said.err.contains("work: would ask AWS for a new key"),
+        "{}",
+        said.err
+    );
     let not_due = sandbox.run(&["config", "set", "max_age", "never"]).exits(0);
     drop(not_due);
     sandbox.rotate(&["--if-due"]).exits(0);

@@ -18,10 +18,18 @@ use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
 use crate::rotation::session::InSession;
-use crate::rotation::{given, mfa_run, wanted, words};
+use crate::rotation::words::{self, Foreseen};
+use crate::rotation::{given, mfa_run, wanted};
 use crate::settings::Key;
 use crate::time::Time;
-use crate::vault::item::Identity;
+use crate::vault::item::{Identity, Item};
+
+/// How a run went.
+pub enum Taken {
+    Run(Box<Ended>),
+    /// Under `--explain` and `--dry-run`.
+    Look(Foreseen),
+}
 
 /// One run under the user's lock.
 pub struct Turn<'a> {
@@ -33,7 +41,7 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    pub fn take(&self, name: &EntryName, policy: &mut Policy) -> Outcome<Option<Ended>> {
+    pub fn take(&self, name: &EntryName, policy: &mut Policy) -> Outcome<Taken> {
         let machine = self.context.machine;
         let entries = self.entries;
         let identity = self.identity(name)?;
@@ -60,15 +68,22 @@ impl Turn<'_> {
         held: &Held,
         identity: &Identity,
         policy: &mut Policy,
-    ) -> Outcome<Option<Ended>> {
+    ) -> Outcome<Taken> {
+        let undone = match self.args.instead.undo {
+            true => Some(undo_wanted(held, self.context.machine.now())?),
+            false => None,
+        };
+        self.check_discard(held, policy)?;
         if self.args.instead.explain || self.context.mode == Mode::Say {
-            let known = run::explain(tools, held.name(), identity, policy.clone())?;
-            self.explain(&known)?;
-            return Ok(None);
+            let mut known = run::explain(tools, held.name(), identity, policy.clone())?;
+            if let Some(item) = undone {
+                known.item = item;
+            }
+            return self.explain(&known).map(Taken::Look);
         }
         self.ask(held, policy)?;
-        if self.args.instead.undo {
-            want_undo(held, self.context.machine.now())?;
+        if let Some(item) = undone.filter(|item| *item != held.item) {
+            held.vault.save(&item)?;
         }
         let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
         if self.wants_room(&ended, policy) {
@@ -76,17 +91,18 @@ impl Turn<'_> {
             ended = self.make_room(tools, identity, &ended, policy)?;
         }
         mfa_run::put_away(tools, held.name(), &ended)?;
-        Ok(Some(ended))
+        Ok(Taken::Run(Box::new(ended)))
     }
 
-    fn explain(&self, known: &Known) -> Outcome<()> {
+    fn explain(&self, known: &Known) -> Outcome<Foreseen> {
         let ui = &self.context.machine.ui;
-        let step = next_step(known);
-        if self.args.instead.explain {
-            return ui.data(&words::explained(known, &step));
+        let foreseen = Foreseen::of(known, &next_step(known));
+        match (self.context.form, self.args.instead.explain) {
+            (Form::Json, _) => {}
+            (Form::Text, true) => ui.data(&words::explained(known, &foreseen))?,
+            (Form::Text, false) => ui.tell(&foreseen.line()),
         }
-        ui.tell(&format!("{}: would {step}", known.item.entry));
-        Ok(())
+        Ok(foreseen)
     }
 
     /// What a person must agree to before anything is changed.
@@ -135,23 +151,32 @@ impl Turn<'_> {
             ))?,
         }
         if let Some(id) = &policy.discard {
-            if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    format!("{id} is the {slot} key of {name} itself"),
-                )
-                .hint(format!("awskeep rotate {name} --explain")));
-            }
-            if let Some(other) = self.entries.holding(id)? {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    format!("{id} is a key of entry {}", other.name()),
-                )
-                .hint(format!("awskeep remove {} --delete-key", other.name())));
-            }
             ui.confirm(&format!(
                 "delete {id} at AWS, for everyone who uses it? its secret cannot be had again"
             ))?;
+        }
+        Ok(())
+    }
+
+    /// Only what is no entry's key may be named.
+    fn check_discard(&self, held: &Held, policy: &Policy) -> Outcome<()> {
+        let (item, name) = (&held.item, held.name());
+        let Some(id) = &policy.discard else {
+            return Ok(());
+        };
+        if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("{id} is the {slot} key of {name} itself"),
+            )
+            .hint(format!("awskeep rotate {name} --explain")));
+        }
+        if let Some(other) = self.entries.holding(id)? {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("{id} is a key of entry {}", other.name()),
+            )
+            .hint(format!("awskeep remove {} --delete-key", other.name())));
         }
         Ok(())
     }
@@ -256,8 +281,8 @@ pub fn policy(
     })
 }
 
-/// Writes down that a person wants the old key back; a crash does not forget it.
-fn want_undo(held: &Held, now: Time) -> Outcome<()> {
+/// The item with the wish for the old key noted; saved, a crash does not forget it.
+fn undo_wanted(held: &Held, now: Time) -> Outcome<Item> {
     let mut item = held.item.clone();
     if item.would_lose().is_none() {
         return Err(Failure::new(
@@ -269,11 +294,8 @@ fn want_undo(held: &Held, now: Time) -> Outcome<()> {
         )
         .hint("awskeep list"));
     }
-    if item.undo_wanted_at.is_none() {
-        item.undo_wanted_at = Some(now);
-        held.vault.save(&item)?;
-    }
-    Ok(())
+    item.undo_wanted_at = item.undo_wanted_at.or(Some(now));
+    Ok(item)
 }
 
 /// Lines for a person at the terminal; a pipe gets the result only.

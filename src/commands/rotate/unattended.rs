@@ -12,7 +12,6 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::rotation::mfa_code::Given;
-use crate::rotation::words::State;
 use crate::rotation::{given, news};
 use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
 use crate::state::{Memory, Receipt, Receipts, Remembered};
@@ -38,7 +37,7 @@ pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
 /// What a round did: the states to tell, and the failures to report.
 #[derive(Default)]
 pub struct Told {
-    pub states: Vec<State>,
+    pub states: Vec<super::Told>,
     pub failures: Vec<Failure>,
 }
 
@@ -214,8 +213,8 @@ impl Round<'_> {
         self.receipts = receipts(self.context.machine);
         match result {
             Ok(state) => {
-                let next_step = state.as_ref().and_then(|state| state.not_before);
-                self.told.states.extend(state);
+                let next_step = state.not_before();
+                self.told.states.push(state);
                 let past = past.after_success(next_step, self.now());
                 let after = entries.get(name)?;
                 self.tell_news(&held.item, &self.situation(entries, &after)?, &past);

@@ -1,0 +1,139 @@
+//! What `rotate --explain` and `--dry-run` foresee is what the run then does, told in
+//! words; and what a dead key, or one that would be lost, is answered with.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::Value;
+
+use crate::sandbox::{Ran, Sandbox};
+use crate::sim::people::Status;
+
+/// A sandbox with entry `work`, and one clock for here and AWS.
+fn with_work() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    sandbox.aws.clock().follow(&sandbox.clock);
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox
+}
+
+fn rotated() -> Sandbox {
+    let sandbox = with_work();
+    let ran = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox
+}
+
+#[track_caller]
+fn foresees(sandbox: &Sandbox, flags: &[&str], next: &str, words: &str) -> Ran {
+    let before = sandbox.everything();
+    let look = [&["rotate", "work", "--dry-run"], flags].concat();
+    let said = sandbox.run(&look, &[]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains(words), "{said:?}");
+    let told = sandbox.run(&[&look[..], &["--json"]].concat(), &[]);
+    let json: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(
+        (&json["entry"], &json["next"]),
+        (&"work".into(), &next.into())
+    );
+    let text = json["text"].as_str().unwrap();
+    assert!(said.err.contains(text), "{said:?} {text}");
+    // Words, and no names of the program's own.
+    for debug in ["Time(", "Key(", "{ ", "None", "Some("] {
+        assert!(!said.err.contains(debug), "{said:?}");
+    }
+    assert_eq!(sandbox.everything(), before);
+    said
+}
+
+#[test]
+fn a_step_is_foreseen_in_words() {
+    let sandbox = with_work();
+    let new = "work: would ask AWS for a new key\n";
+    foresees(&sandbox, &[], "write-intent", new);
+    let idle = "work: would do nothing: nothing is begun";
+    foresees(&sandbox, &["--finish"], "none", idle);
+    let explained = sandbox.run(&["rotate", "work", "--explain"], &[]);
+    for words in [
+        "  current KEY: active, created 20",
+        "(AWS's clock), here 20",
+        "policy demand = now, ",
+        "hold = ",
+        "next step: ask AWS for a new key\n",
+    ] {
+        assert!(explained.out.contains(words), "{explained:?}");
+    }
+}
+
+#[test]
+fn a_wait_is_foreseen_and_so_is_what_a_person_wants_instead() {
+    let sandbox = rotated();
+    let leased = "stays active for what still uses it";
+    let said = foresees(&sandbox, &["--finish"], "wait", leased);
+    assert!(
+        said.err.starts_with("work: would wait until 20"),
+        "{said:?}"
+    );
+    foresees(&sandbox, &["--retire-now"], "deactivate", "deactivate KEY");
+    // The replaced key is active: it is proven, then put back.
+    foresees(&sandbox, &["--undo"], "prove", "until AWS knows KEY");
+    let ran = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let on_its_way = "may still be on its way";
+    foresees(&sandbox, &["--undo"], "wait", on_its_way);
+    sandbox.aws.clock().advance(120);
+    foresees(&sandbox, &["--undo"], "activate", "activate KEY");
+    foresees(&sandbox, &["--delete-now"], "delete", "delete KEY");
+}
+
+#[test]
+fn a_refusal_is_foreseen_with_its_reason() {
+    let sandbox = with_work();
+    sandbox.aws.account(|account| account.add_key("bob", 0));
+    let words = "work: would be refused: its IAM user has another key";
+    let said = foresees(&sandbox, &[], "refuse", words);
+    assert!(said.err.contains("hint: if nothing uses"), "{said:?}");
+    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 5);
+    let undo = ["rotate", "work", "--undo"];
+    let real = sandbox.run(&undo, &[]);
+    let looked = sandbox.run(&[&undo[..], &["--dry-run"]].concat(), &[]);
+    assert_eq!((real.code, &real), (3, &looked));
+}
+
+#[test]
+fn a_dead_key_that_was_added_just_now_is_told_at_once() {
+    let sandbox = with_work();
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), 0));
+    sandbox.aws.clock().advance(60);
+    let before = sandbox.clock.load(Ordering::SeqCst);
+    let dead = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(dead.code, 6, "{dead:?}");
+    assert!(dead.err.contains("awskeep recover work"), "{dead:?}");
+    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+}
+
+#[test]
+fn what_would_lose_a_replaced_key_names_what_lets_one_go_on() {
+    let sandbox = rotated();
+    let replace = |sandbox: &Sandbox| sandbox.add("work", &["--replace"]);
+    let remove = |sandbox: &Sandbox| sandbox.run(&["remove", "work", "--yes"], &[]);
+    let delete = "hint: delete that key at AWS now: awskeep rotate work --delete-now\n";
+    for ran in [replace(&sandbox), remove(&sandbox)] {
+        assert_eq!(ran.code, 7, "{ran:?}");
+        assert!(ran.err.contains(delete), "{ran:?}");
+        assert!(ran.err.contains("or deactivate it after 20"), "{ran:?}");
+    }
+    let ran = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let held = remove(&sandbox);
+    assert_eq!(held.code, 7, "{held:?}");
+    assert!(held.err.contains(delete), "{held:?}");
+    assert!(held.err.contains("hint: or after 20"), "{held:?}");
+    let ran = sandbox.run(&["rotate", "work", "--delete-now", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let removed = remove(&sandbox);
+    assert_eq!(removed.code, 0, "{removed:?}");
+}
