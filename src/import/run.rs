@@ -142,6 +142,7 @@ pub fn run(
     let _import = Lock::wait(&disk::locks_dir()?.join("import.lock"), LOCK_WAIT)?;
     let mut now = prepare(machine, entries, wanted)?;
     refuse_more_than(agreed, &now)?;
+    write::refuse_unsafe(&now)?;
     let proofs = prove_all(machine, &mut now, wanted)?;
     save_all(machine, entries, &now, wanted, &proofs, before)?;
     let both = Files {

@@ -101,6 +101,9 @@ pub fn run(
     undo: Undo,
     before: Before<'_>,
 ) -> Outcome<()> {
+    for back in &undo.files {
+        back.file.refuse_unsafe()?;
+    }
     for name in &undo.entries {
         before("extend")?;
         extend(machine, entries, name)?;
@@ -162,9 +165,10 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
     Ok(keys)
 }
 
-/// Goes back through one file's writes; none if nothing of them is in it.
+/// Goes back through one file's writes; none if nothing of them is in it. Where an import
+/// or an undo was cut off, some of the writes are not in it.
 fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
-    let Some(first) = writes.first() else {
+    let [first, ..] = writes else {
         return Ok(None);
     };
     let file = AwsFile::read(&first.path, first.file.kind())?;
@@ -172,11 +176,8 @@ fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
     // The hash that `at` would have, had no key been replaced.
     let mut hash = Hash::of(at.text());
     for write in writes.iter().rev() {
-        if hash == write.before {
-            continue;
-        }
         if hash != write.after {
-            return Err(changed(&file, write));
+            continue;
         }
         let hunks: Vec<Hunk> = write.hunks.iter().map(|hunk| current(hunk, keys)).collect();
         let mut differs = false;
@@ -195,6 +196,11 @@ fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
             .hint("awskeep export ENTRY writes the key to the files"));
         }
         hash = write.before.clone();
+    }
+    if let Some(last) = writes.last()
+        && writes.iter().all(|write| hash != write.before)
+    {
+        return Err(changed(&file, last));
     }
     if at.text() == file.document.text() {
         return Ok(None);

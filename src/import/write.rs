@@ -118,6 +118,18 @@ fn announcement(machine: &Machine, now: &Prepared) -> Record {
     }
 }
 
+/// Refuses files that could not be replaced, before anything is done for them.
+pub(super) fn refuse_unsafe(now: &Prepared) -> Outcome<()> {
+    let [point, from_credentials, from_config] = now.changes.in_order();
+    if !point.edited.is_nothing() || !from_config.edited.is_nothing() {
+        now.files.config.refuse_unsafe()?;
+    }
+    if !from_credentials.edited.is_nothing() {
+        now.files.credentials.refuse_unsafe()?;
+    }
+    Ok(())
+}
+
 fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
     let new = &step.edited.document;
     sdk_reader::differs_by_exactly(

@@ -109,8 +109,9 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
         what: format!("the hook of {}", shell.word()),
         shown: format!("at the end of {}:\n\n{shown}", setup.startup.display()),
         files,
-        by_hand,
         next: match direction {
+            // Not before a person has added the lines.
+            Direction::Put if by_hand.is_some() => String::new(),
             Direction::Put if is_on_path(machine) => {
                 "shells that start from now on have the hook".to_owned()
             }
@@ -119,6 +120,7 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
                 .to_owned(),
             Direction::TakeOut => AUTO_STAYS.to_owned(),
         },
+        by_hand,
         ..Plan::default()
     })
 }
@@ -299,12 +301,12 @@ fn places(machine: &Machine) -> Outcome<Places> {
     })
 }
 
-/// The hook looks for awskeep on PATH, whenever it needs it.
 fn absolute(machine: &Machine, variable: &str) -> Option<PathBuf> {
     let path = PathBuf::from(machine.var(variable)?);
     path.is_absolute().then_some(path)
 }
 
+/// The hook looks for awskeep on PATH, whenever it needs it.
 fn is_on_path(machine: &Machine) -> bool {
     let name = if cfg!(windows) {
         "awskeep.exe"

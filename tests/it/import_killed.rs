@@ -3,13 +3,16 @@
 
 use std::process::{Command, ExitStatus};
 
-use crate::moving::{CREDENTIALS, Messy};
+use crate::moving::{CONFIG, CREDENTIALS, Messy};
 
 /// The system calls by which an import changes what is on the disk.
 const EFFECTS: [&str; 5] = ["mkdir", "unlink", "fsync", "rename", "renameat"];
 
 /// More effects of one kind than an import has.
 const MOST: usize = 60;
+
+/// What stands in the AWS files.
+type Make = fn() -> Messy;
 
 /// What befalls the program at its `n`th effect of one kind.
 #[derive(Debug, Clone, Copy)]
@@ -69,16 +72,19 @@ impl Messy {
         )
     }
 
-    /// Each key is in a file, or in the store.
+    /// Each key that was in a file is in one, or in the store.
     fn has_both_keys(&self, when: &str) {
         let stored = self.sandbox.run(&["list", "--json"], &[]).out;
-        let in_files = self.sandbox.read(CREDENTIALS);
+        let in_files = self.sandbox.read(CONFIG) + &self.credentials_now();
+        let before = self.config.clone() + &self.credentials;
         for (id, shown) in [
             (&self.sandbox.key_id, "\"KEY\""),
             (&self.amy.0, self.amy.0.as_str()),
         ] {
             assert!(
-                in_files.contains(id.as_str()) || stored.contains(shown),
+                !before.contains(id.as_str())
+                    || in_files.contains(id.as_str())
+                    || stored.contains(shown),
                 "{when}: {id} is lost"
             );
         }
@@ -86,8 +92,8 @@ impl Messy {
 }
 
 /// One trial; whether the import got to its end before its `n`th effect.
-fn is_over(fate: Fate, effect: &str, counted: Counted, n: usize) -> bool {
-    let messy = Messy::new();
+fn is_over(make: Make, fate: Fate, effect: &str, counted: Counted, n: usize) -> bool {
+    let messy = make();
     let injection = match fate {
         Fate::Killed => format!("inject={effect}:signal=KILL:when={n}"),
         Fate::NoSpace => format!("inject={effect}:error=ENOSPC:when={n}+"),
@@ -120,20 +126,18 @@ fn is_over(fate: Fate, effect: &str, counted: Counted, n: usize) -> bool {
     let again = messy.import(&["--yes"]);
     assert_eq!(again.code, 0, "{when}: {again:?}");
     messy.is_moved();
-    if n.is_multiple_of(2) {
-        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-        assert_eq!(undone.code, 0, "{when}: {undone:?}");
-        messy.is_untouched();
-    }
+    let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+    assert_eq!(undone.code, 0, "{when}: {undone:?}");
+    messy.is_untouched();
     status.success()
 }
 
 /// Every effect in turn; how many there were.
-fn every_effect(fate: Fate) -> usize {
+fn every_effect(make: Make, fate: Fate) -> usize {
     let count = |effect: &str| {
-        let main = (1..MOST).find(|&n| is_over(fate, effect, Counted::InMainThread, n));
+        let main = (1..MOST).find(|&n| is_over(make, fate, effect, Counted::InMainThread, n));
         // What one save does in its thread, every save does.
-        let store = (1..=2).take_while(|&n| !is_over(fate, effect, Counted::InEachThread, n));
+        let store = (1..=2).take_while(|&n| !is_over(make, fate, effect, Counted::InEachThread, n));
         main.expect("an import ends") - 1 + store.count()
     };
     EFFECTS.into_iter().map(count).sum()
@@ -141,15 +145,29 @@ fn every_effect(fate: Fate) -> usize {
 
 #[test]
 fn killed_at_any_effect_it_loses_nothing_and_goes_on() {
-    let effects = every_effect(Fate::Killed);
+    let effects = every_effect(Messy::new, Fate::Killed);
     eprintln!("killed at {effects} effects");
     assert!(effects >= 25, "{effects}");
 }
 
 #[test]
+fn killed_at_any_effect_with_a_key_in_the_config_file_it_goes_on() {
+    let effects = every_effect(Messy::with_key_in_config, Fate::Killed);
+    eprintln!("killed at {effects} effects");
+    assert!(effects >= 25, "{effects}");
+}
+
+#[test]
+fn killed_at_any_effect_with_one_role_only_it_goes_on() {
+    let effects = every_effect(Messy::with_one_role_only, Fate::Killed);
+    eprintln!("killed at {effects} effects");
+    assert!(effects >= 15, "{effects}");
+}
+
+#[test]
 fn on_a_disk_that_gets_full_it_loses_nothing_and_goes_on() {
     // Failures of what only leaves a receipt do not fail the import.
-    let effects = every_effect(Fate::NoSpace);
+    let effects = every_effect(Messy::new, Fate::NoSpace);
     eprintln!("out of space at {effects} effects");
     assert!(effects >= 15, "{effects}");
 }

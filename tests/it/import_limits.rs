@@ -104,6 +104,103 @@ fn an_undo_that_is_cut_off_goes_on() {
     }
 }
 
+/// Imports, and is cut off before this effect.
+fn cut_off_before(messy: &Messy, effect: &str) {
+    let (machine, _) = messy.sandbox.machine(&[]);
+    let entries = Entries::open(&machine).unwrap();
+    let wanted = Wanted {
+        endpoint_url: Some(messy.sandbox.aws.url()),
+        helper_path: Some("bin/awskeep".into()),
+        ..Wanted::default()
+    };
+    let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+    let before = |name: &'static str| match name == effect {
+        true => Err(Failure::new(Kind::Failed, "cut off")),
+        false => Ok(()),
+    };
+    let cut = run::run(&machine, &entries, &wanted, &agreed, &before);
+    assert_eq!(cut.err().unwrap().message, "cut off");
+}
+
+#[test]
+fn an_undo_of_an_import_that_was_cut_off_goes_on_when_it_is_cut_off_itself() {
+    for effect in [
+        "point",
+        "take from credentials",
+        "take from config",
+        "finish",
+    ] {
+        for n in 0..5 {
+            let messy = Messy::with_key_in_config();
+            cut_off_before(&messy, effect);
+            assert_eq!(messy.import(&["--yes"]).code, 0, "{effect}");
+            messy.is_moved();
+            let (machine, _) = messy.sandbox.machine(&[]);
+            let entries = Entries::open(&machine).unwrap();
+            let count = Cell::new(0);
+            let prepared = undo::prepare(&machine, &entries).unwrap();
+            let cut = undo::run(&machine, &entries, prepared, &|_| {
+                count.set(count.get() + 1);
+                if count.get() > n {
+                    return Err(Failure::new(Kind::Failed, "cut off"));
+                }
+                Ok(())
+            });
+            assert_eq!(cut.err().unwrap().message, "cut off", "{effect} {n}");
+            let again = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+            assert_eq!(again.code, 0, "{effect} {n}: {again:?}");
+            messy.is_untouched();
+        }
+    }
+}
+
+#[test]
+fn what_a_person_changed_after_an_import_was_cut_off_survives_the_undo() {
+    let mut messy = Messy::with_key_in_config();
+    cut_off_before(&messy, "point");
+    messy.config += "\r\n# mine";
+    messy.sandbox.write(CONFIG, &messy.config);
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+    assert_eq!(undone.code, 0, "{undone:?}");
+    messy.is_untouched();
+}
+
+#[test]
+fn a_file_that_may_not_be_replaced_is_refused_before_anything_is_saved() {
+    for (file, mode, why) in [
+        (CONFIG, 0o444, "is read-only"),
+        (CREDENTIALS, 0o444, "is read-only"),
+        (CONFIG, 0o602, "others can write"),
+        (CREDENTIALS, 0o602, "others can write"),
+    ] {
+        let messy = Messy::new();
+        let set = |mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(messy.sandbox.path(file), mode).unwrap();
+        };
+        set(mode);
+        let ran = messy.import(&["--yes"]);
+        assert_eq!(ran.code, 1, "{file} {mode:o}: {ran:?}");
+        assert!(ran.err.contains(why), "{file} {mode:o}: {ran:?}");
+        messy.is_untouched();
+        let stored = messy.sandbox.run(&["list", "--json"], &[]).out;
+        assert!(!stored.contains("KEY"), "{stored}");
+        set(0o600);
+        assert_eq!(messy.import(&["--yes"]).code, 0);
+        messy.is_moved();
+
+        set(mode);
+        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(undone.code, 1, "{file} {mode:o}: {undone:?}");
+        messy.is_moved();
+        set(0o600);
+        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(undone.code, 0, "{file} {mode:o}: {undone:?}");
+        messy.is_untouched();
+    }
+}
+
 #[test]
 fn a_helper_that_serves_nothing_stops_it_before_the_files() {
     let messy = Messy::new();

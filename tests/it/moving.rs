@@ -12,6 +12,8 @@ pub struct Messy {
     pub config: String,
     pub credentials: String,
     padding: String,
+    /// Amy's key, where it stands in the config file.
+    key_lines: String,
 }
 
 impl Messy {
@@ -42,7 +44,43 @@ impl Messy {
             config,
             credentials,
             padding: String::new(),
+            key_lines: String::new(),
         }
+    }
+
+    /// Amy's key stands in the config file, in a role profile that is its own source.
+    pub fn with_key_in_config() -> Messy {
+        let mut messy = Messy::new();
+        messy.key_lines = format!(
+            "aws_access_key_id = {}\r\naws_secret_access_key = {}\r\n",
+            messy.amy.0, messy.amy.1
+        );
+        let role = "role_arn = arn:aws:iam::123456789012:role/admin\r\n";
+        let with_key = format!("{role}{}", messy.key_lines);
+        messy.config = messy.config.replace(role, &with_key);
+        let (others, _) = messy.credentials.split_once("\n[admin]").unwrap();
+        messy.credentials = others.to_owned();
+        messy.sandbox.write(CONFIG, &messy.config);
+        messy.sandbox.write(CREDENTIALS, &messy.credentials);
+        messy
+    }
+
+    /// Nothing but that profile, and no credentials file.
+    pub fn with_one_role_only() -> Messy {
+        let mut messy = Messy::with_key_in_config();
+        messy.config = format!(
+            "[profile admin]\r\nrole_arn = arn:aws:iam::123456789012:role/x\r\n{}source_profile = admin",
+            messy.key_lines
+        );
+        messy.credentials = String::new();
+        messy.sandbox.write(CONFIG, &messy.config);
+        std::fs::remove_file(messy.sandbox.path(CREDENTIALS)).unwrap();
+        messy
+    }
+
+    /// What the credentials file says; nothing if it is missing.
+    pub fn credentials_now(&self) -> String {
+        std::fs::read_to_string(self.sandbox.path(CREDENTIALS)).unwrap_or_default()
     }
 
     pub fn import(&self, more: &[&str]) -> Ran {
@@ -61,14 +99,17 @@ impl Messy {
 
     pub fn is_untouched(&self) {
         assert_eq!(self.sandbox.read(CONFIG), self.config);
-        assert_eq!(self.sandbox.read(CREDENTIALS), self.credentials);
+        assert_eq!(self.credentials_now(), self.credentials);
     }
 
     pub fn is_moved(&self) {
         let helper = self.sandbox.path("bin/awskeep");
         let line = |entry: &str| format!("{} credential-process {entry}", helper.display());
-        let config = self
-            .config
+        let mut config = self.config.clone();
+        if !self.key_lines.is_empty() {
+            config = config.replace(&self.key_lines, "");
+        }
+        let config = config
             .replace(
                 "region=eu-west-1",
                 &format!("region=eu-west-1\r\ncredential_process={}", line("team")),
@@ -86,13 +127,14 @@ impl Messy {
                 line("admin")
             );
         assert_eq!(self.sandbox.read(CONFIG), config);
-        assert_eq!(
-            self.sandbox.read(CREDENTIALS),
-            format!(
+        let credentials = match self.credentials.as_str() {
+            "" => String::new(),
+            _ => format!(
                 "{}# keys, handle with care\n\n# the team's\n[team]\n",
                 self.padding
-            )
-        );
+            ),
+        };
+        assert_eq!(self.credentials_now(), credentials);
         for secret in [&self.sandbox.secret, &self.amy.1] {
             assert_eq!(self.sandbox.files_with(secret), [""; 0]);
         }

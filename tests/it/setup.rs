@@ -300,7 +300,6 @@ fn a_file_that_something_else_makes_is_left_to_a_person() {
             "at the end of ~/.bashrc:\n\n{BASH_BODY}\n\
              written ~/.data/awskeep/hook.bash\n\
              written ~/.local/share/bash-completion/completions/awskeep\n\
-             shells that start from now on have the hook; it does nothing until awskeep is on PATH\n\
              awskeep: ~/.bashrc is read-only\n\
              hint: add the lines above to it where it is made: ~/.bashrc\n"
         ),
