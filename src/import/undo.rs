@@ -168,7 +168,7 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
 /// Goes back through one file's writes; none if nothing of them is in it. Where an import
 /// or an undo was cut off, some of the writes are not in it.
 fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
-    let [first, ..] = writes else {
+    let (Some(first), Some(last)) = (writes.first(), writes.last()) else {
         return Ok(None);
     };
     let file = AwsFile::read(&first.path, first.file.kind())?;
@@ -197,9 +197,7 @@ fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
         }
         hash = write.before.clone();
     }
-    if let Some(last) = writes.last()
-        && writes.iter().all(|write| hash != write.before)
-    {
+    if writes.iter().all(|write| hash != write.before) {
         return Err(changed(&file, last));
     }
     if at.text() == file.document.text() {
