@@ -105,7 +105,10 @@ fn add(home: &Home) -> Scene<()> {
         "    AWS was asked {} times: three times each at STS and IAM, and once how old the key is",
         calls.len()
     );
-    expect(calls.len() == 7, "a proof is six calls, and a list tells the age")
+    expect(
+        calls.len() == 7,
+        "a proof is six calls, and a list tells the age",
+    )
 }
 
 fn serve(home: &Home) -> Scene<()> {
