@@ -176,3 +176,26 @@ fn the_property_list_says_what_is_run() {
         })
     );
 }
+
+#[test]
+fn env_is_understood_by_nushell() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .awskeep(&["store", "use", "file", "--without-passphrase", "--yes"])
+        .ok();
+    let secret = r#"se"cr\et$x'(y)/+=0123456789"#;
+    let pair = serde_json::json!({
+        "Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": secret
+    });
+    let add = ["add", "work", "--stdin", "--no-profile", "--no-verify"];
+    sandbox.awskeep_with_input(&add, &pair.to_string()).ok();
+    let env = ["env", "work", "--shell", "nushell"];
+    let code = sandbox.awskeep_printing(&env).ok().stdout;
+    let script = format!("{code}print $env.AWS_SECRET_ACCESS_KEY ('AWS_SESSION_TOKEN' in $env)");
+    let ran = run(sandbox
+        .command(Shell::Nushell.program())
+        .env("AWS_SESSION_TOKEN", "stale")
+        .args(["-c", &script]))
+    .ok();
+    assert_eq!(ran.stdout, format!("{secret}\nfalse\n"), "{ran}");
+}
