@@ -50,6 +50,8 @@ struct Sandbox {
 impl Sandbox {
     fn new(user: &str) -> Sandbox {
         let mut account = Account::new();
+        // Locks are per account and user: another run of the tests has another account.
+        account.id = format!("{:012}", std::process::id());
         account.add_user("/team/", user);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
