@@ -242,17 +242,7 @@ impl Account for LiveAccount {
             .token_code(code.expose())
             .duration_seconds(seconds)
             .send();
-        self.run(&seen, call, |output| {
-            let given = output.credentials?;
-            let secret = SecretKey::new(given.secret_access_key);
-            let token = SecretKey::new(given.session_token);
-            let id = given.access_key_id.parse().ok()?;
-            (!secret.is_empty() && !token.is_empty()).then(|| Session {
-                key: AccessKey { id, secret },
-                token,
-                expires_at: Time(given.expiration.secs()),
-            })
-        })
+        self.run(&seen, call, |output| session::of(output.credentials?))
     }
 }
 

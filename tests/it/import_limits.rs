@@ -86,22 +86,27 @@ fn an_undo_that_is_cut_off_goes_on() {
     for n in 0..5 {
         let messy = Messy::new();
         assert_eq!(messy.import(&["--yes"]).code, 0);
-        let (machine, _) = messy.sandbox.machine(&[]);
-        let entries = Entries::open(&machine).unwrap();
-        let count = Cell::new(0);
-        let prepared = undo::prepare(&machine, &entries).unwrap();
-        let cut = undo::run(&machine, &entries, prepared, &|_| {
-            count.set(count.get() + 1);
-            if count.get() > n {
-                return Err(Failure::new(Kind::Failed, "cut off"));
-            }
-            Ok(())
-        });
+        let cut = undo_cut_off_after(&messy, n);
         assert_eq!(cut.is_ok(), n >= 5, "{n}");
         let again = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
         assert_eq!(again.code, 0, "{n}: {again:?}");
         messy.is_untouched();
     }
+}
+
+/// Undoes the import, and is cut off after so many effects.
+fn undo_cut_off_after(messy: &Messy, effects: usize) -> Result<(), Failure> {
+    let (machine, _) = messy.sandbox.machine(&[]);
+    let entries = Entries::open(&machine).unwrap();
+    let count = Cell::new(0);
+    let prepared = undo::prepare(&machine, &entries).unwrap();
+    undo::run(&machine, &entries, prepared, &|_| {
+        count.set(count.get() + 1);
+        if count.get() > effects {
+            return Err(Failure::new(Kind::Failed, "cut off"));
+        }
+        Ok(())
+    })
 }
 
 /// Imports, and is cut off before this effect.
@@ -135,17 +140,7 @@ fn an_undo_of_an_import_that_was_cut_off_goes_on_when_it_is_cut_off_itself() {
             cut_off_before(&messy, effect);
             assert_eq!(messy.import(&["--yes"]).code, 0, "{effect}");
             messy.is_moved();
-            let (machine, _) = messy.sandbox.machine(&[]);
-            let entries = Entries::open(&machine).unwrap();
-            let count = Cell::new(0);
-            let prepared = undo::prepare(&machine, &entries).unwrap();
-            let cut = undo::run(&machine, &entries, prepared, &|_| {
-                count.set(count.get() + 1);
-                if count.get() > n {
-                    return Err(Failure::new(Kind::Failed, "cut off"));
-                }
-                Ok(())
-            });
+            let cut = undo_cut_off_after(&messy, n);
             assert_eq!(cut.err().unwrap().message, "cut off", "{effect} {n}");
             let again = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
             assert_eq!(again.code, 0, "{effect} {n}: {again:?}");

@@ -101,6 +101,18 @@ impl Shell {
     }
 }
 
+/// A key that is due and may rotate by itself, but for IAM's refusal of a new one.
+fn due_but_denied() -> Shell {
+    let mut shell = Shell::new(&[("auto", "on")]);
+    shell.two_prompts();
+    shell.pass(64 * DAY);
+    shell.sandbox.aws.account(|account| {
+        let bob = account.user_mut("bob");
+        bob.deny("CreateAccessKey", Because::NotAllowed);
+    });
+    shell
+}
+
 /// `…ABCD`, as notices name a key.
 fn short(id: &str) -> String {
     format!("…{}", &id[id.len() - 4..])
@@ -435,13 +447,7 @@ fn a_refusal_under_other_settings_is_forgotten_before_the_key_is_due() {
 /// A store that is locked for a while: what is known of its entries is still known after.
 #[test]
 fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
-    let mut shell = Shell::new(&[("auto", "on")]);
-    shell.two_prompts();
-    shell.pass(64 * DAY);
-    shell.sandbox.aws.account(|account| {
-        let bob = account.user_mut("bob");
-        bob.deny("CreateAccessKey", Because::NotAllowed);
-    });
+    let mut shell = due_but_denied();
     assert_eq!(shell.two_prompts().len(), 1);
     let identity = shell.sandbox.path(".data/awskeep/identity.txt");
     let kept = fs::read(&identity).unwrap();
@@ -457,13 +463,7 @@ fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
 /// A setting that the schedule itself does not go by may be what was in the way.
 #[test]
 fn a_refusal_is_tried_again_when_a_person_has_changed_a_setting() {
-    let mut shell = Shell::new(&[("auto", "on")]);
-    shell.two_prompts();
-    shell.pass(64 * DAY);
-    shell.sandbox.aws.account(|account| {
-        let bob = account.user_mut("bob");
-        bob.deny("CreateAccessKey", Because::NotAllowed);
-    });
+    let mut shell = due_but_denied();
     shell.two_prompts();
     shell.pass(HOUR);
     for entry in [&["--entry", "work"][..], &[]] {

@@ -1,6 +1,8 @@
 //! A temporary session of a key's user, without MFA: what `exec --session` hands out.
 //! Edge. Such a session may call no IAM action, and of STS little.
 
+use aws_sdk_sts::types::Credentials;
+
 use super::wire::{Manner, Seen};
 use super::{LiveAccount, Session};
 use crate::iam_account::{Call, Signer};
@@ -14,16 +16,18 @@ impl LiveAccount {
         let sts = self.wire.sts(Signer::Key(key), Manner::Pooled, &seen);
         let seconds = i32::try_from(length.0).unwrap_or(i32::MAX);
         let call = sts.get_session_token().duration_seconds(seconds).send();
-        self.run(&seen, call, |output| {
-            let given = output.credentials?;
-            let secret = SecretKey::new(given.secret_access_key);
-            let token = SecretKey::new(given.session_token);
-            let id = given.access_key_id.parse().ok()?;
-            (!secret.is_empty() && !token.is_empty()).then(|| Session {
-                key: AccessKey { id, secret },
-                token,
-                expires_at: Time(given.expiration.secs()),
-            })
-        })
+        self.run(&seen, call, |output| of(output.credentials?))
     }
+}
+
+/// What GetSessionToken answers; none if it lacks a part.
+pub fn of(given: Credentials) -> Option<Session> {
+    let secret = SecretKey::new(given.secret_access_key);
+    let token = SecretKey::new(given.session_token);
+    let id = given.access_key_id.parse().ok()?;
+    (!secret.is_empty() && !token.is_empty()).then(|| Session {
+        key: AccessKey { id, secret },
+        token,
+        expires_at: Time(given.expiration.secs()),
+    })
 }
