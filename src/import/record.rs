@@ -163,11 +163,12 @@ impl Records {
     /// All records, oldest first.
     ///
     /// # Errors
-    /// `Kind::Failed` naming one that cannot be read.
+    /// `Kind::Failed` naming one that cannot be read, or that others could have written.
     pub fn all(&self) -> Outcome<Vec<(PathBuf, Record)>> {
         self.paths()?
             .into_iter()
             .map(|path| {
+                refuse_others(&path)?;
                 let bytes =
                     std::fs::read(&path).map_err(|error| disk::failed("read", &path, &error))?;
                 let record = serde_json::from_slice(&bytes).map_err(|error| {
@@ -222,4 +223,19 @@ impl Records {
         }
         Ok(())
     }
+}
+
+/// A record says what is written into the AWS files: only ours is obeyed.
+fn refuse_others(path: &Path) -> Outcome<()> {
+    let Some(open) = disk::others_can_write(path)? else {
+        return Ok(());
+    };
+    let (path, open) = (path.display(), open.display());
+    Err(Failure::new(
+        Kind::Failed,
+        format!("{path} says what an undo writes, but others can write {open}"),
+    )
+    .hint(format!(
+        "chmod go-w '{open}', if nobody else changed it; else: rm '{path}'"
+    )))
 }

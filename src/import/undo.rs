@@ -4,10 +4,10 @@
 //! from the store, where they stay: an entry is removed by `remove` only.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::diff;
-use super::record::{Hash, KEPT, Record, Records, State, Was, Write, line_hash};
+use super::record::{File, Hash, KEPT, Record, Records, State, Was, Write, line_hash};
 use super::run::Before;
 use crate::disk;
 use crate::entries::{Entries, Held};
@@ -67,19 +67,16 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
         taken.insert(0, (path, record));
     }
     let keys = keys(entries, &taken)?;
-    let mut writes: BTreeMap<PathBuf, Vec<&Write>> = BTreeMap::new();
-    for write in taken.iter().flat_map(|(_, record)| &record.writes) {
-        writes.entry(write.path.clone()).or_default().push(write);
-    }
     let mut files = Vec::new();
-    for writes in writes.into_values() {
-        files.extend(back(&writes, &keys)?);
-    }
     // Keys first, so that every profile answers all the time.
-    files.sort_by_key(|back: &Back| match back.file.document.kind() {
-        crate::profile_files::FileKind::Credentials => 0,
-        crate::profile_files::FileKind::Config => 1,
-    });
+    for file in [File::Credentials, File::Config] {
+        let writes: Vec<&Write> = taken
+            .iter()
+            .flat_map(|(_, record)| &record.writes)
+            .filter(|write| write.file == file)
+            .collect();
+        files.extend(back(&file_of_now(machine, file, &writes)?, &writes, &keys)?);
+    }
     let mut names: Vec<EntryName> = taken
         .iter()
         .flat_map(|(_, record)| record.keys.iter().map(|key| key.entry.clone()))
@@ -165,13 +162,43 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
     Ok(keys)
 }
 
+/// The AWS file that an undo writes: that of now, whatever the records name.
+fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<PathBuf> {
+    let (now, variable) = match file {
+        File::Config => (machine.aws_config_file()?, "AWS_CONFIG_FILE"),
+        File::Credentials => (
+            machine.aws_credentials_file()?,
+            "AWS_SHARED_CREDENTIALS_FILE",
+        ),
+    };
+    let is_now = |path: &Path| {
+        let real = path.canonicalize().ok();
+        path == now || real.is_some() && real == now.canonicalize().ok()
+    };
+    match writes.iter().find(|write| !is_now(&write.path)) {
+        None => Ok(now),
+        Some(Write { path, .. }) => Err(Failure::new(
+            Kind::Failed,
+            format!(
+                "the import changed {}, which is not your AWS file now: that is {}",
+                path.display(),
+                now.display()
+            ),
+        )
+        .hint(format!(
+            "{variable}='{}' awskeep import --undo",
+            path.display()
+        ))),
+    }
+}
+
 /// Goes back through one file's writes; none if nothing of them is in it. Where an import
 /// or an undo was cut off, some of the writes are not in it.
-fn back(writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
+fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
     let (Some(first), Some(last)) = (writes.first(), writes.last()) else {
         return Ok(None);
     };
-    let file = AwsFile::read(&first.path, first.file.kind())?;
+    let file = AwsFile::read(path, first.file.kind())?;
     let mut at = file.document.clone();
     // The hash that `at` would have, had no key been replaced.
     let mut hash = Hash::of(at.text());

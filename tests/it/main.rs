@@ -14,6 +14,7 @@ mod import_limits;
 mod import_property;
 mod import_rotate;
 mod import_sources;
+mod import_undo;
 mod memory_store;
 mod mfa;
 mod mfa_kills;
