@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Context, Form};
 use crate::cli::Why;
 use crate::failure::Outcome;
+use crate::import::masking::{by_shape, foreign_command};
 use crate::import::same::consumer_name;
-use crate::import::through;
 use crate::profile_files::parse_helper;
 use crate::profile_files::resolve::{self, Asked, Inputs, Place, Resolution};
 use crate::profiles::Profiles;
@@ -65,41 +65,27 @@ fn shorten(resolution: &mut Resolution) {
     shorten_outcome(&mut resolution.outcome);
 }
 
-/// A foreign command line may hold a secret: only its program is shown.
-fn shortened(line: &str) -> String {
-    let words = through::words(line);
-    let (program, arguments) = match words.split_first() {
-        // Not a program: a variable for the shell, or an odd thing altogether.
-        Some((first, _)) if first.contains('=') => {
-            return "a command line that sets variables".into();
-        }
-        Some((program, arguments)) => (program.as_str(), arguments.len()),
-        None => return "an empty command line".into(),
-    };
-    match arguments {
-        0 => program.to_owned(),
-        1 => format!("{program} with 1 argument"),
-        n => format!("{program} with {n} arguments"),
-    }
-}
-
+/// What stands in a file may be a secret in the wrong place.
 fn shorten_outcome(outcome: &mut resolve::Outcome) {
     match outcome {
         resolve::Outcome::Process { command, .. } => {
             if parse_helper(command).is_none() {
-                *command = shortened(command);
+                *command = foreign_command(command);
             }
         }
-        resolve::Outcome::AssumeRole { from, .. } => shorten_outcome(from),
+        resolve::Outcome::AssumeRole { role_arn, from, .. } => {
+            *role_arn = by_shape(role_arn);
+            shorten_outcome(from);
+        }
+        resolve::Outcome::CredentialSource { source, .. } => *source = by_shape(source),
+        resolve::Outcome::Error { text } => *text = by_shape(text),
         resolve::Outcome::Env
         | resolve::Outcome::Static { .. }
-        | resolve::Outcome::CredentialSource { .. }
         | resolve::Outcome::Sso { .. }
         | resolve::Outcome::WebIdentity { .. }
         | resolve::Outcome::Login { .. }
         | resolve::Outcome::Container
-        | resolve::Outcome::Nothing
-        | resolve::Outcome::Error { .. } => {}
+        | resolve::Outcome::Nothing => {}
     }
 }
 
@@ -201,29 +187,4 @@ fn advice(consumers: &[Resolution]) -> Vec<String> {
         }
     }
     advice
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_foreign_line_shows_its_program_only() {
-        for (line, shown) in [
-            ("/b/other", "/b/other"),
-            ("/b/other --token=hidden", "/b/other with 1 argument"),
-            (
-                "\"/my b/other\" -p hidden x",
-                "/my b/other with 3 arguments",
-            ),
-            (
-                "TOKEN=hidden /b/other",
-                "a command line that sets variables",
-            ),
-            ("curl -H 'Authorization: hidden'", "curl with 3 arguments"),
-            ("  ", "an empty command line"),
-        ] {
-            assert_eq!(shortened(line), shown, "{line}");
-        }
-    }
 }

@@ -1,16 +1,13 @@
 //! What an edit changes, as a unified diff in which no secret stands. Pure.
 //!
-//! Lines are masked before they are compared for showing: whatever follows a word
-//! such as `secret`, `token` or `password` is hidden, in comments too, and so are
-//! the indented lines below a key's line.
+//! Lines are masked before they are shown; that is `masking`'s part.
 
 use std::fmt::Write;
 
+use super::masking;
+
 /// Unchanged lines around a change.
 const AROUND: usize = 3;
-
-/// What stands for a hidden value.
-const MASK: &str = "[secret]";
 
 /// A unified diff of two texts; empty if they are the same.
 pub fn unified(name: &str, old: &str, new: &str) -> String {
@@ -19,7 +16,7 @@ pub fn unified(name: &str, old: &str, new: &str) -> String {
     if ops.iter().all(|op| matches!(op, Op::Keep(..))) {
         return String::new();
     }
-    let (old_shown, new_shown) = (masked(&old_lines), masked(&new_lines));
+    let (old_shown, new_shown) = (masking::lines(&old_lines), masking::lines(&new_lines));
     let mut out = format!("--- {name}\n+++ {name}\n");
     for range in hunks(&ops) {
         let part = &ops[range];
@@ -47,53 +44,6 @@ pub fn unified(name: &str, old: &str, new: &str) -> String {
 /// The lines of a text, each with its line end.
 pub fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
-}
-
-/// The same lines without what may be secret.
-pub fn masked(lines: &[&str]) -> Vec<String> {
-    let mut below_secret = false;
-    lines
-        .iter()
-        .map(|line| {
-            let indented = line.starts_with([' ', '\t']);
-            if indented && below_secret {
-                return format!("  {MASK}");
-            }
-            let (shown, hidden) = masked_line(line);
-            below_secret = hidden;
-            shown
-        })
-        .collect()
-}
-
-fn masked_line(line: &str) -> (String, bool) {
-    // `to_ascii_lowercase` keeps every byte's place.
-    let low = line.to_ascii_lowercase();
-    let word = ["secret", "token", "passw", "private"]
-        .into_iter()
-        .filter_map(|word| low.find(word).map(|at| at + word.len()))
-        .min();
-    if let Some(at) = word
-        && let Some(gap) = line[at..].find(['=', ':', ' ', '\t'])
-        && !line.starts_with('[')
-    {
-        let rest = line[at + gap..].trim_matches(['=', ':', ' ', '\t', '\r', '\n']);
-        if rest.is_empty() {
-            return (line.to_owned(), true);
-        }
-        let separator = line[at + gap..].find(['=', ':']).unwrap_or(0);
-        let shown = line[..=at + gap + separator].trim_end();
-        return (format!("{shown} {MASK}"), true);
-    }
-    if low.contains("aws_access_key_id") {
-        let value = line.split(['=', ':']).nth(1).unwrap_or_default().trim();
-        let is_id = value.is_empty() || value.parse::<crate::keys::AccessKeyId>().is_ok();
-        if !is_id || value.len() > 32 {
-            return (format!("aws_access_key_id = {MASK}"), true);
-        }
-        return (line.to_owned(), true);
-    }
-    (line.to_owned(), false)
 }
 
 /// Indices into the old and the new lines at which the operation stands.
@@ -183,23 +133,5 @@ mod tests {
              -aws_secret_access_key= [secret]\n # old secret [secret]\n \n [b]\n region = x\n+[c]\n"
         );
         assert_eq!(unified("f", old, old), "");
-    }
-
-    #[test]
-    fn odd_lines_are_masked_too() {
-        for line in [
-            "aws_access_key_id = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            "AWS_SECRET_ACCESS_KEY: wJalr",
-            "#aws_secret_access_key = wJalr",
-            "aws_session_token\t=\twJalr",
-            "password wJalr",
-            "x_security_token = wJalr",
-        ] {
-            let (shown, _) = masked_line(line);
-            assert!(!shown.contains("wJalr"), "{line}: {shown}");
-        }
-        let shown = masked(&["aws_secret_access_key =\n", "  wJalr\n", "region = x\n"]);
-        assert!(!shown.concat().contains("wJalr"), "{shown:?}");
-        assert_eq!(shown[2], "region = x\n");
     }
 }

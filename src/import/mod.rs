@@ -9,6 +9,7 @@ pub mod changes;
 mod checks;
 pub mod diff;
 mod judge;
+pub mod masking;
 pub mod names;
 pub mod plan;
 pub mod record;

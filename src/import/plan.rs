@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::{judge, judge_given};
+use super::masking::by_shape;
 use super::names;
 use crate::failure::Failure;
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
@@ -79,8 +80,9 @@ pub enum Weight {
 impl Refusal {
     pub fn new(reason: impl Into<String>, mend: impl Into<String>) -> Refusal {
         Refusal {
-            reason: reason.into(),
-            mend: mend.into(),
+            // Values of the files stand in it, and one may be a secret in the wrong place.
+            reason: by_shape(&reason.into()),
+            mend: by_shape(&mend.into()),
             weight: Weight::KeyStays,
         }
     }
@@ -202,7 +204,7 @@ fn odd_headers(files: Files<'_>) -> Vec<Row> {
                 continue;
             }
             rows.push(Row {
-                profile: section.inner.clone(),
+                profile: by_shape(&section.inner),
                 key_id: section
                     .get(KEY_LINES[0])
                     .and_then(|property| property.value.parse().ok()),

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::diff;
 use super::record::{File, Hash, KEPT, Record, Records, State, Was, Write, line_hash};
 use super::run::Before;
+use super::{diff, masking};
 use crate::disk;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
@@ -292,7 +292,7 @@ fn changed(file: &AwsFile, write: &Write) -> Failure {
         .take_while(|n| hashes[hashes.len() - 1 - n] == write.lines[write.lines.len() - 1 - n])
         .count();
     let gone = write.lines.len() - head - tail;
-    let shown: String = diff::masked(&lines)[head..lines.len() - tail]
+    let shown: String = masking::lines(&lines)[head..lines.len() - tail]
         .iter()
         .map(|line| format!("\n+{}", line.trim_end_matches(['\r', '\n'])))
         .collect();

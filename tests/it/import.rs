@@ -410,3 +410,42 @@ fn an_endpoint_of_the_environment_is_asked_about_once() {
     );
     messy.is_moved();
 }
+
+#[test]
+fn a_diff_shows_no_secret_of_comments_and_foreign_programs() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    let (id, secret) = (&sandbox.key_id, &sandbox.secret);
+    let other = "wJalrXUtnFEMI/K7MDENG/bPxRfiCY1234567890";
+    sandbox.write(
+        CONFIG,
+        &format!(
+            "# {other}\n[profile a]\n# {secret} is bob's\nregion = x\n\n[profile b]\ncredential_process = /b/other -p hunter2\n"
+        ),
+    );
+    let key = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    sandbox.write(CREDENTIALS, &format!("# {secret}\n[a]\n{key}# {other}\n"));
+    let ran = import(&sandbox, &["--dry-run", "--diff"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for secret in [secret.as_str(), other, "hunter2"] {
+        assert!(!ran.out.contains(secret), "{}", ran.out);
+    }
+    for line in [
+        "+credential_process = ~/bin/awskeep",
+        " # [secret]",
+        "/b/other with 2 arguments",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    let moved = import(&sandbox, &["--yes"]);
+    assert_eq!(moved.code, 0, "{moved:?}");
+    let config = sandbox
+        .read(CONFIG)
+        .replacen("credential_process = ", "# mine: ", 1);
+    sandbox.write(CONFIG, &format!("{config}# {other}\n"));
+    let undone = sandbox.run(&["import", "--undo", "--yes"], &[]);
+    assert_eq!(undone.code, 1, "{undone:?}");
+    for secret in [secret.as_str(), other, "hunter2"] {
+        assert!(!undone.err.contains(secret), "{}", undone.err);
+    }
+}
