@@ -18,9 +18,10 @@ use crate::state::{self, Receipt};
 use crate::time::Length;
 
 /// Every variable that gives an SDK a key, a token or another source of them.
-/// Source: AWS SDKs and Tools Reference Guide, "environment variables"; aws-vault and
-/// older SDKs for the rest.
-const SOURCES: [&str; 17] = [
+/// Source: AWS SDKs and Tools Reference Guide, "environment variables"; botocore's
+/// credentials.py and tokens.py; the Ruby SDK's default chain (AMAZON_…); aws-vault and
+/// boto 2 for the rest. `BOTO_CONFIG` stays: it says more than keys, and wins over nothing.
+const SOURCES: [&str; 22] = [
     "AWS_DEFAULT_PROFILE",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -31,6 +32,10 @@ const SOURCES: [&str; 17] = [
     "AWS_ACCOUNT_ID",
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_SESSION_EXPIRATION",
+    "AWS_CREDENTIAL_FILE",
+    "AMAZON_ACCESS_KEY_ID",
+    "AMAZON_SECRET_ACCESS_KEY",
+    "AMAZON_SESSION_TOKEN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
@@ -38,28 +43,76 @@ const SOURCES: [&str; 17] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_BEARER_TOKEN_BEDROCK",
 ];
+
+/// A token for one service; botocore takes any service's name behind it.
+const BEARER_TOKEN: &str = "AWS_BEARER_TOKEN_";
+
+/// The names of the sources that this machine has, and those that are always taken away.
+fn sources(machine: &Machine) -> impl Iterator<Item = &str> {
+    let known = SOURCES.into_iter();
+    let bearer = machine.vars.keys().map(String::as_str).filter(|name| {
+        name.strip_prefix(BEARER_TOKEN).is_some_and(|service| {
+            service
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        }) && !SOURCES.contains(name)
+    });
+    known.chain(bearer)
+}
+
+/// What holds a secret or leads to one: no program that helps awskeep is told.
+pub fn secrets(machine: &Machine) -> impl Iterator<Item = &str> {
+    sources(machine).chain(OWN)
+}
 
 /// Where awskeep's own secrets are: no program that it starts is told.
 pub const OWN: [&str; 1] = ["AWSKEEP_PASSPHRASE_FILE"];
+
+/// The region for the SDKs that read the one, and for those that read the other.
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// The region that an `env` or `exec` has set: one that differs is the user's.
+const OUR_REGION: &str = "AWSKEEP_SET_REGION";
 
 /// What another program's environment becomes.
 #[derive(Debug)]
 pub struct Variables {
     pub set: Vec<(&'static str, SecretKey)>,
-    pub unset: Vec<&'static str>,
+    pub unset: Vec<String>,
 }
 
 impl Variables {
-    fn new(set: Vec<(&'static str, SecretKey)>, gone: &[&'static str]) -> Variables {
-        let is_set = |name: &&str| set.iter().any(|(other, _)| other == name);
-        let unset = SOURCES
+    fn new(machine: &Machine, set: Set, more: &[&str], region: Option<&str>) -> Variables {
+        let mut variables = Variables {
+            set,
+            unset: Vec::new(),
+        };
+        let names = sources(machine).chain(more.iter().copied());
+        variables.unset = names.map(str::to_owned).collect();
+        variables.place(machine, region);
+        let Variables { set, unset } = &mut variables;
+        unset.retain(|name| !set.iter().any(|(other, _)| other == name));
+        variables
+    }
+
+    /// The region, in both variables or in none. What an earlier `env` left there goes; what
+    /// the user has set stays as it is.
+    fn place(&mut self, machine: &Machine, region: Option<&str>) {
+        let ours = machine.var(OUR_REGION);
+        let is_users = |name: &&str| machine.var(name).is_some_and(|set| Some(set) != ours);
+        let users_own = REGIONS.iter().any(&is_users);
+        let stale = REGIONS
             .iter()
-            .chain(gone)
-            .filter(|name| !is_set(name))
-            .copied()
-            .collect();
-        Variables { set, unset }
+            .filter(|name| ours.is_some() && !is_users(name));
+        self.unset.extend(stale.map(ToString::to_string));
+        self.unset.extend(ours.map(|_| OUR_REGION.to_owned()));
+        if let (Some(region), false) = (region, users_own) {
+            let names = REGIONS.into_iter().chain([OUR_REGION]);
+            self.set
+                .extend(names.map(|name| (name, SecretKey::new(region.to_owned()))));
+        }
     }
 
     /// Name and value of what is set. Holds a secret.
@@ -94,7 +147,13 @@ pub fn profile_meant(machine: &Machine, args: &ProfileArgs) -> Outcome<ProfileNa
 pub fn by_profile(machine: &Machine, profile: &ProfileName) -> Outcome<Variables> {
     Profiles::read(machine)?.refuse_unknown(profile, &format!("awskeep add {profile}"))?;
     let name = SecretKey::new(profile.to_string());
-    Ok(Variables::new(vec![("AWS_PROFILE", name)], &[]))
+    // The SDK reads the profile's region by itself.
+    Ok(Variables::new(
+        machine,
+        vec![("AWS_PROFILE", name)],
+        &[],
+        None,
+    ))
 }
 
 /// What is handed out beside the profile's name.
@@ -129,20 +188,19 @@ impl Handed {
         let entries = Entries::open(machine)?;
         let files = Profiles::read(machine)?;
         let held = meant(&entries, &files, name)?;
-        let mut set = match self {
+        let set = match self {
             Handed::Key => key(machine, &entries, &held, step)?,
             Handed::Session(length) => session(machine, &held, length, step)?,
         };
         let region = files.config.document.property(name.as_str(), "region");
-        if let Some(region) = region {
-            for variable in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-                if machine.var(variable).is_none() {
-                    set.push((variable, SecretKey::new(region.value.to_string())));
-                }
-            }
-        }
+        let region = region.map(|region| region.value.to_string());
         // The JavaScript SDK prefers a profile to keys.
-        Ok(Variables::new(set, &["AWS_PROFILE"]))
+        Ok(Variables::new(
+            machine,
+            set,
+            &["AWS_PROFILE"],
+            region.as_deref(),
+        ))
     }
 }
 

@@ -130,7 +130,7 @@ impl Ui {
     /// # Errors
     /// `Kind::PersonNeeded` if stdout is a terminal and it is not forced.
     pub fn secret_data(&self, bytes: &[u8], to_terminal: ToTerminal) -> Outcome<()> {
-        let is_terminal = matches!(self.out, Sink::Process) && io::stdout().is_terminal();
+        let is_terminal = matches!(self.out, Sink::Process) && prints_to_terminal();
         if is_terminal && to_terminal == ToTerminal::Refuse {
             return Err(Failure::new(
                 Kind::PersonNeeded,
@@ -270,6 +270,11 @@ impl Ui {
                 .extend_from_slice(text.as_bytes()),
         }
     }
+}
+
+/// Whether this process' stdout is a terminal.
+pub fn prints_to_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Texts for people hold words of others (AWS, a proxy, a file): what would steer a terminal is

@@ -57,14 +57,23 @@ fn session_length(text: &str) -> Result<Length, String> {
     }
 }
 
+/// A shell by its name or its program's, also one that only speaks like bash.
+fn reading_shell(text: &str) -> Result<Shell, String> {
+    Shell::of_program(text)
+        .ok_or_else(|| "the shells are: sh, bash, zsh, fish, powershell, nushell".to_owned())
+}
+
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  eval \"$(awskeep env work)\"     in bash, zsh and other POSIX shells
+  awskeep env work | source       in fish")]
 pub struct Env {
     #[command(flatten)]
     pub profile: ProfileArgs,
     #[command(flatten)]
     pub session: SessionArgs,
-    /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
-    #[arg(long)]
+    /// sh, bash, zsh, fish, powershell or nushell (default: the shell that reads the output)
+    #[arg(long, value_parser = reading_shell)]
     pub shell: Option<Shell>,
     /// Print the secret even to a terminal
     #[arg(long)]

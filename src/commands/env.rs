@@ -5,9 +5,11 @@ use zeroize::Zeroizing;
 
 use super::{Context, Form, Mode};
 use crate::cli::Env;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Kind, Outcome};
 use crate::handing_out::{self, Handed, Variables};
+use crate::keys::ProfileName;
 use crate::shells::quote::Shell;
+use crate::shells::reader;
 use crate::ui::ToTerminal;
 
 pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
@@ -24,38 +26,39 @@ pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
     }
     // Refused before the key counts as handed out.
     machine.ui.secret_data(b"", to_terminal)?;
-    let shell = args
-        .shell
-        .or_else(|| Shell::of_program(machine.var("SHELL")?))
-        .unwrap_or(if cfg!(windows) {
-            Shell::PowerShell
-        } else {
-            Shell::Bash
-        });
+    let shell = match context.form {
+        Form::Text => Some(reader(args, profile)?),
+        Form::Json => None,
+    };
     let variables = Handed::of(&args.session).variables(machine, profile, "env")?;
-    let text = match context.form {
-        Form::Text => code(shell, &variables),
-        Form::Json => json(&variables),
+    let text = match shell {
+        Some(shell) => {
+            let set: Vec<(&str, &str)> = variables.values().collect();
+            let unset: Vec<&str> = variables.unset.iter().map(String::as_str).collect();
+            shell.code(&set, &unset)
+        }
+        None => json(&variables),
     };
     machine.ui.secret_data(text.as_bytes(), to_terminal)
 }
 
-fn code(shell: Shell, variables: &Variables) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(8 * 1_024));
-    for name in &variables.unset {
-        text.push_str(&shell.unset(name));
-    }
-    for (name, value) in variables.values() {
-        text.push_str(&shell.set(name, value));
-    }
-    text
+/// The shell that the code is for. Code for another one would do harm, so it is not guessed.
+fn reader(args: &Env, profile: &ProfileName) -> Outcome<Shell> {
+    args.shell.or_else(reader::of_process).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            "which shell will read this is not known: no shell was found above this process",
+        )
+        .hint(format!("awskeep env {profile} --shell bash"))
+        .hint("the shells are: sh, bash, zsh, fish, powershell, nushell")
+    })
 }
 
 /// An object of what is set; null for what must go.
 fn json(variables: &Variables) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(8 * 1_024));
     text.push('{');
-    let unset = variables.unset.iter().map(|name| (*name, None));
+    let unset = variables.unset.iter().map(|name| (name.as_str(), None));
     let set = variables.values().map(|(name, value)| (name, Some(value)));
     for (n, (name, value)) in unset.chain(set).enumerate() {
         text.push_str(if n == 0 { "\n  " } else { ",\n  " });

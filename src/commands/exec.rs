@@ -42,7 +42,10 @@ pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
 }
 
 fn with(mut command: Command, variables: &Variables) -> Command {
-    for name in variables.unset.iter().chain(&handing_out::OWN) {
+    for name in &variables.unset {
+        command.env_remove(name);
+    }
+    for name in handing_out::OWN {
         command.env_remove(name);
     }
     command.envs(variables.values());

@@ -1,4 +1,4 @@
-//! What awskeep knows of shells: how each quotes, where each reads its startup file,
+//! What awskeep knows of shells: how each quotes, which one reads what we print, where each reads its startup file,
 //! the hook for each, the marked block that loads it, and the units of service managers.
 
 pub mod block;
@@ -7,5 +7,6 @@ pub mod hook;
 pub mod plan;
 pub mod put;
 pub mod quote;
+pub mod reader;
 pub mod startup;
 pub mod units;

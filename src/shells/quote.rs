@@ -37,13 +37,15 @@ impl Shell {
         }
     }
 
-    /// The shell of a program's path, such as `$SHELL` has it.
+    /// The shell whose code a program understands, such as `sh`; also by its path, and with
+    /// a version behind it, such as `zsh-5.9`.
     pub fn of_program(path: &str) -> Option<Shell> {
         let name = path.rsplit(['/', '\\']).next()?;
         let name = name.strip_suffix(".exe").unwrap_or(name);
-        match name {
-            "sh" | "dash" | "ksh" => Some(Shell::Bash),
-            _ => Shell::of_own_program(path),
+        let is_version = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-');
+        match name.trim_end_matches(is_version) {
+            "sh" | "ash" | "dash" | "ksh" | "mksh" | "oksh" | "yash" | "rbash" => Some(Shell::Bash),
+            name => Shell::of_own_program(name),
         }
     }
 
@@ -57,28 +59,78 @@ impl Shell {
         }
     }
 
-    /// One line that sets a variable for programs started from then on.
-    pub fn set(self, name: &str, value: &str) -> Zeroizing<String> {
-        let quoted = self.quoted(value);
-        let quoted = quoted.as_str();
-        Zeroizing::new(match self {
-            Shell::Bash | Shell::Zsh => format!("export {name}={quoted}\n"),
-            Shell::Fish => format!("set -gx {name} {quoted}\n"),
-            Shell::PowerShell => format!("$env:{name} = {quoted}\n"),
-            Shell::Nushell => format!("$env.{name} = {quoted}\n"),
-        })
-    }
-
-    /// One line that takes a variable away; no failure where there is none.
-    pub fn unset(self, name: &str) -> String {
+    /// Code that sets variables for programs started from then on, and takes others away.
+    ///
+    /// Each line ends with a semicolon, so that `eval $(…)` without quotes works too. In a
+    /// shell that it is not for it sets nothing: POSIX shells and fish differ in what `'\\\\'`
+    /// is (two characters, one), and with that `test` each line says for whom it is. There,
+    /// what would be mixed up with the wanted values goes, and the status is 1.
+    pub fn code(self, set: &[(&str, &str)], unset: &[&str]) -> Zeroizing<String> {
+        // Room for everything, so that no copy of a secret is left behind.
+        let mut code = Zeroizing::new(String::with_capacity(16 * 1_024));
+        let stale: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
+        let stale = [&stale, unset].concat().join(" ");
+        let gone = unset.join(" ");
+        let refuse = |own: &str, other: &str| {
+            format!(
+                "echo 'awskeep: this is code for {own}, nothing was set; \
+                 hint: awskeep env --shell {other}' >&2"
+            )
+        };
         match self {
-            Shell::Bash | Shell::Zsh => format!("unset {name}\n"),
-            Shell::Fish => format!("set -e {name}\n"),
-            Shell::PowerShell => {
-                format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue\n")
+            Shell::Bash | Shell::Zsh => {
+                let refuse = refuse(self.word(), "fish");
+                code.push_str(&format!("{IN_FISH} && {refuse} && set -e {stale};\n"));
+                code.push_str(&format!("{IN_POSIX} && export"));
+                for (name, value) in set {
+                    code.push_str(&format!(" {name}="));
+                    code.push_str(&quoted_for_both(value));
+                }
+                if !gone.is_empty() {
+                    code.push_str(&format!(" && unset {gone}"));
+                }
+                code.push_str(";\n");
             }
-            Shell::Nushell => format!("hide-env --ignore-errors {name}\n"),
+            Shell::Fish => {
+                let refuse = refuse("fish", "bash");
+                code.push_str(&format!("{IN_POSIX} && {refuse} && unset {stale};\n"));
+                if !gone.is_empty() {
+                    code.push_str(&format!("{IN_FISH} && set -e {gone};\n"));
+                }
+                code.push_str(IN_FISH);
+                for (name, value) in set {
+                    code.push_str(&format!(" && set -gx {name} "));
+                    code.push_str(&quoted_for_both(value));
+                }
+                code.push_str(";\n");
+            }
+            // The first line does nothing, and ends the reading in other shells before a value comes.
+            Shell::PowerShell => {
+                code.push_str("if ($true) {};\n");
+                for (name, value) in set {
+                    code.push_str(&format!("$env:{name} = "));
+                    code.push_str(&self.quoted(value));
+                    code.push_str(";\n");
+                }
+                for name in unset {
+                    code.push_str(&format!(
+                        "Remove-Item Env:{name} -ErrorAction SilentlyContinue;\n"
+                    ));
+                }
+            }
+            Shell::Nushell => {
+                code.push_str("if true {};\n");
+                for (name, value) in set {
+                    code.push_str(&format!("$env.{name} = "));
+                    code.push_str(&self.quoted(value));
+                    code.push_str(";\n");
+                }
+                for name in unset {
+                    code.push_str(&format!("hide-env --ignore-errors {name};\n"));
+                }
+            }
         }
+        code
     }
 
     /// A text as one word that means just itself.
@@ -113,6 +165,28 @@ impl Shell {
     }
 }
 
+/// True in fish only.
+const IN_FISH: &str = r"test '\\' = \\";
+
+/// True in every POSIX shell, and not in fish.
+const IN_POSIX: &str = r"test '\\' != \\";
+
+/// A text as one word that means just itself in POSIX shells and in fish: a shell that must
+/// not run a line still reads it.
+fn quoted_for_both(text: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(4 * text.len() + 2));
+    out.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' => out.push_str(r"'\''"),
+            '\\' => out.push_str(r"'\\'"),
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
 impl FromStr for Shell {
     type Err = Failure;
     fn from_str(text: &str) -> Result<Shell, Failure> {
@@ -134,15 +208,31 @@ mod tests {
 
     #[test]
     fn quoting() {
+        const TEXT: &str = r#"it's "\""#;
         for (shell, expected) in [
-            (Shell::Bash, r#"export X='it'\''s "\"'"#),
-            (Shell::Zsh, r#"export X='it'\''s "\"'"#),
-            (Shell::Fish, r#"set -gx X 'it\'s "\\"'"#),
-            (Shell::PowerShell, r#"$env:X = 'it''s "\"'"#),
-            (Shell::Nushell, r#"$env.X = "it's \"\\\"""#),
+            (Shell::Bash, r#"'it'\''s "\"'"#),
+            (Shell::Zsh, r#"'it'\''s "\"'"#),
+            (Shell::Fish, r#"'it\'s "\\"'"#),
+            (Shell::PowerShell, r#"'it''s "\"'"#),
+            (Shell::Nushell, r#""it's \"\\\"""#),
         ] {
-            assert_eq!(*shell.set("X", r#"it's "\""#), format!("{expected}\n"));
+            assert_eq!(*shell.quoted(TEXT), expected);
         }
+        assert_eq!(*quoted_for_both(TEXT), r#"'it'\''s "'\\'"'"#);
+    }
+
+    #[test]
+    fn each_line_of_code_ends_with_a_semicolon() {
+        for shell in Shell::ALL {
+            let code = shell.code(&[("A", "1"), ("B", "2")], &["C", "D"]);
+            assert!(code.lines().all(|line| line.ends_with(';')), "{}", *code);
+        }
+        assert_eq!(
+            *Shell::Bash.code(&[("A", "1"), ("B", "2")], &["C", "D"]),
+            "test '\\\\' = \\\\ && echo 'awskeep: this is code for bash, nothing was set; \
+             hint: awskeep env --shell fish' >&2 && set -e A B C D;\n\
+             test '\\\\' != \\\\ && export A='1' B='2' && unset C D;\n"
+        );
     }
 
     #[test]
@@ -150,6 +240,8 @@ mod tests {
         for (path, shell) in [
             ("/bin/bash", Some(Shell::Bash)),
             ("/usr/bin/dash", Some(Shell::Bash)),
+            ("mksh", Some(Shell::Bash)),
+            ("/bin/zsh-5.9", Some(Shell::Zsh)),
             ("zsh", Some(Shell::Zsh)),
             ("/opt/fish", Some(Shell::Fish)),
             (r"C:\x\pwsh.exe", Some(Shell::PowerShell)),
@@ -167,19 +259,16 @@ mod tests {
     fn real_shells_give_the_value_back() {
         for (program, shell) in [
             ("sh", Shell::Bash),
+            ("dash", Shell::Bash),
             ("bash", Shell::Bash),
             ("zsh", Shell::Zsh),
             ("fish", Shell::Fish),
             ("pwsh", Shell::PowerShell),
             ("nu", Shell::Nushell),
         ] {
-            let code = format!(
-                "{}{}{}{}printenv X; printenv GONE\n",
-                *shell.set("X", ODD),
-                *shell.set("GONE", "still here"),
-                shell.unset("GONE"),
-                shell.unset("NEVER_WAS"),
-            );
+            let code = shell.code(&[("X", ODD), ("GONE", "still here")], &["NEVER_WAS"]);
+            let gone = shell.code(&[("Y", "")], &["GONE"]);
+            let code = format!("{}{}printenv X; printenv GONE\n", *code, *gone);
             let flag = if program == "pwsh" { "-Command" } else { "-c" };
             let output = std::process::Command::new(program)
                 .args([flag, &code])

@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 use crate::sim::people::Status;
 
 /// Variables that must not reach a child, with values to look for.
-const BAD: [(&str, &str); 8] = [
+const BAD: [(&str, &str); 14] = [
     ("AWS_ACCESS_KEY_ID", "stale-id"),
     ("AWS_SECRET_ACCESS_KEY", "stale-secret"),
     ("AWS_SESSION_TOKEN", "stale-token"),
@@ -17,6 +17,12 @@ const BAD: [(&str, &str); 8] = [
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "stale-file"),
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "stale-uri"),
     ("AWSKEEP_PASSPHRASE_FILE", "stale-passphrase"),
+    ("AWS_BEARER_TOKEN_BEDROCK", "stale-bearer"),
+    ("AWS_BEARER_TOKEN_ANY_SERVICE", "stale-bearer"),
+    ("AWS_CREDENTIAL_FILE", "stale-file"),
+    ("AMAZON_ACCESS_KEY_ID", "stale-id"),
+    ("AMAZON_SECRET_ACCESS_KEY", "stale-secret"),
+    ("AMAZON_SESSION_TOKEN", "stale-token"),
 ];
 
 fn sandbox() -> Sandbox {
@@ -256,6 +262,242 @@ fn env_is_understood_by_real_shells() {
     let told: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
     assert_eq!(told["AWS_SECRET_ACCESS_KEY"], sandbox.secret.as_str());
     assert_eq!(told["AWS_SESSION_TOKEN"], serde_json::Value::Null);
+}
+
+/// What a shell says when it runs this script; `AK` in it is awskeep.
+fn in_shell(sandbox: &Sandbox, shell: &str, flags: &str, script: &str) -> Output {
+    let helper = sandbox.path("bin/awskeep").display().to_string();
+    Command::new(shell)
+        .args([flags, &script.replace("AK", &helper)])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", sandbox.path("."))
+        .envs(BAD)
+        .output()
+        .unwrap_or_else(|error| panic!("{shell}: {error}; tests/run installs it"))
+}
+
+const SHELLS: [&str; 4] = ["bash", "zsh", "dash", "fish"];
+
+/// How a shell takes the code of `env`, with these flags, and shows what came of it.
+fn taking(shell: &str, flags: &str) -> String {
+    let (take, status) = match shell {
+        "fish" => (format!("AK env work {flags} | source"), "$status"),
+        _ => (format!("eval \"$(AK env work {flags})\""), "$?"),
+    };
+    format!(
+        "{take}; echo \"status {status}\"; printenv AWS_ACCESS_KEY_ID; \
+         printenv AWS_SECRET_ACCESS_KEY; printenv AWS_SESSION_TOKEN; echo still here"
+    )
+}
+
+#[test]
+fn env_speaks_to_the_shell_that_reads_it() {
+    let sandbox = sandbox();
+    let (id, secret) = (&sandbox.key_id, &sandbox.secret);
+    let taken = format!("status 0\n{id}\n{secret}\nstill here\n");
+    for shell in SHELLS {
+        // Whatever shell a terminal opens with.
+        for own in ["/usr/bin/fish", "/bin/bash"] {
+            let script = format!("export SHELL={own}; {}", taking(shell, ""));
+            let ran = in_shell(&sandbox, shell, "-c", &script);
+            assert_eq!(out(&ran), taken, "{shell}: {ran:?}");
+            assert_eq!(ran.stderr, b"", "{shell}: {ran:?}");
+        }
+        // Programs that only hand the output on do not read it.
+        for between in [
+            "sh -c 'AK env work'",
+            "timeout 60 AK env work",
+            "env A=1 AK env work",
+        ] {
+            let script = taking(shell, "").replace("AK env work ", between);
+            let ran = in_shell(&sandbox, shell, "-c", &script);
+            assert_eq!(out(&ran), taken, "{shell} {between}: {ran:?}");
+        }
+    }
+    // A script's process is called like the script, not like its shell.
+    let text = format!("#!/usr/bin/env zsh\n{}\n", taking("zsh", ""));
+    let helper = sandbox.path("bin/awskeep").display().to_string();
+    sandbox.write("fish", &text.replace("AK", &helper));
+    let ran = in_shell(&sandbox, "sh", "-c", "chmod +x ~/fish; ~/fish");
+    assert_eq!(out(&ran), taken, "{ran:?}");
+}
+
+#[test]
+fn env_prints_nothing_for_a_reader_that_is_no_shell() {
+    let sandbox = sandbox();
+    for shell in ["/bin/bash", "/usr/bin/fish"] {
+        let ran = Command::new(sandbox.path("bin/awskeep"))
+            .args(["env", "work"])
+            .env("SHELL", shell)
+            .output()
+            .unwrap();
+        assert_eq!((ran.status.code(), out(&ran)), (Some(2), String::new()));
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(
+            said.contains("hint: awskeep env work --shell bash\n"),
+            "{said}"
+        );
+    }
+    // The key has not left: it does not count as handed out.
+    assert_eq!(handed_out_until(&sandbox), None);
+    for shell in ["sh", "dash", "/bin/zsh", "pwsh", "nu"] {
+        let ran = program(&sandbox, &["env", "work", "--shell", shell]);
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    }
+    assert_eq!(
+        program(&sandbox, &["env", "work", "--shell", "tcsh"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn env_for_another_shell_sets_nothing_and_leaves_nothing_stale() {
+    let sandbox = sandbox();
+    for reader in SHELLS {
+        for flags in ["-c", "-ic"] {
+            for code in ["sh", "bash", "zsh", "fish", "powershell", "nushell"] {
+                let understood = (code == "fish") == (reader == "fish");
+                let script = taking(reader, &format!("--shell {code}"));
+                let ran = in_shell(&sandbox, reader, flags, &script);
+                let (said, errors) = (out(&ran), String::from_utf8_lossy(&ran.stderr));
+                let what = format!("code for {code} in {reader} {flags}: {ran:?}");
+                // A line that it cannot read ends a POSIX shell, but not one at a terminal.
+                let may_end = reader == "dash" && ["powershell", "nushell"].contains(&code);
+                assert!(said.ends_with("still here\n") || may_end, "{what}");
+                assert!(!errors.contains(&sandbox.secret), "{what}");
+                match code {
+                    "powershell" | "nushell" => {
+                        assert!(!said.starts_with("status 0"), "{what}");
+                        assert!(!said.contains(&sandbox.secret), "{what}");
+                    }
+                    _ if understood => assert!(said.contains(&sandbox.secret), "{what}"),
+                    _ => {
+                        assert_eq!(said, "status 1\nstill here\n", "{what}");
+                        let hint = format!(
+                            "hint: awskeep env --shell {}\n",
+                            if reader == "fish" { "fish" } else { "bash" }
+                        );
+                        assert!(errors.contains(&hint), "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn env_may_be_evaluated_without_quotes() {
+    let sandbox = sandbox();
+    let taken = format!(
+        "status 0\n{}\n{}\nstill here\n",
+        sandbox.key_id, sandbox.secret
+    );
+    for shell in SHELLS {
+        let script = match shell {
+            "fish" => taking(shell, "").replace("AK env work  | source", "eval (AK env work)"),
+            _ => taking(shell, "").replace("\"$(AK env work )\"", "$(AK env work)"),
+        };
+        for options in ["", "set -eu; "] {
+            let options = if shell == "fish" { "" } else { options };
+            let script = format!(
+                "{options}{}",
+                script.replace("printenv AWS_SESSION_TOKEN; ", "")
+            );
+            let ran = in_shell(&sandbox, shell, "-c", &script);
+            assert_eq!(out(&ran), taken, "{shell}: {ran:?}");
+            assert_eq!(ran.stderr, b"", "{shell}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn each_profile_brings_its_own_region_and_the_users_own_stays() {
+    let sandbox = sandbox();
+    sandbox.write(
+        ".aws/config",
+        &(sandbox.read(".aws/config")
+            + &sandbox
+                .read(".aws/config")
+                .replace("[profile work]", "[profile far]")
+                .replace("eu-west-1", "ap-south-1")
+            + &sandbox
+                .read(".aws/config")
+                .replace("[profile work]", "[profile nowhere]")
+                .replace("region = eu-west-1\n", "")),
+    );
+    const SHOW: &str = "echo ${AWS_REGION-none} ${AWS_DEFAULT_REGION-none}";
+    let env = |profile: &str| format!("eval \"$(AK env {profile})\"; ");
+    for (script, expected) in [
+        (env("work"), "eu-west-1 eu-west-1"),
+        (env("work") + &env("far"), "ap-south-1 ap-south-1"),
+        (env("far") + &env("nowhere"), "none none"),
+        (
+            env("work") + &env("nowhere") + &env("far"),
+            "ap-south-1 ap-south-1",
+        ),
+        // What the user sets is one thing, whichever of the two it is.
+        (
+            "export AWS_DEFAULT_REGION=us-east-2; ".to_owned() + &env("work"),
+            "none us-east-2",
+        ),
+        (
+            "export AWS_REGION=us-east-2; ".to_owned() + &env("work"),
+            "us-east-2 none",
+        ),
+        (
+            "export AWS_REGION=us-east-2 AWS_DEFAULT_REGION=us-east-1; ".to_owned() + &env("work"),
+            "us-east-2 us-east-1",
+        ),
+        // Also when it is set between two of ours; the half that is ours goes.
+        (
+            env("work") + "export AWS_REGION=us-east-2; " + &env("far"),
+            "us-east-2 none",
+        ),
+        (
+            env("work") + "export AWS_REGION=us-east-2; " + &env("far") + &env("work"),
+            "us-east-2 none",
+        ),
+    ] {
+        for shell in ["bash", "zsh", "dash"] {
+            let ran = in_shell(&sandbox, shell, "-c", &(script.clone() + SHOW));
+            assert_eq!(
+                out(&ran),
+                format!("{expected}\n"),
+                "{shell}: {script}: {ran:?}"
+            );
+        }
+    }
+    for (nested, expected) in [
+        (
+            "AK exec work --env -- AK exec far --env --",
+            "ap-south-1 ap-south-1",
+        ),
+        (
+            "AK exec work --env -- AK exec nowhere --env --",
+            "none none",
+        ),
+        // The profile's region is the SDK's to read, and must not be overruled by another's.
+        ("AK exec work --env -- AK exec far --", "none none"),
+        (
+            "AWS_DEFAULT_REGION=us-east-2 AK exec work --env -- AK exec far --env --",
+            "none us-east-2",
+        ),
+        ("AWS_REGION=us-east-2 AK exec far --", "us-east-2 none"),
+    ] {
+        let script = format!("{nested} sh -c '{SHOW}'");
+        let ran = in_shell(&sandbox, "sh", "-c", &script);
+        assert_eq!(out(&ran), format!("{expected}\n"), "{nested}: {ran:?}");
+    }
+    let ran = in_shell(
+        &sandbox,
+        "fish",
+        "-c",
+        "AK env work | source; AK env far | source; AK env nowhere | source; set -q AWS_REGION; or echo none",
+    );
+    assert_eq!(out(&ran), "none\n", "{ran:?}");
 }
 
 #[test]
