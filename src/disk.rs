@@ -7,6 +7,7 @@
 
 mod access;
 mod lock;
+mod locks;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Kind, Outcome};
 
 pub use access::{is_foreign, others_can_write, private_dir};
-pub use lock::{Lock, locks_dir};
+pub use lock::Lock;
+pub use locks::{LockPlaces, Locks, Reach, Taken, host_in};
 
 /// Temp files are named so, to be told from a user's own.
 const TEMP_PREFIX: &str = ".awskeep-";

@@ -1,10 +1,8 @@
 //! The entries on this machine: which store each is in, finding the one that a
 //! person means, and the locks that every writer of an item takes. Edge.
 
-use std::time::Duration;
-
 use crate::cli::Target;
-use crate::disk::{self, Lock};
+use crate::disk::{Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
@@ -18,9 +16,6 @@ use crate::vault::{Deadline, StoreKind, Vault};
 
 /// How long a renamed entry answers to its old name.
 pub const ALIAS_LENGTH: Length = Length::days(30);
-
-/// How long a command waits for another awskeep to finish.
-const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// An entry as found: its item and the store it is in.
 #[derive(Debug, Clone)]
@@ -217,8 +212,15 @@ impl<'m> Entries<'m> {
     /// The lock that every writer of this IAM user's items holds.
     ///
     /// # Errors
-    /// `Kind::Unfinished` if another awskeep does not finish in time.
-    pub fn lock_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Outcome<Lock> {
+    /// `Kind::Unfinished` if another awskeep does not finish in time, or if there is no
+    /// place for a lock.
+    pub fn lock_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Outcome<Locks> {
+        self.try_lock_user(identity, entry)?.required()
+    }
+
+    /// The same, for the one command that goes on without a lock where there is no place
+    /// for one.
+    pub fn try_lock_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Outcome<Taken> {
         let name = match identity {
             Some(Identity { arn, .. }) => {
                 format!(
@@ -230,13 +232,13 @@ impl<'m> Entries<'m> {
             }
             None => format!("entry-{entry}.lock"),
         };
-        Lock::wait(&disk::locks_dir()?.join(name), LOCK_WAIT)
+        self.machine.try_lock(&name)
     }
 
     /// The lock that guards names: held, after the user's, by whoever makes or
     /// removes an item.
-    pub fn lock_names(&self) -> Outcome<Lock> {
-        Lock::wait(&disk::locks_dir()?.join("names.lock"), LOCK_WAIT)
+    pub fn lock_names(&self) -> Outcome<Locks> {
+        self.machine.lock("names.lock")
     }
 
     fn held(&self, item: Item) -> Outcome<Held> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::disk::{LockPlaces, Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::time::Time;
 use crate::ui::Ui;
@@ -43,12 +44,17 @@ impl Clock {
     }
 }
 
+/// How long a command waits for another awskeep to finish.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
 /// Everything that comes from outside.
 #[derive(Debug)]
 pub struct Machine {
     /// Environment variables that are valid UTF-8.
     pub vars: BTreeMap<String, String>,
     pub folders: Folders,
+    /// Where the locks are that all awskeeps of this user share.
+    pub locks: LockPlaces,
     /// Where relative paths start.
     pub here: PathBuf,
     pub clock: Clock,
@@ -83,6 +89,7 @@ impl Machine {
                 state: dirs::state_dir().or_else(dirs::data_local_dir),
                 data: dirs::data_dir(),
             },
+            locks: lock_places(),
             here: std::env::current_dir().unwrap_or_default(),
             clock: Clock::System,
             started,
@@ -108,6 +115,21 @@ impl Machine {
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Takes a lock that all awskeeps of this user share; who waits longer than a moment
+    /// is told for whom.
+    ///
+    /// # Errors
+    /// `Kind::Unfinished` if it is held for too long.
+    pub fn try_lock(&self, name: &str) -> Outcome<Taken> {
+        self.locks.take(name, LOCK_WAIT, &|line| self.ui.tell(line))
+    }
+
+    /// # Errors
+    /// Those of `try_lock`, and `Kind::Unfinished` if there is no place for the lock.
+    pub fn lock(&self, name: &str) -> Outcome<Locks> {
+        self.try_lock(name)?.required()
     }
 
     /// awskeep's settings file.
@@ -159,6 +181,16 @@ impl Machine {
             )
             .hint("set HOME")
         })
+    }
+}
+
+/// Development builds take the places of their tests; others let nothing in the
+/// environment part two awskeeps of one user.
+fn lock_places() -> LockPlaces {
+    let of_test = std::env::var_os("AWSKEEP_TEST_LOCKS").filter(|_| cfg!(debug_assertions));
+    match of_test.map(PathBuf::from) {
+        Some(folder) => LockPlaces::below(&folder, &folder),
+        None => LockPlaces::of_user(),
     }
 }
 

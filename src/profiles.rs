@@ -5,9 +5,8 @@
 //! renamed into place: it must differ by exactly what was meant.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::disk::{self, Lock};
+use crate::disk::Locks;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, EntryName, ProfileName};
 use crate::machine::Machine;
@@ -22,9 +21,6 @@ use crate::profile_files::undo::Edited;
 
 /// The property that makes SDKs run us.
 const PROCESS: &str = "credential_process";
-
-/// How long to wait for another awskeep that changes the AWS files.
-const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// Both files as read at one moment.
 pub struct Profiles {
@@ -91,16 +87,26 @@ impl Profiles {
     }
 
     /// Points the profile at the entry.
-    pub fn point(mut self, pointing: &Pointing, entry: &EntryName) -> Outcome<()> {
-        let _lock = lock()?;
+    pub fn point(
+        mut self,
+        machine: &Machine,
+        pointing: &Pointing,
+        entry: &EntryName,
+    ) -> Outcome<()> {
+        let _lock = lock(machine)?;
         self.check_pointing(pointing, entry)?;
         let (edited, changes) = self.pointed(pointing, entry)?;
         replace(&mut self.config, edited, &changes)
     }
 
     /// Points a profile that uses awskeep at another entry; the helper's path stays.
-    pub fn repoint(mut self, profile: &ProfileName, entry: &EntryName) -> Outcome<()> {
-        let _lock = lock()?;
+    pub fn repoint(
+        mut self,
+        machine: &Machine,
+        profile: &ProfileName,
+        entry: &EntryName,
+    ) -> Outcome<()> {
+        let _lock = lock(machine)?;
         for file in [&mut self.config, &mut self.credentials] {
             let Some(helper) = own_process(&file.document, profile) else {
                 continue;
@@ -113,8 +119,8 @@ impl Profiles {
     }
 
     /// Takes our `credential_process` out of a profile, and its section if nothing is left.
-    pub fn unpoint(mut self, profile: &ProfileName) -> Outcome<()> {
-        let _lock = lock()?;
+    pub fn unpoint(mut self, machine: &Machine, profile: &ProfileName) -> Outcome<()> {
+        let _lock = lock(machine)?;
         for file in [&mut self.config, &mut self.credentials] {
             if own_process(&file.document, profile).is_none() {
                 continue;
@@ -129,8 +135,13 @@ impl Profiles {
 
     /// Writes the pair into the credentials file and takes our own
     /// `credential_process` out: the keys first, so that the profile always answers.
-    pub fn put_keys(mut self, profile: &ProfileName, key: &AccessKey) -> Outcome<()> {
-        let _lock = lock()?;
+    pub fn put_keys(
+        mut self,
+        machine: &Machine,
+        profile: &ProfileName,
+        key: &AccessKey,
+    ) -> Outcome<()> {
+        let _lock = lock(machine)?;
         let (config, credentials) = put_keys::put_keys(
             &self.config.document,
             &self.credentials.document,
@@ -246,8 +257,8 @@ const OTHERS: [(&str, &str); 9] = [
 ];
 
 /// Holds off other runs of awskeep that would change the AWS files.
-pub fn lock() -> Outcome<Lock> {
-    Lock::wait(&disk::locks_dir()?.join("profile-files.lock"), LOCK_WAIT)
+pub fn lock(machine: &Machine) -> Outcome<Locks> {
+    machine.lock("profile-files.lock")
 }
 
 fn own_process(document: &Document, profile: &ProfileName) -> Option<Helper> {

@@ -91,7 +91,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         &Receipt::new(machine.now(), name, "add").key(&item.current.id),
     );
     if let Some(pointing) = &pointing {
-        Profiles::read(machine)?.point(pointing, name)?;
+        Profiles::read(machine)?.point(machine, pointing, name)?;
     }
     tell(context, &item, kind, profile.as_ref())
 }
@@ -191,7 +191,7 @@ fn use_other_entry(
     )]) {
         return Ok(());
     }
-    Profiles::read(context.machine)?.point(pointing, name)?;
+    Profiles::read(context.machine)?.point(context.machine, pointing, name)?;
     context.machine.ui.tell(&format!(
         "{} is in entry {name} already: no second entry was made, so that one rotation serves both",
         key.id

@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, args: &Export) -> Outcome<()> {
     held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
     held.vault.save(&held.item)?;
     for profile in &users {
-        Profiles::read(machine)?.put_keys(profile, &held.item.current.key())?;
+        Profiles::read(machine)?.put_keys(machine, profile, &held.item.current.key())?;
     }
     state::note(
         machine,

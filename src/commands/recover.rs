@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Context, Form};
 use crate::aws;
 use crate::cli::Recover;
+use crate::disk::Reach;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
@@ -63,7 +64,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     let found = entries.meant(&args.target)?;
     let identity = identity(&found)?;
     let (via, source) = via(machine, &entries, &found, &args.via)?;
-    let _user = entries.lock_user(Some(&identity), found.name())?;
+    let user = entries.lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
     let live = aws::account(machine, &aws::place_of(&held.item))?;
     let given = mfa_code::given(&args.mfa)?;
@@ -85,6 +86,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
         held: &held,
         identity: &identity,
         account: &account,
+        reach: user.reach(),
         via: &via,
         source: source.as_ref(),
     };
@@ -169,6 +171,7 @@ struct AtWork<'a> {
     held: &'a Held,
     identity: &'a Identity,
     account: &'a InSession<'a, LiveAccount>,
+    reach: Reach,
     via: &'a Via,
     source: Option<&'a Held>,
 }
@@ -291,20 +294,28 @@ impl AtWork<'_> {
         let stop = host::stop_flag()?;
         let quiet = |_: &_, _: &_| ();
         let vault = &self.held.vault;
-        let item = given::with_tools(machine, self.account, vault, &stop, &quiet, |tools| {
-            let rescue = Rescue {
-                tools,
-                entry: name,
-                identity: self.identity,
-                signer: self.via.signer(),
-                listed: listed.value,
-                aws_time: listed.aws_time,
-            };
-            match way {
-                Way::Use { which, now_is, .. } => rescue.put_back(*which, *now_is),
-                Way::Check | Way::Issue => rescue.issue(),
-            }
-        })?;
+        let item = given::with_tools(
+            machine,
+            self.account,
+            vault,
+            self.reach.clone(),
+            &stop,
+            &quiet,
+            |tools| {
+                let rescue = Rescue {
+                    tools,
+                    entry: name,
+                    identity: self.identity,
+                    signer: self.via.signer(),
+                    listed: listed.value,
+                    aws_time: listed.aws_time,
+                };
+                match way {
+                    Way::Use { which, now_is, .. } => rescue.put_back(*which, *now_is),
+                    Way::Check | Way::Issue => rescue.issue(),
+                }
+            },
+        )?;
         self.tell(&item, how, told)
     }
 

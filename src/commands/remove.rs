@@ -46,7 +46,7 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
         delete_at_aws(context, &entries, &held)?;
     }
     for profile in &users {
-        Profiles::read(machine)?.unpoint(profile)?;
+        Profiles::read(machine)?.unpoint(machine, profile)?;
     }
     held.vault.erase_session(held.name())?;
     held.vault.delete(held.name())?;

@@ -73,7 +73,7 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
         held.vault.erase_session(old)?;
     }
     for profile in &users {
-        Profiles::read(machine)?.repoint(profile, new)?;
+        Profiles::read(machine)?.repoint(machine, profile, new)?;
     }
     rename_settings(machine, &entries, &held, new)?;
     let until = machine.now() + ALIAS_LENGTH;

@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::{Context, Form};
 use crate::aws;
 use crate::cli::Revoke;
+use crate::disk::{Reach, Taken};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
-use crate::keys::{AccessKey, AccessKeyId};
+use crate::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
 use crate::rotation::known::{Demand, Early, Known};
@@ -54,7 +55,7 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
     let entries = Entries::open(machine)?;
     let found = entries.meant(&args.target)?;
     let identity = identity(&found)?;
-    let _user = entries.lock_user(Some(&identity), found.name())?;
+    let user = entries.try_lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
     let given = mfa_code::given(&args.mfa)?;
     let codes = Codes {
@@ -72,6 +73,7 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
         held: &held,
         identity: &identity,
         account: &account,
+        reach: reach(context, &user, found.name()),
     };
     let previous = held.item.previous.as_ref().map(|slot| &slot.id);
     let pending = held.item.pending.as_ref().map(|slot| &slot.id);
@@ -103,12 +105,28 @@ fn identity(held: &Held) -> Outcome<Identity> {
     })
 }
 
+/// A leaked key does not wait for a place for a lock: without one what another awskeep
+/// began lately is left alone, and nothing is deleted on the word of a receipt.
+fn reach(context: &Context<'_>, user: &Taken, name: &EntryName) -> Reach {
+    match user {
+        Taken::Held(locks) => locks.reach(),
+        Taken::Nowhere(failure) => {
+            let why = failure.cause.as_deref().unwrap_or_default();
+            context.machine.ui.warn(&format!(
+                "{name} is not locked, since there is no place for a lock ({why}): do not rotate it elsewhere meanwhile"
+            ));
+            Reach::Nobody
+        }
+    }
+}
+
 struct AtWork<'a> {
     context: &'a Context<'a>,
     entries: &'a Entries<'a>,
     held: &'a Held,
     identity: &'a Identity,
     account: &'a InSession<'a, LiveAccount>,
+    reach: Reach,
 }
 
 impl AtWork<'_> {
@@ -270,6 +288,7 @@ impl AtWork<'_> {
             machine,
             self.account,
             &self.held.vault,
+            self.reach.clone(),
             &stop,
             &on_step,
             work,

@@ -74,6 +74,9 @@ pub fn others_can_write(path: &Path) -> Outcome<Option<PathBuf>> {
 }
 
 #[cfg(unix)]
+pub(super) use unix::own_and_closed;
+
+#[cfg(unix)]
 mod unix {
     use std::collections::VecDeque;
     use std::ffi::OsString;

@@ -4,9 +4,10 @@
 //! The file stays when the lock is released, since deleting it would let two hold
 //! "the" lock. If something else deletes it, the next one notices and takes the new one.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::failure::{Failure, Kind, Outcome};
 
 /// How often a wait looks again; std has no lock with a deadline.
 const STEP: Duration = Duration::from_millis(10);
+
+/// More is no note of a holder.
+const MOST_IN_A_NOTE: u64 = 200;
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
@@ -36,7 +40,11 @@ impl Lock {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let seconds = how_long.as_secs_f32();
-                let message = format!("another awskeep is at work: {} is held", path.display());
+                let who = match Holder::of(path) {
+                    Some(holder) => format!("another awskeep ({holder})"),
+                    None => "another awskeep".to_owned(),
+                };
+                let message = format!("{who} is at work: {} is held", path.display());
                 return Err(Failure::new(Kind::Unfinished, message)
                     .cause(format!("not released within {seconds} s"))
                     .hint("run it again when the other has finished"));
@@ -60,6 +68,7 @@ impl Lock {
             // A cleaner may have deleted the file between the open and the lock: then
             // the next one would lock another file of this name.
             if is_still(path, &file).map_err(|error| failed("lock", path, &error))? {
+                note_holder(&file);
                 return Ok(Some(Lock { file }));
             }
         }
@@ -71,6 +80,124 @@ impl Drop for Lock {
         // Closing releases it too, unless a child has inherited the file.
         let _ = self.file.unlock();
     }
+}
+
+/// Who holds a lock, as far as can be found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pid: u32,
+    /// The program and its verb.
+    command: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command.as_str() {
+            "" => write!(f, "pid {}", self.pid),
+            command => write!(f, "pid {}, {command}", self.pid),
+        }
+    }
+}
+
+impl Holder {
+    /// Who holds the lock of this file: the kernel knows the process, and the file has
+    /// the holder's own note, which may be one of an earlier holder.
+    pub fn of(path: &Path) -> Option<Holder> {
+        let mut note = Vec::new();
+        let mut file = open(path).ok()?;
+        io::Read::by_ref(&mut file)
+            .take(MOST_IN_A_NOTE)
+            .read_to_end(&mut note)
+            .ok()?;
+        let noted = Holder::parse(&String::from_utf8_lossy(&note));
+        match (holder_by_kernel(&file), noted) {
+            (Some(pid), Some(noted)) if noted.pid == pid => Some(noted),
+            (Some(pid), _) => Some(Holder {
+                pid,
+                command: command_of(pid),
+            }),
+            (None, noted) => noted.filter(|noted| is_alive(noted.pid)),
+        }
+    }
+
+    fn parse(note: &str) -> Option<Holder> {
+        let (pid, command) = note.lines().next()?.split_once(' ')?;
+        Some(Holder {
+            pid: pid.parse().ok()?,
+            command: command.to_owned(),
+        })
+    }
+}
+
+/// Whoever waits is told; that it cannot be written is no harm.
+fn note_holder(mut file: &File) {
+    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let note = format!("{} {}\n", std::process::id(), words(arguments));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.write_all(note.as_bytes()));
+}
+
+/// A program's name and its verb: the other arguments are nobody's business.
+fn words(arguments: impl Iterator<Item = String>) -> String {
+    let is_verb = |word: &String| {
+        let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+        !word.starts_with('-') && word.len() <= 20 && word.chars().all(plain)
+    };
+    let mut arguments = arguments;
+    let program = arguments.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    match arguments.next().filter(is_verb) {
+        Some(verb) => format!("{name} {verb}"),
+        None => name,
+    }
+}
+
+/// Linux says which process holds a lock, but for those of another pid namespace.
+#[cfg(target_os = "linux")]
+fn holder_by_kernel(file: &File) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = file.metadata().ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    holder_in(&locks, inode)
+}
+
+/// The device is not compared: some file systems have another one here.
+#[cfg(target_os = "linux")]
+fn holder_in(locks: &str, inode: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, place, ..] = fields.as_slice() else {
+            return None;
+        };
+        let is_it = place.rsplit(':').next() == Some(inode.to_string().as_str());
+        pid.parse().ok().filter(|pid| is_it && *pid > 0)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder_by_kernel(_: &File) -> Option<u32> {
+    None
+}
+
+fn command_of(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let arguments = bytes.split(|byte| *byte == 0);
+    words(arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()))
+}
+
+#[cfg(unix)]
+fn is_alive(pid: u32) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+}
+
+#[cfg(not(unix))]
+fn is_alive(_: u32) -> bool {
+    true
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -104,58 +231,10 @@ fn is_still(path: &Path, _: &File) -> io::Result<bool> {
     fs::exists(path)
 }
 
-/// The folder for locks that every process of a user agrees on, whatever its
-/// environment says: `/tmp/awskeep-UID`; on Windows below the local data folder.
-///
-/// # Errors
-/// `Kind::Failed` if something else than our own closed folder has that name.
-pub fn locks_dir() -> Outcome<PathBuf> {
-    #[cfg(unix)]
-    {
-        let uid = rustix::process::geteuid().as_raw();
-        let path = PathBuf::from(format!("/tmp/awskeep-{uid}"));
-        own_folder(&path)?;
-        Ok(path)
-    }
-    #[cfg(not(unix))]
-    {
-        let base = dirs::data_local_dir().ok_or_else(|| {
-            Failure::new(Kind::Failed, "the system names no folder for local data")
-        })?;
-        let path = base.join("awskeep").join("locks");
-        super::private_dir(&path)?;
-        Ok(path)
-    }
-}
-
-/// `/tmp` is everyone's: what stands there must be a folder itself, ours and closed.
-#[cfg(unix)]
-fn own_folder(path: &Path) -> Outcome<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed("make the folder", path, &error)),
-    }
-    let there = fs::symlink_metadata(path).map_err(|error| failed("read", path, &error))?;
-    let shown = path.display();
-    let refuse = |why: &str| Failure::new(Kind::Failed, format!("the lock folder {shown} {why}"));
-    if !there.is_dir() {
-        return Err(refuse("is not a folder").hint(format!("rm {shown}")));
-    }
-    if there.uid() != rustix::process::geteuid().as_raw() {
-        return Err(refuse("belongs to another user").hint(format!("ls -ld {shown}")));
-    }
-    if there.mode() & 0o077 != 0 {
-        return Err(refuse("is open to others").hint(format!("chmod 700 {shown}")));
-    }
-    Ok(())
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::sync::mpsc;
 
     #[test]
@@ -210,27 +289,48 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_is_named_by_the_kernel_or_its_note() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 00:30:77 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 12 00:30:78 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 0 00:30:79 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 13 00:30:77 0 EOF\n\
+                     4: -> FLOCK  ADVISORY  WRITE 14 00:30:77 0 EOF\n";
+        for (inode, pid) in [(77, Some(13)), (78, Some(12)), (79, None), (7, None)] {
+            assert_eq!(holder_in(locks, inode), pid, "{inode}");
+        }
+        for (arguments, shown) in [
+            (
+                &["/usr/bin/awskeep", "rotate", "work"][..],
+                "awskeep rotate",
+            ),
+            (&["awskeep", "--no-input", "rotate"], "awskeep"),
+            (&["awskeep", "wJalrXUtnFEMI/K7MDENG"], "awskeep"),
+            (&[], ""),
+        ] {
+            let arguments = arguments.iter().map(ToString::to_string);
+            assert_eq!(words(arguments), shown);
+        }
+        let us = std::process::id();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // Nobody holds it: the note of one who lives may be right, others are not.
+        for (note, pid) in [
+            (format!("{us} awskeep add\n"), Some(us)),
+            ("4194305 awskeep add\n".to_owned(), None),
+            ("no note".to_owned(), None),
+            (String::new(), None),
+        ] {
+            fs::write(&path, &note).unwrap();
+            assert_eq!(Holder::of(&path).map(|holder| holder.pid), pid, "{note}");
+        }
+    }
+
+    #[test]
     fn links_are_not_locked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         symlink(dir.path().join("elsewhere"), &path).unwrap();
         assert!(Lock::try_now(&path).is_err());
         assert!(!dir.path().join("elsewhere").exists());
-    }
-
-    #[test]
-    fn only_a_closed_folder_of_our_own_holds_locks() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("awskeep-1000");
-        own_folder(&path).unwrap();
-        own_folder(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let failure = own_folder(&path).unwrap_err();
-        assert_eq!(failure.hints, [format!("chmod 700 {}", path.display())]);
-        let link = dir.path().join("link");
-        symlink(dir.path(), &link).unwrap();
-        let failure = own_folder(&link).unwrap_err();
-        assert!(failure.message.contains("not a folder"), "{failure}");
-        assert!(locks_dir().unwrap().is_dir());
     }
 }

@@ -8,13 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::changes::{self, Changes};
 use super::plan::{self, Files, Known, Move, Refusal, Row, Verdict};
 use super::{checks, write};
 use crate::aws;
-use crate::disk::{self, Lock};
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
@@ -32,9 +30,6 @@ use crate::vault::item::{Endpoint, Identity};
 
 /// Called before each effect with its name; an error stops right there.
 pub type Before<'a> = &'a dyn Fn(&'static str) -> Outcome<()>;
-
-/// How long to wait for another import.
-const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// What a person said.
 #[derive(Debug, Clone, Default)]
@@ -139,7 +134,7 @@ pub fn run(
     agreed: &Prepared,
     before: Before<'_>,
 ) -> Outcome<Done> {
-    let _import = Lock::wait(&disk::locks_dir()?.join("import.lock"), LOCK_WAIT)?;
+    let _import = machine.lock("import.lock")?;
     let mut now = prepare(machine, entries, wanted)?;
     refuse_more_than(agreed, &now)?;
     write::refuse_unsafe(&now)?;

@@ -105,7 +105,7 @@ pub fn run(
         before("extend")?;
         extend(machine, entries, name)?;
     }
-    let _lock = profiles::lock()?;
+    let _lock = profiles::lock(machine)?;
     for mut back in undo.files {
         before("put back")?;
         let is_new = back.was == Was::Missing && back.new.text().is_empty();

@@ -15,7 +15,7 @@ use crate::profiles;
 
 /// Announces the edits, then writes them.
 pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()> {
-    let _lock = profiles::lock()?;
+    let _lock = profiles::lock(machine)?;
     let records = Records::of(machine)?;
     records.forget_old(machine.now())?;
     let path = records.new_path(machine.now())?;

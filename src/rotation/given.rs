@@ -10,6 +10,7 @@ use super::mfa_run::SESSION_RECEIPT;
 use super::plan::Step;
 use super::run::Tools;
 use super::{host, wanted};
+use crate::disk::Reach;
 use crate::failure::Outcome;
 use crate::iam_account::Account;
 use crate::keys::EntryName;
@@ -27,6 +28,7 @@ pub fn with_tools<A: Account, T>(
     machine: &Machine,
     account: &A,
     vault: &Vault,
+    reach: Reach,
     stop: &Arc<AtomicBool>,
     on_step: &dyn Fn(&Step, &Known),
     work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
@@ -45,7 +47,7 @@ pub fn with_tools<A: Account, T>(
         sync: &sync,
         stop: &stopped,
         on_step,
-        host: host::lock_reach()?,
+        reach,
     })
 }
 

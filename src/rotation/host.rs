@@ -1,33 +1,11 @@
-//! What a rotation needs of the machine it runs on: a name for where its locks
-//! reach, an ear for requests to stop, and saved keys that survive a power cut. Edge.
+//! What a rotation needs of the machine it runs on: an ear for requests to stop, and saved keys that survive a power cut. Edge.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::machine::Machine;
 use crate::vault::StoreKind;
-
-/// The name of the place that our locks reach: the host and the very folder they
-/// are in. A container with its own /tmp has another one.
-pub fn lock_reach() -> Outcome<String> {
-    let folder = disk::locks_dir()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let there =
-            std::fs::metadata(&folder).map_err(|error| disk::failed("look at", &folder, &error))?;
-        let system = rustix::system::uname();
-        let host = system.nodename().to_string_lossy().into_owned();
-        Ok(format!("{host}/{:x}.{:x}", there.dev(), there.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let host = std::env::var("COMPUTERNAME").unwrap_or_default();
-        Ok(format!("{host}/{}", folder.display()))
-    }
-}
 
 /// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
 pub fn stop_flag() -> Outcome<Arc<AtomicBool>> {

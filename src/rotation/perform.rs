@@ -91,7 +91,7 @@ impl<A: Account> Run<'_, A> {
         let mut intent = Intent {
             nonce: nonce.clone(),
             at: known.now(),
-            host: self.tools.host.clone(),
+            host: self.tools.reach.name(),
             seen,
             pad: String::new(),
             unknown: serde_json::Map::new(),

@@ -7,6 +7,7 @@ use super::known::Proof;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
 use super::ways::{NowIs, Which, served, slot_of};
+use crate::disk::host_in;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, ListedKey, Signer,
@@ -99,7 +100,7 @@ impl<A: Account> Rescue<'_, A> {
         let intent = Intent {
             nonce: nonce.clone(),
             at: self.now(),
-            host: self.tools.host.clone(),
+            host: self.tools.reach.name(),
             seen: self.listed.iter().map(|key| key.id.clone()).collect(),
             pad: ".".repeat(PAD_BYTES),
             unknown: serde_json::Map::new(),
@@ -306,12 +307,13 @@ impl<A: Account> Rescue<'_, A> {
     fn refuse_foreign(&self, item: &Item) -> Outcome<()> {
         match &item.intent {
             Some(intent)
-                if intent.host != self.tools.host
+                if !self.tools.reach.keeps_out(&intent.host)
                     && self.now().since(intent.at) < FOREIGN_FRESH =>
             {
                 let why = format!(
-                    "somebody else rotates it, from {} since {}",
-                    intent.host, intent.at
+                    "another awskeep rotates it, from {} since {}",
+                    host_in(&intent.host),
+                    intent.at
                 );
                 Err(self.unfinished(&why, "look again in 10 minutes"))
             }

@@ -11,6 +11,7 @@ use super::known::{
 };
 use super::plan::{Refusal, Step, Wait, next_step};
 use super::proving::{pause, random};
+use crate::disk::Reach;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, Answer, Call, CallFailure, CallFailureClass as Class, Signer};
 use crate::iam_account::{ListedKey, prove};
@@ -48,8 +49,8 @@ pub struct Tools<'a, A> {
     pub stop: &'a dyn Fn() -> bool,
     /// Told before each step is performed.
     pub on_step: &'a dyn Fn(&Step, &Known),
-    /// Where the lock that this run holds reaches: nobody else has this name.
-    pub host: String,
+    /// Whom the lock that this run holds keeps out.
+    pub reach: Reach,
 }
 
 /// How a run ended: with a step that cannot be performed now, or with nothing left.
@@ -194,7 +195,8 @@ impl<A: Account> Run<'_, A> {
         let (listing, aws_time) = self.look(&item)?;
         let intent_is = match &item.intent {
             Some(intent)
-                if intent.host != self.tools.host && !self.nonces.contains(&intent.nonce) =>
+                if !self.tools.reach.keeps_out(&intent.host)
+                    && !self.nonces.contains(&intent.nonce) =>
             {
                 IntentIs::Foreign
             }
@@ -238,9 +240,12 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// The ids of keys whose CreateAccessKey reply was received under this intent.
-    /// Older receipts do not count: their keys may be in use elsewhere by now.
+    /// Older receipts do not count: their keys may be in use elsewhere by now. Without a
+    /// lock none do: whoever wrote them may be about to save the key.
     fn received(&self, item: &Item) -> Outcome<BTreeSet<AccessKeyId>> {
-        let (Some(intent), None) = (&item.intent, &item.pending) else {
+        let (Some(intent), None, Reach::Locked(_)) =
+            (&item.intent, &item.pending, &self.tools.reach)
+        else {
             return Ok(BTreeSet::new());
         };
         let result = created_under(&intent.nonce);

@@ -39,6 +39,7 @@ fn hook(sandbox: &Sandbox) -> Command {
         .env("XDG_CONFIG_HOME", sandbox.path(".config"))
         .env("XDG_STATE_HOME", sandbox.path(".state"))
         .env("XDG_DATA_HOME", sandbox.path(".data"))
+        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
         .env("AWSKEEP_SETTLE", "0s")
         .env("AWSKEEP_DEADLINE", "20s")
         .stdin(Stdio::null())

@@ -48,6 +48,7 @@ impl Messy {
             .env("XDG_CONFIG_HOME", home(".config"))
             .env("XDG_STATE_HOME", home(".state"))
             .env("XDG_DATA_HOME", home(".data"))
+            .env("AWSKEEP_TEST_LOCKS", self.sandbox.lock_folder())
             .current_dir(home(""));
         command
     }

@@ -15,6 +15,7 @@ mod import_property;
 mod import_rotate;
 mod import_sources;
 mod import_undo;
+mod locks;
 mod memory_store;
 mod mfa;
 mod mfa_kills;

@@ -486,6 +486,7 @@ fn program_noting(sandbox: &Sandbox, arguments: &[&str], stdin: &str, pid: &Atom
         .env("XDG_CONFIG_HOME", folder(".config"))
         .env("XDG_STATE_HOME", folder(".state"))
         .env("XDG_DATA_HOME", folder(".data"))
+        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
         .env("AWSKEEP_SETTLE", "0s")
         .stdin(Stdio::from(std::fs::File::open(&file).unwrap()))
         .stdout(Stdio::piped())

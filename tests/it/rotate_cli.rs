@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use awskeep::disk::LockPlaces;
 use awskeep::machine::{Clock, Folders, Machine};
 use awskeep::ui::{Person, Ui};
 use serde_json::Value;
@@ -111,6 +112,7 @@ impl Sandbox {
                 state: Some(home.join("state")),
                 data: Some(home.join("data")),
             },
+            locks: LockPlaces::below(home, home),
             here: home.into(),
             clock: Clock::Set(Arc::clone(&self.clock)),
             started: Instant::now(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use awskeep::disk::Reach;
 use awskeep::failure::Outcome;
 use awskeep::iam_account::{
     Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
@@ -70,7 +71,7 @@ impl Second {
                 sync: &|| {},
                 stop: &|| false,
                 on_step: &|_, _| {},
-                host: "other/2.2".into(),
+                reach: Reach::Locked("other/2.2".into()),
             };
             // Its end, good or bad, is its own; what it did is checked.
             drop(rotate(&tools, &entry, &identity, policy(Demand::Now)));

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use awskeep::disk::Reach;
 use awskeep::failure::{Failure, Kind, Outcome};
 use awskeep::iam_account::Account;
 use awskeep::keys::{AccessKey, EntryName, SecretKey, UserArn};
@@ -436,7 +437,7 @@ impl World {
             sync: &|| {},
             stop: &|| false,
             on_step: &|_, _| {},
-            host: "here/1.1".into(),
+            reach: Reach::Locked("here/1.1".into()),
         })
     }
 

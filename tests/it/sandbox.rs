@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
+use awskeep::disk::LockPlaces;
 use awskeep::machine::{Clock, Folders, Machine};
 use awskeep::ui::{Captured, Ui};
 
@@ -19,6 +20,8 @@ static SANDBOXES: AtomicU64 = AtomicU64::new(0);
 
 pub struct Sandbox {
     home: tempfile::TempDir,
+    /// Apart from the home, in which tests look for what was written.
+    locks: tempfile::TempDir,
     pub clock: Arc<AtomicI64>,
     pub vars: Vec<(String, String)>,
     pub aws: SimServer,
@@ -60,6 +63,7 @@ impl Sandbox {
         });
         let sandbox = Sandbox {
             home,
+            locks: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(now)),
             vars: Vec::new(),
             aws,
@@ -101,6 +105,12 @@ impl Sandbox {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// What stands for this user's home in the password database and for `/tmp`; the
+    /// real program is told by `AWSKEEP_TEST_LOCKS`.
+    pub fn lock_folder(&self) -> &Path {
+        self.locks.path()
+    }
+
     /// The machine of this user, with these answers to its questions.
     pub fn machine(&self, answers: &[&str]) -> (Machine, Captured) {
         let (ui, captured) = Ui::scripted(answers);
@@ -113,6 +123,7 @@ impl Sandbox {
                 state: folder(".state"),
                 data: folder(".data"),
             },
+            locks: LockPlaces::below(self.lock_folder(), self.lock_folder()),
             here: self.home.path().to_owned(),
             clock: Clock::Set(self.clock.clone()),
             started: Instant::now(),

@@ -56,6 +56,7 @@ fn signalled_at(
         .env("XDG_CONFIG_HOME", sandbox.path(".config"))
         .env("XDG_STATE_HOME", sandbox.path(".state"))
         .env("XDG_DATA_HOME", sandbox.path(".data"))
+        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
         .env("AWSKEEP_SETTLE", "0s")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

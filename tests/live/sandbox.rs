@@ -17,6 +17,8 @@ use crate::programs::{Ran, run, run_with_input};
 /// A home, an environment, and what awskeep has said in it so far.
 pub struct Sandbox {
     home: TempDir,
+    /// The locks of this user: apart from the home, whose files are listed.
+    locks: TempDir,
     env: BTreeMap<String, String>,
     also_scanned: Vec<PathBuf>,
     said: RefCell<Vec<Ran>>,
@@ -47,13 +49,16 @@ impl Sandbox {
         let outer_path = std::env::var("PATH").unwrap_or_default();
         let sandbox = Sandbox {
             home,
+            locks: TempDir::new().unwrap(),
             env: BTreeMap::new(),
             also_scanned: Vec::new(),
             said: RefCell::default(),
         };
         let here = sandbox.home().display().to_string();
+        let locks = sandbox.locks.path().display().to_string();
         sandbox
             .with("HOME", &here)
+            .with("AWSKEEP_TEST_LOCKS", &locks)
             .with("PATH", &format!("{bin}:{outer_path}"))
             .with("TMPDIR", &format!("{here}/tmp"))
             .with("LC_ALL", "C.UTF-8")

@@ -45,7 +45,7 @@ impl Turn<'_> {
         let machine = self.context.machine;
         let entries = self.entries;
         let identity = self.identity(name)?;
-        let _user = entries.lock_user(Some(&identity), name)?;
+        let user = entries.lock_user(Some(&identity), name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
         let codes = Codes {
@@ -57,9 +57,15 @@ impl Turn<'_> {
         let (vault, item) = (&held.vault, &held.item);
         let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
         let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        given::with_tools(machine, &account, vault, self.stop, &on_step, |tools| {
-            self.act(tools, &held, &identity, policy)
-        })
+        given::with_tools(
+            machine,
+            &account,
+            vault,
+            user.reach(),
+            self.stop,
+            &on_step,
+            |tools| self.act(tools, &held, &identity, policy),
+        )
     }
 
     fn act(

@@ -1,6 +1,7 @@
 //! Why a run goes no further until somebody acts, in words: what is the case, and the
 //! next command. Pure.
 
+use crate::disk::host_in;
 use crate::failure::{Failure, Kind};
 use crate::keys::AccessKeyId;
 use crate::rotation::known::{CreateSaid, Known};
@@ -23,7 +24,10 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
                 .hint("take the key lines out, or let awskeep do it: awskeep import")
         }
         Refusal::SomebodyElseRotates { host, at } => {
-            let what = format!("somebody else rotates it, from {host} since {at}");
+            let what = format!(
+                "another awskeep rotates it, from {} since {at}",
+                host_in(host)
+            );
             of(Kind::Unfinished, &what)
                 .hint(format!("look again in 10 minutes: awskeep rotate {entry}"))
         }
