@@ -10,6 +10,7 @@ use crate::keys::{AccessKey, EntryName};
 use crate::lease;
 use crate::machine::Machine;
 use crate::passphrase;
+use crate::rotation::known::believable;
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
@@ -98,7 +99,7 @@ pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Prove
         .hint("say the right --region"));
     }
     Ok(Proven {
-        created_at: created_at(&account, key, &proof.identity),
+        created_at: believable(created_at(&account, key, &proof.identity), machine.now()),
         identity: proof.identity,
     })
 }

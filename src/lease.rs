@@ -1,6 +1,8 @@
 //! The arithmetic of leases: how long a served credential is valid, until when a
 //! replaced key may still be in use, and how long it is held. Pure.
 
+use std::num::NonZeroU64;
+
 use serde::Serialize;
 
 use crate::time::{Length, Time};
@@ -18,6 +20,19 @@ pub const LEAST_LEAD: Length = Length::minutes(20);
 
 /// Slack between the last lease and the retirement of a key.
 pub const LEASE_SLACK: Length = Length::minutes(5);
+
+/// The longest lease that a setting or an item may have: what is served longer cannot
+/// be replaced for as long.
+pub const LONGEST_LEASE: Length = Length::hours(12);
+
+/// The longest that a key may be held, handed out or served before it is due. Ten years
+/// are more than anybody means.
+pub const LONGEST_WAIT: Length = Length::days(3_650);
+
+/// The longest settle: a new key is waited for within one run.
+pub const LONGEST_SETTLE: Length = Length::days(1);
+
+const THREE: NonZeroU64 = NonZeroU64::new(3).expect("3 is not 0");
 
 /// The `Expiration` of a credential that is read from the store at or after `read_from`.
 /// A lease below `LEAST_LEAD` counts as `LEAST_LEAD` and a minute for the printing.
@@ -55,12 +70,12 @@ pub fn settle(chosen: Option<Length>, built_in: Length, attended: Attended) -> L
 /// The hold that applies: never more than a third of `max_age`, so that the held
 /// key is gone before the next one is due. `None`: keys never get too old.
 pub fn hold(chosen: Length, max_age: Option<Length>) -> Length {
-    max_age.map_or(chosen, |max_age| chosen.min(Length(max_age.0 / 3)))
+    max_age.map_or(chosen, |max_age| chosen.min(max_age.part_of(THREE)))
 }
 
 /// When a key of that age limit is due: after two thirds of it. `None`: never.
 pub fn due_at(born: Time, max_age: Option<Length>) -> Option<Time> {
-    max_age.map(|max_age| born + Length(max_age.0 / 3 * 2))
+    max_age.map(|max_age| born + max_age.part_of(THREE).times(2))
 }
 
 /// Whether a person waits for this run.

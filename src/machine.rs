@@ -26,9 +26,11 @@ impl Clock {
         match self {
             Clock::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);
-                Time(since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)))
+                Time::of_seconds(
+                    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
+                )
             }
-            Clock::Set(seconds) => Time(seconds.load(Ordering::SeqCst)),
+            Clock::Set(seconds) => Time::of_seconds(seconds.load(Ordering::SeqCst)),
         }
     }
 

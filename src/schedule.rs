@@ -4,6 +4,8 @@
 //! What is remembered only makes runs rarer and quieter; it may be lost at any time.
 //! Whether a key may be touched is the rotation's own decision, from AWS's word.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -34,6 +36,12 @@ const PATIENCE: Length = Length::days(3);
 
 /// An entry whose `auto` is on and whose key is due for so long is overdue.
 const OVERDUE: Length = Length::days(2);
+
+/// The part of `max_age` by which automatic rotations are spread.
+const A_THIRTIETH: NonZeroU64 = NonZeroU64::new(30).expect("30 is not 0");
+
+/// How many numbers of 16 bits there are.
+const OF_A_NUMBER: NonZeroU64 = NonZeroU64::new(1 << 16).expect("65,536 is not 0");
 
 /// What an entry's turn is decided from.
 #[derive(Debug, Clone, Copy)]
@@ -158,11 +166,11 @@ fn jitter(item: &Item, max_age: Length) -> Length {
     hash.update(item.current.id.as_str());
     let digest = hash.finalize();
     let number = u64::from(u16::from_be_bytes([digest[0], digest[1]]));
-    Length(most_jitter(max_age).0.saturating_mul(number) >> 16)
+    most_jitter(max_age).times(number).part_of(OF_A_NUMBER)
 }
 
 fn most_jitter(max_age: Length) -> Length {
-    Length(max_age.0 / 30)
+    max_age.part_of(A_THIRTIETH)
 }
 
 /// What memories are about: they end with the keys and settings that they were of.
@@ -299,7 +307,7 @@ fn first_line(failure: &Failure) -> String {
 
 /// A wait after so many others, each twice as long, up to a day.
 pub fn doubled(first: Length, before: u32) -> Length {
-    Length(first.0 << before.min(10)).min(A_DAY)
+    first.times(1 << before.min(10)).min(A_DAY)
 }
 
 pub fn is_zero(number: &u32) -> bool {

@@ -171,7 +171,7 @@ impl Settings {
     pub fn length(&self, key: Key, entry: Option<&EntryName>) -> Outcome<Length> {
         let text = self.text(key, entry)?;
         key.check(&text)?;
-        Ok(Length::parse(&text).unwrap_or(Length(u64::MAX / 8)))
+        Ok(Length::parse(&text).unwrap_or(Length::LONGEST))
     }
 
     /// The entries that have a section of their own.

@@ -361,7 +361,7 @@ fn lives(rows: &[Row], now: Time) -> String {
                 row.life.entry.to_string(),
                 key.slot.to_owned(),
                 key.key_id.clone(),
-                Length(key.age_s).rough(),
+                Length::seconds(key.age_s).rough(),
                 day(key.due_at),
                 key.leased_until
                     .map_or("-".to_owned(), |until| until.to_string()),

@@ -139,7 +139,7 @@ impl Account for LiveAccount {
                     keys.push(ListedKey {
                         id: key.access_key_id?.parse().ok()?,
                         status: key_status(&key.status?),
-                        created_at: key.create_date.map(|date| Time(date.secs())),
+                        created_at: key.create_date.map(|date| Time::of_seconds(date.secs())),
                     });
                 }
                 next_page(output.is_truncated, output.marker)
@@ -159,7 +159,7 @@ impl Account for LiveAccount {
             let id = key.access_key_id.parse().ok()?;
             (!secret.is_empty()).then(|| CreatedKey {
                 key: AccessKey { id, secret },
-                created_at: key.create_date.map(|date| Time(date.secs())),
+                created_at: key.create_date.map(|date| Time::of_seconds(date.secs())),
             })
         })
     }
@@ -205,7 +205,7 @@ impl Account for LiveAccount {
             Some(match used.last_used_date {
                 None => LastUse::Never,
                 Some(date) => LastUse::At {
-                    time: Time(date.secs()),
+                    time: Time::of_seconds(date.secs()),
                     service: used.service_name,
                     region: used.region,
                 },

@@ -266,6 +266,12 @@ pub fn is_young(slot: &Slot, now: Time) -> bool {
     now.since(latest) < YOUNG
 }
 
+/// When AWS says that a key was made; none if that is still to come: nobody waits for
+/// such a time, and nothing is counted from it.
+pub fn believable(made: Option<Time>, now: Time) -> Option<Time> {
+    made.filter(|made| *made <= now + CLOCKS_APART)
+}
+
 /// Notes in the item what a successful list shows of its keys: when each was made,
 /// from when on it is absent or inactive. Whether anything is new.
 pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered {
@@ -283,9 +289,14 @@ pub fn remember(item: &mut Item, listing: &[ListedKey], now: Time) -> Remembered
             Some(listed) => {
                 slot.absent_seen_at = None;
                 // Whoever added the key need not have known its age.
-                slot.created_at = slot.created_at.or(listed.created_at);
+                slot.created_at = slot.created_at.or(believable(listed.created_at, now));
             }
             None => slot.absent_seen_at = slot.absent_seen_at.or(Some(now)),
+        }
+        // Noted while a clock was wrong: it would be waited for until then.
+        if believable(Some(born(slot)), now).is_none() {
+            slot.created_at = row(&slot.id).and_then(|key| believable(key.created_at, now));
+            slot.saved_at = now;
         }
     }
     if let Some(previous) = &mut item.previous {

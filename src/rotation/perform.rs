@@ -5,7 +5,7 @@
 //! one exception is a key just received: it is saved into whatever is there.
 
 use super::denial::denied;
-use super::known::{CreateSaid, Known, LastUseSaid, Proof};
+use super::known::{CreateSaid, Known, LastUseSaid, Proof, believable};
 use super::plan::Step;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
@@ -184,7 +184,7 @@ impl<A: Account> Run<'_, A> {
         // Saving the key counts more than the receipt: it goes on without one.
         let _ = (self.tools.append)(&receipt);
         let mut slot = Slot::new(created.key, self.tools.clock.now());
-        slot.created_at = created.created_at;
+        slot.created_at = believable(created.created_at, known.now());
         let mut last = None;
         for attempt in 0..SAVES {
             match self.save_pending(&slot) {

@@ -3,7 +3,7 @@
 //! is given. Every stop in the middle leaves what the next run goes on from.
 
 use super::denial::denied;
-use super::known::Proof;
+use super::known::{Proof, believable};
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
 use super::ways::{NowIs, Which, served, slot_of};
@@ -162,7 +162,7 @@ impl<A: Account> Rescue<'_, A> {
         let id = created.key.id.clone();
         self.note(CREATE_RECEIPT, &id, request, &created_under(nonce));
         let mut slot = Slot::new(created.key, self.tools.clock.now());
-        slot.created_at = created.created_at;
+        slot.created_at = believable(created.created_at, slot.saved_at);
         let mut new = item.clone();
         if let Some(intent) = &mut new.intent {
             intent.pad.clear();

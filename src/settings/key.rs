@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::failure::{Failure, Kind, Outcome};
-use crate::lease::DEFAULT_LEASE;
+use crate::lease::{DEFAULT_LEASE, LEAST_LEAD, LONGEST_LEASE, LONGEST_SETTLE, LONGEST_WAIT};
 use crate::time::Length;
 use crate::vault::StoreKind;
 
@@ -96,20 +96,28 @@ impl Key {
         if value.chars().any(char::is_control) {
             return expects("one line without control characters", false);
         }
+        let up_to = |most: Length| Length::parse(value).filter(|length| *length <= most);
         match self {
             Key::Auto => expects("on or off", matches!(value, "on" | "off")),
             Key::MaxAge => expects(
-                "a length such as 90d, or never",
-                value == "never" || Length::parse(value).is_some_and(|l| l > Length::ZERO),
+                &format!("a length up to {LONGEST_WAIT}, such as 90d, or never"),
+                value == "never" || up_to(LONGEST_WAIT).is_some_and(|l| l > Length::ZERO),
             ),
             Key::Lease => expects(
-                "a length from 20m to 12h",
-                Length::parse(value)
-                    .is_some_and(|l| (Length::minutes(20)..=Length::hours(12)).contains(&l)),
+                &format!("a length from {LEAST_LEAD} to {LONGEST_LEASE}"),
+                up_to(LONGEST_LEASE).is_some_and(|l| l >= LEAST_LEAD),
             ),
-            Key::EnvLease | Key::Hold | Key::Settle => expects(
-                "a length such as 14d, 24h or 15s",
-                Length::parse(value).is_some(),
+            Key::EnvLease => expects(
+                &format!("a length up to {LONGEST_WAIT}, such as 24h"),
+                up_to(LONGEST_WAIT).is_some(),
+            ),
+            Key::Hold => expects(
+                &format!("a length up to {LONGEST_WAIT}, such as 14d"),
+                up_to(LONGEST_WAIT).is_some(),
+            ),
+            Key::Settle => expects(
+                &format!("a length up to {LONGEST_SETTLE}, such as 15s"),
+                up_to(LONGEST_SETTLE).is_some(),
             ),
             Key::Store => value.parse::<StoreKind>().map(|_| ()),
             Key::Deadline => expects("seconds from 0.1s to 30s", parse_deadline(value).is_some()),

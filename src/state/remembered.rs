@@ -239,7 +239,8 @@ impl Memory {
         let path = self.folder.join("next-due");
         let seconds = u64::try_from(next.0).unwrap_or(0);
         disk::write_atomic(&path, format!("{seconds}\n").as_bytes(), 0o600)?;
-        let at = UNIX_EPOCH + Duration::from_secs(seconds);
+        let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let at = at.unwrap_or(UNIX_EPOCH);
         fs::File::options()
             .write(true)
             .open(&path)

@@ -257,7 +257,10 @@ struct Format {
 /// `Kind::Store` for bytes that are no item, or an item that needs a newer helper.
 pub fn to_serve(entry: &EntryName, bytes: &[u8]) -> Outcome<ToServe> {
     match serde_json::from_slice::<Served>(bytes) {
-        Ok(served) if served.min_reader <= VERSION => Ok(ToServe::Key(served)),
+        Ok(served) if served.min_reader <= VERSION => {
+            within_bounds(entry, served.lease)?;
+            Ok(ToServe::Key(served))
+        }
         Ok(_) => Err(newer(entry)),
         Err(_) => match decode(entry, bytes)? {
             Stored::Alias(alias) => Ok(ToServe::RenamedTo(alias)),
@@ -281,9 +284,22 @@ pub fn decode(entry: &EntryName, bytes: &[u8]) -> Outcome<Stored> {
             .map(Stored::Alias)
             .map_err(|error| corrupt(entry, &place(&error)));
     }
-    serde_json::from_slice(bytes)
-        .map(|item| Stored::Item(Box::new(item)))
-        .map_err(|error| corrupt(entry, &place(&error)))
+    let item: Item =
+        serde_json::from_slice(bytes).map_err(|error| corrupt(entry, &place(&error)))?;
+    within_bounds(entry, item.lease)?;
+    Ok(Stored::Item(Box::new(item)))
+}
+
+/// A lease longer than the setting allows was written by nobody who meant it.
+fn within_bounds(entry: &EntryName, lease: Length) -> Outcome<()> {
+    let most = lease::LONGEST_LEASE;
+    match lease > most {
+        true => Err(corrupt(
+            entry,
+            &format!("its lease is {lease}; at most {most}"),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The bytes to store.

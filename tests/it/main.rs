@@ -41,5 +41,6 @@ mod setup;
 mod status;
 mod stopped;
 mod tidy;
+mod times;
 mod watched_account;
 mod year;

@@ -182,6 +182,22 @@ fn time_comes_from_the_machine() {
     );
 }
 
+/// Arithmetic on the bare numbers could overflow: `Time` and `Length` do it within bounds.
+#[test]
+fn only_time_makes_times_of_numbers() {
+    let made = |line: &String| {
+        ["Time(", "Length("].iter().any(|word| {
+            line.match_indices(word)
+                .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        }) || ["map(Time)", "map(Length)"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let mut found = offenders(&["Time(", "Length(", "(Time)", "(Length)"], &["time.rs"]);
+    found.retain(made);
+    assert_eq!(found, [] as [String; 0]);
+}
+
 #[test]
 fn no_unwrap_outside_tests() {
     assert_eq!(offenders(&[".unwrap()"], &[]), [] as [String; 0]);

@@ -17,6 +17,8 @@ pub struct Account {
     pub lags: Lags,
     /// Rows per page of a list.
     pub page_size: usize,
+    /// What replies say of when keys were made, whatever is true.
+    pub create_date_said: Option<i64>,
     pub(super) sessions: Vec<Session>,
     late: Vec<Late>,
     pub(super) made: u64,
@@ -39,6 +41,7 @@ impl Account {
             users: Vec::new(),
             lags: Lags::default(),
             page_size: 100,
+            create_date_said: None,
             sessions: Vec::new(),
             late: Vec::new(),
             made: 0,
@@ -228,6 +231,7 @@ impl Account {
 
     fn list_keys(&mut self, now: i64, at: usize, from: usize) -> Reply {
         let lag = self.lags.lists.clone();
+        let said = self.create_date_said;
         let user = &mut self.users[at];
         let name = user.name.clone();
         let rows = user.keys.iter_mut().filter_map(|key| {
@@ -235,7 +239,7 @@ impl Account {
             Some(Row {
                 id: key.id.clone(),
                 status: status.as_str(),
-                created_at: key.created_at,
+                created_at: said.unwrap_or(key.created_at),
             })
         });
         let rows = rows.collect();
@@ -264,7 +268,7 @@ impl Account {
             user: self.users[at].name.clone(),
             id: key.id.clone(),
             secret: key.secret.clone(),
-            created_at: now,
+            created_at: self.create_date_said.unwrap_or(now),
         };
         self.users[at].keys.push(key);
         Ok(reply)

@@ -54,7 +54,7 @@ pub fn http_date(at: i64) -> String {
 pub fn iso(at: i64) -> String {
     let (year, month, day) = civil(at);
     let (h, m, s) = clock(at);
-    format!("{year}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
 }
 
 /// `20261123T080000Z`, the form in signatures.

@@ -28,6 +28,6 @@ pub fn of(given: Credentials) -> Option<Session> {
     (!secret.is_empty() && !token.is_empty()).then(|| Session {
         key: AccessKey { id, secret },
         token,
-        expires_at: Time(given.expiration.secs()),
+        expires_at: Time::of_seconds(given.expiration.secs()),
     })
 }

@@ -61,7 +61,8 @@ struct SignedBy(Clock);
 impl TimeSource for SignedBy {
     fn now(&self) -> SystemTime {
         let seconds = u64::try_from(self.0.now().0).unwrap_or(0);
-        UNIX_EPOCH + Duration::from_secs(seconds)
+        let now = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        now.unwrap_or(UNIX_EPOCH)
     }
 }
 
@@ -311,7 +312,7 @@ impl Intercept for Seen {
 /// Source: RFC 9110, section 5.6.7; the obsolete forms are not read.
 fn http_date(text: &str) -> Option<Time> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Time(date.timestamp().as_second()))
+    Some(Time::of_seconds(date.timestamp().as_second()))
 }
 
 #[cfg(test)]

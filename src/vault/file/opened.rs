@@ -55,7 +55,7 @@ pub(super) fn read(recipient: &str) -> Result<Option<Opened>, Fault> {
     let (until, identity) = text.split_once(' ').ok_or_else(damaged)?;
     Ok(Some(Opened {
         identity: Zeroizing::new(identity.to_owned()),
-        until: until.parse().ok().map(Time),
+        until: until.parse().ok().map(Time::of_seconds),
     }))
 }
 
