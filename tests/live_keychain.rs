@@ -95,7 +95,7 @@ impl Desktop {
 
     fn store(&self) -> SecretServiceStore {
         let uid = rustix::process::geteuid().as_raw();
-        SecretServiceStore::new(BusAddress::find(Some(&self.address), uid).unwrap(), TIMEOUT)
+        SecretServiceStore::new(BusAddress::parse(&self.address, uid).unwrap(), TIMEOUT)
     }
 
     fn entry(&self, name: &str) -> Entry {
@@ -224,7 +224,7 @@ fn a_locked_collection_is_said_at_once_and_never_prompts() {
 
 #[test]
 fn no_bus_and_no_provider_are_absent() {
-    let gone = BusAddress::find(Some("unix:path=/nonexistent/bus"), 0).unwrap();
+    let gone = BusAddress::parse("unix:path=/nonexistent/bus", 0).unwrap();
     let probe = SecretServiceStore::new(gone, TIMEOUT).probe();
     assert!(matches!(probe, Err(Fault::Absent(_))), "{probe:?}");
     let desktop = Desktop::start(Provider::Missing);
@@ -237,6 +237,98 @@ fn no_bus_and_no_provider_are_absent() {
     ] {
         assert!(matches!(result, Err(Fault::Absent(_))), "{result:?}");
     }
+}
+
+/// Everything that a store does, refused in one way.
+fn check_refused(store: &SecretServiceStore, expected: &Fault) {
+    let entry = store.build(SERVICE, "work", None).unwrap();
+    let spec = HashMap::from([("service", SERVICE)]);
+    for result in [
+        entry.get_secret().map(drop).map_err(Fault::of),
+        entry.set_secret(b"1").map_err(Fault::of),
+        entry.delete_credential().map_err(Fault::of),
+        store.search(&spec).map(drop).map_err(Fault::of),
+        store.probe(),
+        store.lock(),
+        store.unlock(Duration::from_secs(2)),
+        store.items_of_collection("login").map(drop),
+    ] {
+        assert_eq!(result, Err(expected.clone()));
+    }
+}
+
+/// The address of a dead bus stays in tmux and nohup, and anybody may listen there.
+#[test]
+fn a_dead_bus_address_gets_no_secret() {
+    let home = tempfile::tempdir().unwrap();
+    let own = rustix::process::geteuid();
+    let socket = home.path().join("bus");
+    // Root can be another user; anybody else takes itself for one.
+    let (peer, own) = match own.is_root() {
+        true => (65534, 0),
+        false => (own.as_raw(), own.as_raw() + 1),
+    };
+    let mut bus = isolated("setpriv", &home);
+    if own == 0 {
+        std::os::unix::fs::chown(home.path(), Some(peer), None).unwrap();
+        bus.args([&format!("--reuid={peer}"), "--clear-groups"]);
+    }
+    let config = home.path().join("bus.conf");
+    let listen = format!("<listen>unix:path={}</listen>", socket.display());
+    let policy = r#"<policy context="default"><allow user="*"/><allow send_destination="*"/><allow own="*"/></policy>"#;
+    std::fs::write(
+        &config,
+        format!("<busconfig><type>session</type>{listen}{policy}</busconfig>"),
+    )
+    .unwrap();
+    let mut bus = bus
+        .args(["dbus-daemon", "--nofork", "--print-address"])
+        .arg(format!("--config-file={}", config.display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    BufReader::new(bus.stdout.as_mut().unwrap())
+        .read_line(&mut address)
+        .unwrap();
+    let address = BusAddress::parse(address.trim(), own).unwrap();
+    let fault = Fault::Other(format!(
+        "the session bus at {} belongs to another user (uid {peer})",
+        socket.display()
+    ));
+    check_refused(&SecretServiceStore::new(address, TIMEOUT), &fault);
+    bus.kill().unwrap();
+    bus.wait().unwrap();
+}
+
+#[test]
+fn a_bus_with_another_guid_gets_no_secret() {
+    let desktop = Desktop::start(Provider::Unlocked);
+    let (path, guid) = desktop.address.split_once(",guid=").unwrap();
+    assert_eq!(guid.len(), 32);
+    let uid = rustix::process::geteuid().as_raw();
+    let stale = format!("{path},guid={}", "0".repeat(32));
+    let stale = BusAddress::parse(&stale, uid).unwrap();
+    let fault = Fault::Other(
+        "another session bus listens where DBUS_SESSION_BUS_ADDRESS says: its guid differs".into(),
+    );
+    check_refused(&SecretServiceStore::new(stale, TIMEOUT), &fault);
+}
+
+#[test]
+fn a_bus_path_with_escapes_is_read_and_written_alike() {
+    let desktop = Desktop::start(Provider::Unlocked);
+    let bus = desktop.home.path().join("bus");
+    std::os::unix::fs::symlink(bus, desktop.home.path().join("a b,%;")).unwrap();
+    let address = format!("unix:path={}/a%20b%2c%25%3B", desktop.home.path().display());
+    let uid = rustix::process::geteuid().as_raw();
+    let store = SecretServiceStore::new(BusAddress::parse(&address, uid).unwrap(), TIMEOUT);
+    let entry = store.build(SERVICE, "work", None).unwrap();
+    entry.set_secret(b"1").unwrap();
+    assert_eq!(entry.get_secret().unwrap(), b"1");
+    assert_eq!(desktop.get("work"), Ok(b"1".to_vec()));
+    entry.delete_credential().unwrap();
+    assert_eq!(desktop.get("work"), Err(Fault::NoEntry));
 }
 
 #[test]

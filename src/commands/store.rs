@@ -365,8 +365,7 @@ fn unlock(
             }
         }
         StoreKind::Keychain => {
-            opening::unlock(machine.var("DBUS_SESSION_BUS_ADDRESS"), PROMPT_WAIT)
-                .map_err(|fault| fault.failure(kind, None))?;
+            opening::unlock(machine, PROMPT_WAIT).map_err(|fault| fault.failure(kind, None))?;
             "the keychain is unlocked".to_owned()
         }
     };
@@ -394,8 +393,9 @@ fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
             }
             store.lock()?;
         }
-        StoreKind::Keychain => opening::lock(machine.var("DBUS_SESSION_BUS_ADDRESS"), PROMPT_WAIT)
-            .map_err(|fault| fault.failure(kind, None))?,
+        StoreKind::Keychain => {
+            opening::lock(machine, PROMPT_WAIT).map_err(|fault| fault.failure(kind, None))?
+        }
     }
     context.done(
         &format!("the {kind} is locked"),

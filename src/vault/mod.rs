@@ -124,9 +124,7 @@ impl Vault {
                     Arc::new(file::FileStore::new(machine.file_store_folder()?));
                 Ok(store)
             }
-            StoreKind::Keychain => {
-                keychain::open(machine.var("DBUS_SESSION_BUS_ADDRESS"), deadline)
-            }
+            StoreKind::Keychain => keychain::open(machine, deadline),
         };
         Ok(Vault {
             kind,

@@ -27,8 +27,7 @@ mod system {
         let name = machine
             .var("AWS_VAULT_SECRET_SERVICE_COLLECTION_NAME")
             .unwrap_or("awsvault");
-        let bus = machine.var("DBUS_SESSION_BUS_ADDRESS");
-        match opening::items_of_collection(bus, name, WAIT) {
+        match opening::items_of_collection(machine, name, WAIT) {
             Ok(items) => Ok(Some(items)),
             Err(Fault::Absent(_)) => Ok(None),
             Err(Fault::Locked(_)) => Err(Failure::new(

@@ -1,32 +1,46 @@
-//! Where the session bus listens: the text of `DBUS_SESSION_BUS_ADDRESS` to
-//! sockets, and the connection to one of them. Edge (`find` looks for a socket,
-//! `connect` opens one); the parsing is pure.
+//! Where the session bus listens, and the one way to it: the text of
+//! `DBUS_SESSION_BUS_ADDRESS` to sockets, and the connection to one of them. Edge
+//! (`of_session` looks for a socket, `connect` opens one); the parsing is pure.
 //!
-//! Only what a desktop or systemd session sets is understood: `unix:path=` and
-//! `unix:abstract=`. TCP is refused, since a secret must not leave the machine,
-//! and nothing here ever starts a bus.
-//! Source: D-Bus specification, "Server Addresses".
+//! An address outlives its bus, and then anybody may listen there: a socket counts
+//! only if root or this user listens on it, and the `guid` of its address must be
+//! the server's. Only what a desktop or systemd session sets
+//! is understood: `unix:path=` and `unix:abstract=`. TCP is refused, since a secret
+//! must not leave the machine, and nothing here ever starts a bus.
+//! Source: D-Bus specification, "Server Addresses"; libdbus for what is not there.
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
 };
 
 use super::errors;
+use crate::machine::Machine;
 use crate::vault::fault::Fault;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 
-/// The sockets of the session bus, in the order to try them; never empty.
+/// The servers of the session bus, in the order to try them; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusAddress {
-    sockets: Vec<Socket>,
+    servers: Vec<Server>,
     uid: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Server {
+    socket: Socket,
+    /// Which server it must be, if the address says so.
+    guid: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,29 +50,79 @@ enum Socket {
     Abstract(Vec<u8>),
 }
 
+/// A connection to a server that is ours or root's; nothing was sent or read yet.
+pub(super) struct Connected {
+    pub stream: UnixStream,
+    /// What the server must say that it is.
+    pub guid: Option<String>,
+}
+
 impl BusAddress {
-    /// The bus of a session: what `DBUS_SESSION_BUS_ADDRESS` held, or the place where
-    /// systemd puts the socket of this user.
+    /// The bus of this session: what `DBUS_SESSION_BUS_ADDRESS` holds, or else the
+    /// user's own bus, as libdbus finds it.
     ///
     /// # Errors
     /// `Fault::Absent` if there is no address, or none that is understood.
-    pub fn find(value: Option<&str>, uid: u32) -> Result<BusAddress, Fault> {
-        let usual = PathBuf::from(format!("/run/user/{uid}/bus"));
-        BusAddress::find_or(value, uid, &usual)
+    pub fn of_session(machine: &Machine) -> Result<BusAddress, Fault> {
+        let uid = rustix::process::geteuid().as_raw();
+        match machine.var("DBUS_SESSION_BUS_ADDRESS").map(str::trim) {
+            Some(value) if !value.is_empty() => BusAddress::parse(value, uid),
+            Some(_) | None => {
+                let mut folders = vec![PathBuf::from(format!("/run/user/{uid}"))];
+                if let Some(folder) = machine.var("XDG_RUNTIME_DIR").map(PathBuf::from)
+                    && folder.is_absolute()
+                    && folder != folders[0]
+                {
+                    folders.insert(0, folder);
+                }
+                BusAddress::in_folders(&folders, uid)
+            }
+        }
     }
 
-    fn find_or(value: Option<&str>, uid: u32, usual: &Path) -> Result<BusAddress, Fault> {
-        let sockets = match value.map(str::trim).filter(|value| !value.is_empty()) {
-            Some(value) => parse(value)?,
-            None if usual.exists() => vec![Socket::Path(usual.to_owned())],
+    /// The first of these runtime folders with a socket `bus` of this user.
+    fn in_folders(folders: &[PathBuf], uid: u32) -> Result<BusAddress, Fault> {
+        let mut paths = folders.iter().map(|folder| folder.join("bus"));
+        match paths.clone().find(|path| is_socket_of(path, uid)) {
+            Some(path) => Ok(BusAddress {
+                servers: vec![Server {
+                    socket: Socket::Path(path),
+                    guid: None,
+                }],
+                uid,
+            }),
             None => {
-                return Err(Fault::Absent(format!(
-                    "there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set and {} does not exist",
-                    usual.display()
-                )));
+                let looked: Vec<String> = paths
+                    .by_ref()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                Err(Fault::Absent(format!(
+                    "there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set, and {} is not a socket of yours",
+                    looked.join(" or ")
+                )))
             }
-        };
-        Ok(BusAddress { sockets, uid })
+        }
+    }
+
+    /// The servers that an address in D-Bus form names, for a user.
+    ///
+    /// # Errors
+    /// `Fault::Absent` if none of them is understood.
+    pub fn parse(value: &str, uid: u32) -> Result<BusAddress, Fault> {
+        let mut servers = Vec::new();
+        let mut why = "it names no server";
+        for one in value.split(';').filter(|one| !one.is_empty()) {
+            match parse_one(one) {
+                Ok(server) => servers.push(server),
+                Err(unfit) => why = unfit,
+            }
+        }
+        if servers.is_empty() {
+            return Err(Fault::Absent(format!(
+                "DBUS_SESSION_BUS_ADDRESS={value:?} cannot be used: {why}"
+            )));
+        }
+        Ok(BusAddress { servers, uid })
     }
 
     /// The user that the bus is told we are.
@@ -66,29 +130,81 @@ impl BusAddress {
         self.uid
     }
 
-    /// Each socket as an address of its own, for zbus.
-    pub(super) fn each(&self) -> impl Iterator<Item = String> {
-        self.sockets.iter().map(|socket| match socket {
-            Socket::Path(path) => format!("unix:path={}", escape(path.as_os_str().as_bytes())),
-            Socket::Abstract(name) => format!("unix:abstract={}", escape(name)),
-        })
-    }
-
-    /// A connection to the first socket that takes one, with `timeout` on connecting and writing.
+    /// A connection to the first server that takes one and may be trusted. The
+    /// `timeout` is for all of them; each write to the connection is bounded too.
     ///
     /// # Errors
-    /// `Absent` if nobody listens, `Denied` if the system forbids it, `Frozen` if the
-    /// bus does not accept.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<UnixStream, Fault> {
-        let mut last = Fault::Absent("there is no session bus".into());
-        for socket in &self.sockets {
-            match open(socket, timeout) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = errors::of_connect(&error, &socket.to_string(), timeout),
-            }
+    /// `Absent` if nobody listens, `Denied` if the system forbids it, `Frozen` if no
+    /// bus accepts, `Other` if whoever listens is not to be trusted.
+    pub(super) fn connect(&self, timeout: Duration) -> Result<Connected, Fault> {
+        let started = Instant::now();
+        let mut worst = None;
+        for (server, waiting) in self.servers.iter().zip((1..=self.servers.len()).rev()) {
+            // A server that hangs leaves the ones behind it their share.
+            let share = timeout.saturating_sub(started.elapsed())
+                / u32::try_from(waiting).unwrap_or(u32::MAX);
+            let fault = match open(&server.socket, share) {
+                Ok(stream) => match self.check_peer(server, &stream) {
+                    Ok(()) => {
+                        return Ok(Connected {
+                            stream,
+                            guid: server.guid.clone(),
+                        });
+                    }
+                    Err(fault) => fault,
+                },
+                Err(error) => {
+                    let waited = started.elapsed();
+                    errors::of_connect(&error, &server.socket.to_string(), waited)
+                }
+            };
+            // That nobody listens says least, and then that nobody answers.
+            worst = match (worst, fault) {
+                (Some(worst @ Fault::Frozen(_)), Fault::Absent(_)) => Some(worst),
+                (None | Some(Fault::Absent(_) | Fault::Frozen(_)), fault) => Some(fault),
+                (worst, _) => worst,
+            };
         }
-        Err(last)
+        Err(worst.unwrap_or_else(|| Fault::Absent("there is no session bus".into())))
     }
+
+    /// A socket's file may have become anybody's, and the user of a dead bus cannot tell.
+    fn check_peer(&self, server: &Server, stream: &UnixStream) -> Result<(), Fault> {
+        let peer = getsockopt(stream, PeerCredentials)
+            .map_err(|error| errors::of_io(&error.into(), Duration::ZERO))?;
+        if is_trusted(peer.uid(), self.uid) {
+            return Ok(());
+        }
+        Err(Fault::Other(format!(
+            "the session bus at {} belongs to another user (uid {})",
+            server.socket,
+            peer.uid()
+        )))
+    }
+}
+
+/// That a server, which says that it is `guid`, is the one that its address names.
+///
+/// # Errors
+/// `Other` if it is another.
+pub(super) fn check_guid(named: Option<&str>, guid: &str) -> Result<(), Fault> {
+    match named {
+        Some(named) if !named.eq_ignore_ascii_case(guid) => Err(Fault::Other(
+            "another session bus listens where DBUS_SESSION_BUS_ADDRESS says: its guid differs"
+                .into(),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Root can read everything anyway.
+fn is_trusted(peer_uid: u32, own_uid: u32) -> bool {
+    peer_uid == own_uid || peer_uid == 0
+}
+
+/// What libdbus asks of a socket that no variable names.
+fn is_socket_of(path: &Path, uid: u32) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket() && found.uid() == uid)
 }
 
 impl fmt::Display for Socket {
@@ -103,6 +219,10 @@ impl fmt::Display for Socket {
 /// Linux applies the send timeout to connect as well, so a bus that is stopped
 /// with a full backlog does not hold us.
 fn open(socket: &Socket, timeout: Duration) -> io::Result<UnixStream> {
+    if timeout.is_zero() {
+        // Zero would mean without end.
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     let address = match socket {
         Socket::Path(path) => SocketAddrUnix::new(path.as_path())?,
         Socket::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
@@ -118,37 +238,43 @@ fn open(socket: &Socket, timeout: Duration) -> io::Result<UnixStream> {
     Ok(UnixStream::from(fd))
 }
 
-fn parse(value: &str) -> Result<Vec<Socket>, Fault> {
-    let sockets: Vec<Socket> = value
-        .split(';')
-        .filter(|one| !one.is_empty())
-        .filter_map(parse_one)
-        .collect();
-    if sockets.is_empty() {
-        return Err(Fault::Absent(format!(
-            "no address in DBUS_SESSION_BUS_ADDRESS={value:?} can be used here (unix:path= and unix:abstract= can)"
-        )));
+/// Says what is wrong with an address that cannot be used, as the end of a sentence.
+fn parse_one(address: &str) -> Result<Server, &'static str> {
+    const MALFORMED: &str = "it is not an address in the form that D-Bus asks for";
+    let (transport, pairs) = address.split_once(':').ok_or(MALFORMED)?;
+    match transport {
+        "unix" => {}
+        "autolaunch" => return Err("awskeep never starts a bus"),
+        "tcp" | "nonce-tcp" => return Err("a secret must not leave this machine"),
+        _ => return Err("only unix:path= and unix:abstract= can be used"),
     }
-    Ok(sockets)
-}
-
-/// None for another transport, and for an address that says nothing or two things.
-fn parse_one(address: &str) -> Option<Socket> {
-    let mut found = Vec::new();
-    for pair in address.strip_prefix("unix:")?.split(',') {
-        match pair.split_once('=')? {
-            ("path", path) => {
-                let bytes = unescape(path)?;
-                found.push(Socket::Path(PathBuf::from(OsStr::from_bytes(&bytes))));
+    let (mut socket, mut guid) = (None, None);
+    for pair in pairs.split(',').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').ok_or(MALFORMED)?;
+        let twice = match key {
+            "path" => {
+                let bytes = unescape(value).ok_or(MALFORMED)?;
+                let path = PathBuf::from(OsStr::from_bytes(&bytes));
+                socket.replace(Socket::Path(path)).is_some()
             }
-            ("abstract", name) => found.push(Socket::Abstract(unescape(name)?)),
-            // `guid=` names the server and more keys may come; neither says where.
-            _ => {}
+            "abstract" => {
+                let name = unescape(value).ok_or(MALFORMED)?;
+                socket.replace(Socket::Abstract(name)).is_some()
+            }
+            "guid" => guid.replace(value.to_ascii_lowercase()).is_some(),
+            "runtime" | "tmpdir" | "dir" => {
+                return Err("it says where a server listens, not where one connects");
+            }
+            // More keys may come; none of them says where.
+            _ => false,
+        };
+        if twice {
+            return Err(MALFORMED);
         }
     }
-    match found.len() {
-        1 => found.pop(),
-        _ => None,
+    match socket {
+        Some(socket) => Ok(Server { socket, guid }),
+        None => Err("only unix:path= and unix:abstract= can be used"),
     }
 }
 
@@ -169,94 +295,163 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     (!out.is_empty() && !out.contains(&0)).then_some(out)
 }
 
-fn escape(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'-' | b'_' | b'/' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                out.push(char::from(byte));
-            }
-            other => out.push_str(&format!("%{other:02x}")),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use std::os::unix::net::UnixListener;
 
-    fn check(value: &str, expected: Option<&[&str]>) {
-        let found = BusAddress::find_or(Some(value), 1000, Path::new("/nowhere/bus"));
-        match (found, expected) {
-            (Ok(found), Some(expected)) => {
-                assert_eq!(found.each().collect::<Vec<_>>(), expected, "{value}");
-            }
-            (Err(Fault::Absent(_)), None) => {}
-            (found, _) => panic!("{value}: {found:?}"),
-        }
+    use proptest::prelude::*;
+    use rustix::net::{bind, listen};
+
+    /// Each server that is understood, as `socket` or `socket guid`; or why there is none.
+    fn check(value: &str, expected: Result<&[&str], &str>) {
+        let found = match BusAddress::parse(value, 1000) {
+            Ok(found) => Ok(found
+                .servers
+                .iter()
+                .map(|server| match &server.guid {
+                    Some(guid) => format!("{} {guid}", server.socket),
+                    None => server.socket.to_string(),
+                })
+                .collect::<Vec<_>>()),
+            Err(fault) => Err(fault),
+        };
+        let expected = match expected {
+            Ok(servers) => Ok(servers.iter().map(|&one| one.to_owned()).collect()),
+            Err(why) => Err(Fault::Absent(format!(
+                "DBUS_SESSION_BUS_ADDRESS={value:?} cannot be used: {why}"
+            ))),
+        };
+        assert_eq!(found, expected, "{value}");
     }
 
     #[test]
     fn addresses() {
+        const MALFORMED: &str = "it is not an address in the form that D-Bus asks for";
+        const ONLY: &str = "only unix:path= and unix:abstract= can be used";
+        check("unix:path=/run/user/1000/bus", Ok(&["/run/user/1000/bus"]));
+        check("unix:path=/a,guid=0123ABcdef", Ok(&["/a 0123abcdef"]));
+        check("unix:guid=1,abstract=/tmp/x", Ok(&["@/tmp/x 1"]));
+        check("unix:path=/a%20b%2C", Ok(&["/a b,"]));
+        check("unix:path=/a,other=1", Ok(&["/a"]));
         check(
-            "unix:path=/run/user/1000/bus",
-            Some(&["unix:path=/run/user/1000/bus"]),
+            "tcp:host=localhost,port=1;unix:path=/a,guid=2;unix:abstract=b;",
+            Ok(&["/a 2", "@b"]),
         );
-        check(
-            "unix:path=/a,guid=0123456789abcdef",
-            Some(&["unix:path=/a"]),
-        );
-        check(
-            "unix:abstract=/tmp/dbus-x,guid=1",
-            Some(&["unix:abstract=/tmp/dbus-x"]),
-        );
-        check("unix:path=/a%20b%2C", Some(&["unix:path=/a%20b%2c"]));
-        check(
-            "tcp:host=localhost,port=1;unix:path=/a;unix:abstract=b;",
-            Some(&["unix:path=/a", "unix:abstract=b"]),
-        );
-        check("unix:path=/a%2", None);
-        check("unix:path=/a%zz", None);
-        check("unix:path=/a%00", None);
-        check("unix:path=", None);
-        check("unix:path=/a,abstract=b", None);
-        check("unix:", None);
-        check("autolaunch:", None);
-        check("unixexec:path=/bin/sh", None);
-        check(";", None);
-        check("", None);
-        check("  ", None);
+        for malformed in [
+            "unix:path=/a%2",
+            "unix:path=/a%zz",
+            "unix:path=/a%00",
+            "unix:path=",
+            "unix:path=/a,abstract=b",
+            "unix:path=/a,path=/a",
+            "unix:path=/a,guid=1,guid=1",
+            "unix:path",
+            "/run/user/1000/bus",
+        ] {
+            check(malformed, Err(MALFORMED));
+        }
+        check("unix:", Err(ONLY));
+        check("unixexec:path=/bin/sh", Err(ONLY));
+        check("autolaunch:", Err("awskeep never starts a bus"));
+        for to_listen in ["unix:runtime=yes", "unix:tmpdir=/tmp", "unix:dir=/tmp"] {
+            let why = "it says where a server listens, not where one connects";
+            check(to_listen, Err(why));
+        }
+        for remote in ["tcp:host=localhost,port=1", "nonce-tcp:port=1"] {
+            check(remote, Err("a secret must not leave this machine"));
+        }
+        check(";", Err("it names no server"));
     }
 
     #[test]
-    fn without_an_address_the_usual_socket_serves_if_it_is_there() {
+    fn without_an_address_the_socket_in_the_runtime_folder_serves_if_it_is_ours() {
         let dir = tempfile::tempdir().unwrap();
-        let bus = dir.path().join("bus");
-        assert!(matches!(
-            BusAddress::find_or(None, 1000, &bus),
-            Err(Fault::Absent(_))
+        let uid = rustix::process::geteuid().as_raw();
+        let folders: Vec<PathBuf> = ["missing", "file", "ours"]
+            .iter()
+            .map(|name| dir.path().join(name))
+            .collect();
+        fs::create_dir(&folders[1]).unwrap();
+        fs::write(folders[1].join("bus"), "").unwrap();
+        fs::create_dir(&folders[2]).unwrap();
+        let _listener = UnixListener::bind(folders[2].join("bus")).unwrap();
+        let found = BusAddress::in_folders(&folders, uid).unwrap();
+        assert_eq!(
+            found.servers[0].socket,
+            Socket::Path(folders[2].join("bus"))
+        );
+        let fault = Fault::Absent(format!(
+            "there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set, and {} is not a socket of yours",
+            folders[2].join("bus").display()
         ));
-        std::fs::write(&bus, "").unwrap();
-        let found = BusAddress::find_or(None, 1000, &bus).unwrap();
-        assert_eq!(found.sockets, [Socket::Path(bus.clone())]);
-        // It is a file, so nobody listens.
-        assert!(matches!(
-            found.connect(Duration::from_secs(1)),
-            Err(Fault::Absent(_))
-        ));
+        let of_another = BusAddress::in_folders(&folders[2..], uid + 1);
+        assert_eq!(of_another, Err(fault));
+    }
+
+    #[test]
+    fn a_peer_counts_only_if_it_is_root_or_ourselves() {
+        for (peer, own, expected) in [
+            (1000, 1000, true),
+            (0, 1000, true),
+            (0, 0, true),
+            (1001, 1000, false),
+            (1000, 0, false),
+            (65534, 1000, false),
+        ] {
+            assert_eq!(is_trusted(peer, own), expected, "{peer} {own}");
+        }
+    }
+
+    /// A socket that takes no connection, as of a bus that is stopped: its queue is full.
+    fn frozen(path: &Path) -> (rustix::fd::OwnedFd, UnixStream) {
+        let fd = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        bind(&fd, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        listen(&fd, 0).unwrap();
+        (fd, UnixStream::connect(path).unwrap())
+    }
+
+    #[test]
+    fn several_addresses_share_one_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let mut value = String::new();
+        let mut alive = Vec::new();
+        for number in 0..4 {
+            let path = dir.path().join(number.to_string());
+            value.push_str(&format!("unix:path={};", path.display()));
+            alive.push(frozen(&path));
+        }
+        let started = Instant::now();
+        let address = BusAddress::parse(&value, uid).unwrap();
+        let result = address.connect(Duration::from_millis(400)).map(drop);
+        let took = started.elapsed();
+        assert_eq!(result, Err(Fault::Frozen("0.4".into())));
+        assert!(took < Duration::from_millis(800), "{took:?}");
+        // One that works has its share of the time left.
+        let path = dir.path().join("bus");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let address = format!("{value}unix:path={}", path.display());
+        let address = BusAddress::parse(&address, uid).unwrap();
+        assert!(address.connect(Duration::from_secs(1)).is_ok());
     }
 
     proptest! {
         #[test]
         fn escapes_come_back(bytes in proptest::collection::vec(1u8.., 1..80)) {
-            prop_assert_eq!(unescape(&escape(&bytes)), Some(bytes));
+            let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(unescape(&escaped), Some(bytes));
         }
 
         #[test]
-        fn no_address_panics(value in "(unix:|path=|abstract=|%[0-9a-g]|[;,=/a]|\\PC){0,12}") {
-            let _ = BusAddress::find(Some(&value), 0);
+        fn no_address_panics(value in "(unix:|path=|abstract=|guid=|%[0-9a-g]|[;,=/a]|\\PC){0,12}") {
+            let _ = BusAddress::parse(&value, 0);
         }
     }
 }

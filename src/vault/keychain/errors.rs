@@ -77,9 +77,10 @@ pub fn of_malformed(what: Malformed) -> Fault {
     Fault::Other(format!("the session bus sent {}", what.0))
 }
 
-/// No answer within this time.
+/// No answer within this time, in seconds to a tenth.
 pub fn frozen(timeout: Duration) -> Fault {
-    Fault::Frozen(timeout.as_secs_f64().to_string())
+    let seconds = format!("{:.1}", timeout.as_secs_f64());
+    Fault::Frozen(seconds.trim_end_matches(".0").to_owned())
 }
 
 /// No collection has the alias `default`, so there is no place for items.
@@ -220,6 +221,21 @@ mod tests {
         ] {
             let fault = format!("{:?}", of_service(&error, wait));
             assert_eq!(fault.split('(').next(), Some(expected), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_tenths_of_a_second() {
+        for (milliseconds, expected) in [
+            (2499, "2.5"),
+            (2500, "2.5"),
+            (200, "0.2"),
+            (9_999, "10"),
+            (120_000, "120"),
+            (0, "0"),
+        ] {
+            let fault = frozen(Duration::from_millis(milliseconds));
+            assert_eq!(fault, Fault::Frozen(expected.into()));
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use keyring_core::CredentialStore;
 use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
 
+use crate::machine::Machine;
 use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
@@ -12,10 +13,7 @@ use crate::vault::fault::Fault;
 ///
 /// # Errors
 /// `Fault::Absent` if it could not be opened.
-pub fn open(
-    _bus_address: Option<&str>,
-    _deadline: Deadline,
-) -> Result<Arc<CredentialStore>, Fault> {
+pub fn open(_machine: &Machine, _deadline: Deadline) -> Result<Arc<CredentialStore>, Fault> {
     if let Err(error) = keyring::Entry::store_status() {
         return Err(Fault::Absent(error.to_string()));
     }

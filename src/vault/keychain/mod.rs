@@ -21,6 +21,8 @@ mod windows;
 mod wire;
 #[cfg(all(test, target_os = "linux"))]
 mod wire_tests;
+#[cfg(target_os = "linux")]
+mod zbus_connection;
 
 #[cfg(target_os = "linux")]
 pub use self::address::BusAddress;
@@ -42,17 +44,17 @@ use keyring_core::CredentialStore;
 
 #[cfg(target_os = "linux")]
 use super::{Deadline, fault::Fault};
+#[cfg(target_os = "linux")]
+use crate::machine::Machine;
 
-/// The keychain of this platform. `bus_address` is what `DBUS_SESSION_BUS_ADDRESS`
-/// holds; it and `deadline` are Linux's only: elsewhere the caller bounds each call.
-/// Opening does not talk to it.
+/// The keychain of this platform. `deadline` is Linux's only: elsewhere the caller
+/// bounds each call. Opening does not talk to it.
 ///
 /// # Errors
 /// `Fault::Absent` if there is none.
 #[cfg(target_os = "linux")]
-pub fn open(bus_address: Option<&str>, deadline: Deadline) -> Result<Arc<CredentialStore>, Fault> {
-    let uid = rustix::process::geteuid().as_raw();
-    let address = BusAddress::find(bus_address, uid)?;
+pub fn open(machine: &Machine, deadline: Deadline) -> Result<Arc<CredentialStore>, Fault> {
+    let address = BusAddress::of_session(machine)?;
     Ok(Arc::new(SecretServiceStore::new(address, deadline)))
 }
 

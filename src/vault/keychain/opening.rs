@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::machine::Machine;
 #[cfg(target_os = "linux")]
 use crate::vault::Deadline;
 use crate::vault::fault::Fault;
@@ -21,14 +22,14 @@ pub const NAME: &str = if cfg!(target_os = "macos") {
 /// # Errors
 /// `Fault::Denied` if the person declines, `Fault::Frozen` if nobody answers.
 #[cfg(target_os = "linux")]
-pub fn unlock(bus_address: Option<&str>, wait: Duration) -> Result<(), Fault> {
-    store(bus_address, wait)?.unlock(wait)
+pub fn unlock(machine: &Machine, wait: Duration) -> Result<(), Fault> {
+    store(machine, wait)?.unlock(wait)
 }
 
 /// Locks the keychain's default collection.
 #[cfg(target_os = "linux")]
-pub fn lock(bus_address: Option<&str>, wait: Duration) -> Result<(), Fault> {
-    store(bus_address, wait)?.lock()
+pub fn lock(machine: &Machine, wait: Duration) -> Result<(), Fault> {
+    store(machine, wait)?.lock()
 }
 
 /// Labels and secrets of another program's collection, to be imported.
@@ -37,31 +38,30 @@ pub fn lock(bus_address: Option<&str>, wait: Duration) -> Result<(), Fault> {
 /// `Fault::Absent` if there is no such collection, `Fault::Locked` if it is locked.
 #[cfg(target_os = "linux")]
 pub fn items_of_collection(
-    bus_address: Option<&str>,
+    machine: &Machine,
     name: &str,
     wait: Duration,
 ) -> Result<super::secret_service::Labelled, Fault> {
-    store(bus_address, wait)?.items_of_collection(name)
+    store(machine, wait)?.items_of_collection(name)
 }
 
 #[cfg(target_os = "linux")]
-fn store(bus_address: Option<&str>, wait: Duration) -> Result<super::SecretServiceStore, Fault> {
-    let uid = rustix::process::geteuid().as_raw();
+fn store(machine: &Machine, wait: Duration) -> Result<super::SecretServiceStore, Fault> {
     Ok(super::SecretServiceStore::new(
-        super::BusAddress::find(bus_address, uid)?,
+        super::BusAddress::of_session(machine)?,
         Deadline::PerCall(wait),
     ))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn unlock(_bus_address: Option<&str>, _wait: Duration) -> Result<(), Fault> {
+pub fn unlock(_machine: &Machine, _wait: Duration) -> Result<(), Fault> {
     Err(Fault::Other(format!(
         "the {NAME} opens with your login; there is nothing to unlock here"
     )))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn lock(_bus_address: Option<&str>, _wait: Duration) -> Result<(), Fault> {
+pub fn lock(_machine: &Machine, _wait: Duration) -> Result<(), Fault> {
     Err(Fault::Other(format!(
         "the {NAME} is locked by the system, not by awskeep"
     )))

@@ -18,10 +18,11 @@ use keyring_core::{Credential, Entry};
 use secret_service::EncryptionType;
 use secret_service::Error as ServiceError;
 use secret_service::blocking::{Collection, Item, SecretService};
+use zbus::zvariant::OwnedValue;
 use zeroize::Zeroizing;
 
 use super::address::BusAddress;
-use super::{errors, wire};
+use super::{errors, wire, zbus_connection};
 use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
@@ -151,23 +152,37 @@ impl SecretServiceStore {
         call: impl for<'a> FnOnce(&'a SecretService<'a>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let connection = self.connect()?;
-        introduce(&connection);
+        // That it is locked may be just why it was asked.
+        match introduce(&connection, self.timeout()) {
+            Ok(()) | Err(Fault::Locked(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        self.with_session(connection, call)
+    }
+
+    /// As `with_service`, if the default collection is not locked: where it is, a search
+    /// alone may open a window (KeePassXC).
+    fn with_open_service<T>(
+        &self,
+        call: impl for<'a> FnOnce(&'a SecretService<'a>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let connection = self.connect()?;
+        introduce(&connection, self.timeout())?;
+        self.with_session(connection, call)
+    }
+
+    fn with_session<T>(
+        &self,
+        connection: zbus::blocking::Connection,
+        call: impl for<'a> FnOnce(&'a SecretService<'a>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let service = SecretService::connect_with_existing(EncryptionType::Plain, connection)
             .map_err(|error| self.fault(&error))?;
         call(&service)
     }
 
     fn connect(&self) -> Result<zbus::blocking::Connection, Fault> {
-        let mut last = Fault::Absent("there is no session bus".into());
-        for address in self.address.each() {
-            let connection = zbus::blocking::connection::Builder::address(address.as_str())
-                .and_then(|builder| builder.method_timeout(self.timeout()).build());
-            match connection {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = errors::of_zbus(&error, self.timeout()),
-            }
-        }
-        Err(last)
+        zbus_connection::open(&self.address, self.timeout())
     }
 
     fn default_collection<'a>(
@@ -238,7 +253,7 @@ impl CredentialStoreApi for SecretServiceStore {
 
     /// The entries whose items have these attributes.
     fn search(&self, spec: &HashMap<&str, &str>) -> keyring_core::Result<Vec<Entry>> {
-        let entries = self.with_service(|service| {
+        let entries = self.with_open_service(|service| {
             let mut entries = Vec::new();
             for item in self.open_items(service, spec.clone())? {
                 let attributes = item.get_attributes().map_err(|error| self.fault(&error))?;
@@ -289,7 +304,7 @@ impl ServiceCredential {
         &self,
         call: impl for<'a> FnOnce(&'a SecretService<'a>, Option<Item<'a>>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.store.with_service(|service| {
+        self.store.with_open_service(|service| {
             let attributes = HashMap::from(self.attributes());
             let mut items = self.store.open_items(service, attributes)?;
             if items.len() > 1 {
@@ -356,13 +371,33 @@ impl CredentialApi for ServiceCredential {
         self
     }
 }
-/// A first call whose answer does not matter, before a session is opened: see `wire`.
-fn introduce(connection: &zbus::blocking::Connection) {
-    let _ = connection.call_method(
+
+/// The first call, before a session is opened: whether the default collection is
+/// locked. See `wire`.
+fn introduce(connection: &zbus::blocking::Connection, timeout: Duration) -> Result<(), Fault> {
+    let asked = connection.call_method(
         Some(wire::PROVIDER),
-        wire::SERVICE_PATH,
+        wire::DEFAULT_PATH,
         Some(wire::PROPERTIES),
         "Get",
-        &(wire::SERVICE, "Collections"),
+        &(wire::COLLECTION, "Locked"),
     );
+    let reply = match asked {
+        Ok(reply) => reply,
+        Err(zbus::Error::MethodError(name, ..)) if errors::is_no_object(name.as_str()) => {
+            return Ok(());
+        }
+        Err(error) => {
+            return match errors::of_zbus(&error, timeout) {
+                // That the provider cannot tell is no matter; that there is none, is.
+                Fault::Other(_) => Ok(()),
+                fault => Err(fault),
+            };
+        }
+    };
+    let locked = reply.body().deserialize::<OwnedValue>();
+    match locked.map(bool::try_from) {
+        Ok(Ok(true)) => Err(errors::locked()),
+        Ok(Ok(false) | Err(_)) | Err(_) => Ok(()),
+    }
 }

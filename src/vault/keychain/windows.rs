@@ -11,6 +11,7 @@ use std::sync::Arc;
 use keyring_core::api::{CredentialApi, CredentialStoreApi};
 use keyring_core::{Credential, CredentialStore, Entry, Error, Result};
 
+use crate::machine::Machine;
 use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
@@ -19,7 +20,7 @@ use crate::vault::fault::Fault;
 /// # Errors
 /// `Fault::Absent` if it could not be opened.
 pub fn open(
-    _bus_address: Option<&str>,
+    _machine: &Machine,
     _deadline: Deadline,
 ) -> std::result::Result<Arc<CredentialStore>, Fault> {
     if let Err(error) = keyring::Entry::store_status() {

@@ -2,13 +2,15 @@
 //! the hot path, so it speaks D-Bus itself. Edge.
 //!
 //! Three writes: who we are, then a plain session and the search in one, then the
-//! secret. Who we are comes with a question whose answer is not needed: a burst of
+//! secret. Who we are comes with the question whether the default collection is
+//! locked: where it is, a search alone may open a window (KeePassXC). And a burst of
 //! clients that open a session in their very first call crashes gnome-keyring's
 //! daemon, which may handle that call before it has noted the client (3 times in
-//! 10,000 reads, 200 at once; never after an answered first call). It never writes an item, never unlocks and never prompts; a locked
-//! item is a fault. The session is plain since whoever could listen on this bus
-//! could ask for the secret just as well. Buffers that a secret passes through
-//! are wiped, and never grow in place.
+//! 10,000 reads, 200 at once; never after an answered first call). Replies may come
+//! in any order: D-Bus promises none. It never writes an item, never unlocks and
+//! never prompts; a locked item is a fault. The session is plain since whoever could
+//! listen on this bus could ask for the secret just as well. Buffers that a secret
+//! passes through are wiped, and never grow in place.
 //! Source: Secret Service API, <https://specifications.freedesktop.org/secret-service/>.
 
 use std::io::{self, Read, Write};
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::address::BusAddress;
+use super::address::{self, BusAddress, Connected};
 use super::errors;
 use super::marshal::{Call, Writer};
 use super::unmarshal::{Malformed, Message, MessageKind, PREFIX, message_length};
@@ -27,9 +29,9 @@ pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const BUS: &str = "org.freedesktop.DBus";
 pub const PROVIDER: &str = "org.freedesktop.secrets";
 pub const SERVICE_PATH: &str = "/org/freedesktop/secrets";
-const DEFAULT_PATH: &str = "/org/freedesktop/secrets/aliases/default";
+pub const DEFAULT_PATH: &str = "/org/freedesktop/secrets/aliases/default";
 pub const SERVICE: &str = "org.freedesktop.Secret.Service";
-const COLLECTION: &str = "org.freedesktop.Secret.Collection";
+pub const COLLECTION: &str = "org.freedesktop.Secret.Collection";
 const ITEM: &str = "org.freedesktop.Secret.Item";
 
 /// Holds all that a healthy provider sends for one item, in bytes.
@@ -43,8 +45,8 @@ const HELLO: u32 = 1;
 const OPEN_SESSION: u32 = 2;
 const SEARCH: u32 = 3;
 const GET_SECRET: u32 = 4;
-const GET_LOCKED: u32 = 5;
-const INTRODUCE: u32 = 6;
+const INTRODUCE: u32 = 5;
+const GET_LOCKED: u32 = 6;
 
 /// The secret of the one item with these attributes. If the provider goes away
 /// in the middle, it is asked once more on a new connection; `timeout` is for all.
@@ -66,12 +68,15 @@ pub fn read(
 /// As `read`, without `NoEntry` and `Corrupt`.
 pub fn probe(address: &BusAddress, timeout: Duration) -> Result<(), Fault> {
     twice(address, timeout, |bus| {
-        bus.introduce()?;
-        let mut next = open_session();
-        next.extend(get_locked());
-        bus.send(&next)?;
-        bus.reply(OPEN_SESSION)?.check()?;
-        bus.default_is_open()
+        match bus.introduce()? {
+            Default::Open => {}
+            Default::Unknown => {
+                bus.ask(&[get_locked(GET_LOCKED)])?;
+                bus.reply(GET_LOCKED)?.default_is_open()?;
+            }
+        }
+        bus.ask(&[open_session()])?;
+        bus.reply(OPEN_SESSION)?.check().map(drop)
     })
 }
 
@@ -90,21 +95,20 @@ fn twice<T>(
 
 fn read_once(bus: &mut Bus, attributes: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, Fault> {
     bus.introduce()?;
-    let mut next = open_session();
-    next.extend(search(attributes));
-    bus.send(&next)?;
+    bus.ask(&[open_session(), search(attributes)])?;
     let session = bus.reply(OPEN_SESSION)?.session()?;
     let found = bus.reply(SEARCH)?.found()?;
     match (found.open.as_slice(), found.locked.as_slice()) {
         ([item], []) => {
-            bus.send(&get_secret(item, &session))?;
+            bus.ask(&[get_secret(item, &session)])?;
             bus.reply(GET_SECRET)?.secret()
         }
         ([], [item]) => Err(Fault::Locked(format!("the item {item} is locked"))),
-        // Some providers hide what is locked, so not found is not yet absent.
+        // Some providers hide what is locked, and it may have been locked meanwhile:
+        // not found is not yet absent.
         ([], []) => {
-            bus.send(&get_locked())?;
-            bus.default_is_open()?;
+            bus.ask(&[get_locked(GET_LOCKED)])?;
+            bus.reply(GET_LOCKED)?.default_is_open()?;
             Err(Fault::NoEntry)
         }
         (open, locked) => Err(two_items(open.iter().chain(locked))),
@@ -124,15 +128,26 @@ pub fn two_items(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Fault {
     ))
 }
 
-fn hello(uid: u32) -> Vec<u8> {
+/// The client's side of the handshake.
+fn handshake(uid: u32) -> String {
     let uid: String = uid
         .to_string()
         .bytes()
         .map(|digit| format!("{digit:02x}"))
         .collect();
-    let mut out = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
-    out.extend(
-        Call {
+    format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n")
+}
+
+/// A call that was not yet made.
+struct Question {
+    serial: u32,
+    bytes: Vec<u8>,
+}
+
+fn hello() -> Question {
+    Question {
+        serial: HELLO,
+        bytes: Call {
             serial: HELLO,
             destination: BUS,
             path: "/org/freedesktop/DBus",
@@ -142,11 +157,10 @@ fn hello(uid: u32) -> Vec<u8> {
             body: &[],
         }
         .bytes(),
-    );
-    out
+    }
 }
 
-fn open_session() -> Vec<u8> {
+fn open_session() -> Question {
     to_provider(
         OPEN_SESSION,
         SERVICE_PATH,
@@ -159,7 +173,7 @@ fn open_session() -> Vec<u8> {
     )
 }
 
-fn search(attributes: &[(&str, &str)]) -> Vec<u8> {
+fn search(attributes: &[(&str, &str)]) -> Question {
     let body = Writer::default().dictionary(attributes).finish();
     to_provider(
         SEARCH,
@@ -170,16 +184,17 @@ fn search(attributes: &[(&str, &str)]) -> Vec<u8> {
     )
 }
 
-fn get_secret(item: &str, session: &str) -> Vec<u8> {
+fn get_secret(item: &str, session: &str) -> Question {
     let body = Writer::default().string(session).finish();
     to_provider(GET_SECRET, item, (ITEM, "GetSecret"), "o", &body)
 }
 
-fn get_locked() -> Vec<u8> {
-    get_property(GET_LOCKED, DEFAULT_PATH, COLLECTION, "Locked")
+/// Whether the default collection is locked.
+fn get_locked(serial: u32) -> Question {
+    get_property(serial, DEFAULT_PATH, COLLECTION, "Locked")
 }
 
-fn get_property(serial: u32, path: &str, interface: &str, name: &str) -> Vec<u8> {
+fn get_property(serial: u32, path: &str, interface: &str, name: &str) -> Question {
     let body = Writer::default().string(interface).string(name).finish();
     to_provider(serial, path, (PROPERTIES, "Get"), "ss", &body)
 }
@@ -190,8 +205,8 @@ fn to_provider(
     (interface, member): (&str, &str),
     signature: &str,
     body: &[u8],
-) -> Vec<u8> {
-    Call {
+) -> Question {
+    let bytes = Call {
         serial,
         destination: PROVIDER,
         path,
@@ -200,7 +215,8 @@ fn to_provider(
         signature,
         body,
     }
-    .bytes()
+    .bytes();
+    Question { serial, bytes }
 }
 
 struct Found {
@@ -208,7 +224,14 @@ struct Found {
     locked: Vec<String>,
 }
 
-/// A reply that answers one of our calls, still in the connection's buffer.
+/// What the provider says of its default collection where that is not locked.
+enum Default {
+    Open,
+    /// There may be none, or it cannot tell.
+    Unknown,
+}
+
+/// A reply that answers one of our calls, still in the connection's buffers.
 struct Reply<'a>(Message<'a>);
 
 impl Reply<'_> {
@@ -217,6 +240,28 @@ impl Reply<'_> {
         match self.0.kind {
             MessageKind::Error { name, .. } => Err(errors::of_reply(name, self.0.error_text())),
             MessageKind::Return { .. } | MessageKind::Other => Ok(&self.0),
+        }
+    }
+
+    /// To `get_locked`: fails unless the default collection is open.
+    fn default_is_open(&self) -> Result<(), Fault> {
+        if self.is_no_object() {
+            return Err(errors::no_default_collection());
+        }
+        let message = self.check()?;
+        let locked = message
+            .body("v")
+            .and_then(|mut body| body.boolean_variant());
+        match locked.map_err(errors::of_malformed)? {
+            true => Err(errors::locked()),
+            false => Ok(()),
+        }
+    }
+
+    fn is_no_object(&self) -> bool {
+        match self.0.kind {
+            MessageKind::Error { name, .. } => errors::is_no_object(name),
+            MessageKind::Return { .. } | MessageKind::Other => false,
         }
     }
 
@@ -257,31 +302,42 @@ impl Reply<'_> {
     }
 }
 
-/// One connection; all that is read passes through its buffer, which is wiped.
+/// One connection; all that is read passes through its buffers, which are wiped.
 struct Bus {
     stream: UnixStream,
     uid: u32,
+    /// What the server must say that it is.
+    guid: Option<String>,
     timeout: Duration,
     end: Instant,
     buffer: Zeroizing<Vec<u8>>,
     /// What of the buffer is read but not yet used: `from..to`.
     from: usize,
     to: usize,
-    greeted: bool,
+    /// The serials of calls that were made and not answered yet.
+    asked: Vec<u32>,
+    /// Replies that came before they were waited for, at most one to each call.
+    early: Vec<(u32, Zeroizing<Vec<u8>>)>,
+    /// The last of them that was waited for.
+    late: Zeroizing<Vec<u8>>,
 }
 
 impl Bus {
     fn connect(address: &BusAddress, timeout: Duration, end: Instant) -> Result<Bus, Fault> {
         let left = left(end).ok_or_else(|| errors::frozen(timeout))?;
+        let Connected { stream, guid } = address.connect(left)?;
         Ok(Bus {
-            stream: address.connect(left)?,
+            stream,
             uid: address.uid(),
+            guid,
             timeout,
             end,
             buffer: Zeroizing::new(vec![0; BUFFER]),
             from: 0,
             to: 0,
-            greeted: false,
+            asked: Vec::new(),
+            early: Vec::new(),
+            late: Zeroizing::default(),
         })
     }
 
@@ -290,11 +346,20 @@ impl Bus {
         sent.map_err(|error| errors::of_io(&error, self.timeout))
     }
 
-    /// The reply to a call; what else arrives before it is passed over.
+    /// Makes these calls in one write.
+    fn ask(&mut self, questions: &[Question]) -> Result<(), Fault> {
+        let bytes: Vec<&[u8]> = questions.iter().map(|one| one.bytes.as_slice()).collect();
+        self.asked.extend(questions.iter().map(|one| one.serial));
+        self.send(&bytes.concat())
+    }
+
+    /// The reply to a call, whatever arrives before it: replies to other calls are
+    /// kept until they are waited for, all else is passed over.
     fn reply(&mut self, serial: u32) -> Result<Reply<'_>, Fault> {
-        if !self.greeted {
-            self.greeting()?;
-            self.greeted = true;
+        if let Some(at) = self.early.iter().position(|(to, _)| *to == serial) {
+            self.late = self.early.swap_remove(at).1;
+            let message = Message::parse(&self.late);
+            return message.map(Reply).map_err(errors::of_malformed);
         }
         for _ in 0..MAX_STRAY {
             self.fill(PREFIX)?;
@@ -306,14 +371,21 @@ impl Bus {
             let at = self.from..self.from + length;
             self.from = at.end;
             let message = Message::parse(&self.buffer[at.clone()]).map_err(errors::of_malformed)?;
-            match message.kind {
-                MessageKind::Return { to } | MessageKind::Error { to, .. } if to == serial => {
-                    // Parsed anew because the borrow checker does not see that the loop ends here.
-                    let message = Message::parse(&self.buffer[at]);
-                    return message.map(Reply).map_err(errors::of_malformed);
-                }
-                MessageKind::Return { .. } | MessageKind::Error { .. } | MessageKind::Other => {}
+            let to = match message.kind {
+                MessageKind::Return { to } | MessageKind::Error { to, .. } => to,
+                MessageKind::Other => continue,
+            };
+            let Some(asked) = self.asked.iter().position(|&asked| asked == to) else {
+                continue;
+            };
+            self.asked.swap_remove(asked);
+            if to == serial {
+                // Parsed anew because the borrow checker does not see that the loop ends here.
+                let message = Message::parse(&self.buffer[at]);
+                return message.map(Reply).map_err(errors::of_malformed);
             }
+            let kept = Zeroizing::new(self.buffer[at].to_vec());
+            self.early.push((to, kept));
         }
         Err(errors::of_malformed(Malformed(
             "too many messages that are no answer",
@@ -321,38 +393,23 @@ impl Bus {
     }
 
     /// Says hello to the bus, and waits until the provider has answered a first call.
-    fn introduce(&mut self) -> Result<(), Fault> {
-        let mut first = hello(self.uid);
-        first.extend(get_property(
-            INTRODUCE,
-            SERVICE_PATH,
-            SERVICE,
-            "Collections",
-        ));
-        self.send(&first)?;
+    /// Nothing may be searched for where the default collection is locked.
+    fn introduce(&mut self) -> Result<Default, Fault> {
+        let (hello, first) = (hello(), get_locked(INTRODUCE));
+        let handshake = handshake(self.uid);
+        self.asked.extend([hello.serial, first.serial]);
+        self.send(&[handshake.as_bytes(), &hello.bytes, &first.bytes].concat())?;
+        self.greeting()?;
         self.reply(HELLO)?.check()?;
-        match self.reply(INTRODUCE)?.check() {
+        let reply = self.reply(INTRODUCE)?;
+        if reply.is_no_object() {
+            return Ok(Default::Unknown);
+        }
+        match reply.default_is_open() {
+            Ok(()) => Ok(Default::Open),
             // That the provider cannot tell is no matter; that there is none, is.
-            Ok(_) | Err(Fault::Other(_)) => Ok(()),
+            Err(Fault::Other(_)) => Ok(Default::Unknown),
             Err(fault) => Err(fault),
-        }
-    }
-
-    /// The reply to `get_locked`: fails unless the default collection is open.
-    fn default_is_open(&mut self) -> Result<(), Fault> {
-        let reply = self.reply(GET_LOCKED)?;
-        if let MessageKind::Error { name, .. } = reply.0.kind
-            && errors::is_no_object(name)
-        {
-            return Err(errors::no_default_collection());
-        }
-        let message = reply.check()?;
-        let locked = message
-            .body("v")
-            .and_then(|mut body| body.boolean_variant());
-        match locked.map_err(errors::of_malformed)? {
-            true => Err(errors::locked()),
-            false => Ok(()),
         }
     }
 
@@ -372,9 +429,9 @@ impl Bus {
             }
             self.fill(searched + 1)?;
         };
-        let line = &self.buffer[self.from..line_end];
-        let answer = if line.starts_with(b"OK ") {
-            Ok(())
+        let line = self.buffer[self.from..line_end].trim_ascii();
+        let answer = if let Some(guid) = line.strip_prefix(b"OK ") {
+            address::check_guid(self.guid.as_deref(), &String::from_utf8_lossy(guid))
         } else if line.starts_with(b"REJECTED") {
             Err(Fault::Denied("the session bus does not let us in".into()))
         } else {

@@ -1,15 +1,31 @@
-//! `wire.rs` against a bus that lies, hangs up or says nothing.
+//! `wire.rs` against a bus that lies, hangs up or says nothing, and against a service
+//! that answers in every order.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keyring_core::api::CredentialStoreApi;
 use proptest::prelude::*;
+use tempfile::TempDir;
 
+use super::SecretServiceStore;
 use super::address::BusAddress;
+use super::marshal::Writer;
+use super::unmarshal::message_length;
 use super::wire;
+use crate::vault::Deadline;
 use crate::vault::fault::Fault;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const GUID: &str = "0123456789abcdef0123456789abcdef";
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
 
 /// What a read makes of a bus that answers each connection with these bytes and hangs up.
 fn read_from(answer: &[u8]) -> Fault {
@@ -29,7 +45,7 @@ fn read_from(answer: &[u8]) -> Fault {
         }
     });
     let address = format!("unix:path={}", path.display());
-    let address = BusAddress::find(Some(&address), 1000).unwrap();
+    let address = BusAddress::parse(&address, own_uid()).unwrap();
     wire::read(&address, &[("service", "awskeep")], Duration::from_secs(5)).unwrap_err()
 }
 
@@ -59,7 +75,7 @@ fn a_bus_that_says_nothing_costs_the_timeout() {
     let path = dir.path().join("bus");
     let _listener = UnixListener::bind(&path).unwrap();
     let address = format!("unix:path={}", path.display());
-    let address = BusAddress::find(Some(&address), 1000).unwrap();
+    let address = BusAddress::parse(&address, own_uid()).unwrap();
     let started = Instant::now();
     let result = wire::probe(&address, Duration::from_millis(200));
     assert_eq!(result, Err(Fault::Frozen("0.2".into())));
@@ -77,4 +93,246 @@ proptest! {
         answer.extend(bytes);
         prop_assert_ne!(read_from(&answer), Fault::NoEntry);
     }
+}
+
+/// What the fake service says of its default collection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Collection {
+    Open,
+    Locked,
+    Missing,
+}
+
+/// How the calls that came in one write are answered.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Asked,
+    Reversed,
+}
+
+/// A bus and a service in one, on a socket of its own, with one item.
+#[derive(Debug, Clone, Copy)]
+struct Fake {
+    collection: Collection,
+    /// For the first write with more than one call, and for the second.
+    orders: [Order; 2],
+}
+
+/// What a client called, in the order in which it did.
+type Called = Arc<Mutex<Vec<&'static str>>>;
+
+impl Fake {
+    fn start(self) -> (TempDir, BusAddress, Called) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bus");
+        let listener = UnixListener::bind(&path).unwrap();
+        let called = Called::default();
+        let noted = Arc::clone(&called);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Ends when the client hangs up.
+                let _ = self.serve(stream, &noted);
+            }
+        });
+        let address = format!("unix:path={},guid={GUID}", path.display());
+        (dir, BusAddress::parse(&address, own_uid()).unwrap(), called)
+    }
+
+    fn serve(self, mut stream: UnixStream, called: &Called) -> std::io::Result<()> {
+        let mut orders = self.orders.into_iter();
+        let mut serial = 0;
+        let mut unread = Vec::new();
+        let mut begun = false;
+        loop {
+            // What a client writes at once is read at once: it is far below the buffer.
+            let mut chunk = [0; 16 * 1024];
+            let read = stream.read(&mut chunk)?;
+            if read == 0 {
+                return Ok(());
+            }
+            unread.extend_from_slice(&chunk[..read]);
+            while !begun && let Some(end) = unread.windows(2).position(|two| two == b"\r\n") {
+                let line: Vec<u8> = unread.drain(..end + 2).collect();
+                if line.starts_with(b"\0AUTH") {
+                    stream.write_all(format!("OK {GUID}\r\n").as_bytes())?;
+                } else if line.starts_with(b"NEGOTIATE") {
+                    stream.write_all(b"ERROR\r\n")?;
+                }
+                begun = line == b"BEGIN\r\n";
+            }
+            let mut answers = Vec::new();
+            while let Some(prefix) = unread.first_chunk() {
+                let message: Vec<u8> = unread.drain(..message_length(prefix).unwrap()).collect();
+                serial += 1;
+                answers.push(self.answer(&message, serial, called));
+            }
+            if answers.len() > 1
+                && let Some(Order::Reversed) = orders.next()
+            {
+                answers.reverse();
+            }
+            // One by one, so that the client also sees one without the other.
+            for answer in answers {
+                stream.write_all(&answer)?;
+            }
+        }
+    }
+
+    fn answer(self, call: &[u8], serial: u32, called: &Called) -> Vec<u8> {
+        let has = |word: &str| call.windows(word.len()).any(|at| at == word.as_bytes());
+        let member = ["Hello", "OpenSession", "SearchItems", "GetSecret", "Locked"]
+            .into_iter()
+            .find(|member| has(member))
+            .unwrap();
+        called.lock().unwrap().push(member);
+        let to = u32::from_le_bytes(call[8..12].try_into().unwrap());
+        let mut body = Writer::default();
+        let signature = match member {
+            "Hello" => {
+                body.string(":1.1");
+                "s"
+            }
+            "OpenSession" => {
+                body.string_variant("").string("/s");
+                "vo"
+            }
+            "SearchItems" => {
+                // An array of one path of two bytes, and an empty one.
+                let found = [7u32.to_le_bytes(), 2u32.to_le_bytes()].concat();
+                let found = [&found[..], b"/i\0\0", &[0; 4]].concat();
+                return reply(serial, to, Ok("aoao"), &found);
+            }
+            "GetSecret" => {
+                body.string("/s");
+                let mut secret = body.finish();
+                secret.resize(secret.len().next_multiple_of(4), 0);
+                secret.extend([0; 4]);
+                secret.extend(6u32.to_le_bytes());
+                secret.extend(b"secret\0\0");
+                secret.extend(Writer::default().string("text/plain").finish());
+                return reply(serial, to, Ok("(oayays)"), &secret);
+            }
+            _ => match self.collection {
+                Collection::Missing => {
+                    let name = "org.freedesktop.DBus.Error.UnknownObject";
+                    return reply(serial, to, Err(name), &[]);
+                }
+                Collection::Open | Collection::Locked => {
+                    let locked = u32::from(self.collection == Collection::Locked);
+                    let variant = [b"\x01b\0\0", &locked.to_le_bytes()[..]].concat();
+                    return reply(serial, to, Ok("v"), &variant);
+                }
+            },
+        };
+        reply(serial, to, Ok(signature), &body.finish())
+    }
+}
+
+/// A reply of a service: a return with a signature, or an error with a name.
+fn reply(serial: u32, to: u32, kind: Result<&str, &str>, body: &[u8]) -> Vec<u8> {
+    let mut fields = vec![5, 1, b'u', 0];
+    fields.extend(to.to_le_bytes());
+    match kind {
+        Ok(signature) => {
+            fields.extend([8, 1, b'g', 0, u8::try_from(signature.len()).unwrap()]);
+            fields.extend(signature.as_bytes());
+        }
+        Err(name) => {
+            fields.extend([4, 1, b's', 0]);
+            fields.extend(u32::try_from(name.len()).unwrap().to_le_bytes());
+            fields.extend(name.as_bytes());
+        }
+    }
+    fields.push(0);
+    let mut out = vec![b'l', if kind.is_ok() { 2 } else { 3 }, 1, 1];
+    for number in [body.len(), usize::try_from(serial).unwrap(), fields.len()] {
+        out.extend(u32::try_from(number).unwrap().to_le_bytes());
+    }
+    out.extend(fields);
+    out.resize(out.len().next_multiple_of(8), 0);
+    out.extend(body);
+    out
+}
+
+#[test]
+fn replies_in_every_order_are_understood() {
+    for first in [Order::Asked, Order::Reversed] {
+        for second in [Order::Asked, Order::Reversed] {
+            let fake = Fake {
+                collection: Collection::Open,
+                orders: [first, second],
+            };
+            let (_dir, address, called) = fake.start();
+            let secret = wire::read(&address, &[("service", "awskeep")], TIMEOUT);
+            assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()), "{fake:?}");
+            assert_eq!(
+                *called.lock().unwrap(),
+                ["Hello", "Locked", "OpenSession", "SearchItems", "GetSecret"]
+            );
+            assert_eq!(wire::probe(&address, TIMEOUT), Ok(()), "{fake:?}");
+        }
+    }
+}
+
+/// Where a database is locked, a search alone may open a window.
+#[test]
+fn a_locked_collection_is_not_searched() {
+    let fake = Fake {
+        collection: Collection::Locked,
+        orders: [Order::Asked; 2],
+    };
+    let (_dir, address, called) = fake.start();
+    let asked = || std::mem::take(&mut *called.lock().unwrap());
+    let locked = Fault::Locked("the default collection is locked".into());
+    let attributes = [("service", "awskeep")];
+    let secret = wire::read(&address, &attributes, TIMEOUT);
+    assert_eq!(secret.map(drop), Err(locked.clone()));
+    assert_eq!(asked(), ["Hello", "Locked"]);
+    assert_eq!(wire::probe(&address, TIMEOUT), Err(locked.clone()));
+    assert_eq!(asked(), ["Hello", "Locked"]);
+    let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
+    let found = store.search(&HashMap::from(attributes)).map(drop);
+    assert_eq!(found.map_err(Fault::of), Err(locked.clone()));
+    assert_eq!(asked(), ["Hello", "Locked"]);
+    let saved = store.build("awskeep", "work", None).unwrap();
+    let saved = saved.set_secret(b"secret").map_err(Fault::of);
+    assert_eq!(saved, Err(locked));
+    assert_eq!(asked(), ["Hello", "Locked"]);
+}
+
+#[test]
+fn without_a_default_collection_the_others_are_searched() {
+    let fake = Fake {
+        collection: Collection::Missing,
+        orders: [Order::Asked; 2],
+    };
+    let (_dir, address, _called) = fake.start();
+    let secret = wire::read(&address, &[("service", "awskeep")], TIMEOUT);
+    assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()));
+    let none = Fault::Absent("the keychain's service has no default collection".into());
+    assert_eq!(wire::probe(&address, TIMEOUT), Err(none));
+}
+
+#[test]
+fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
+    let fake = Fake {
+        collection: Collection::Open,
+        orders: [Order::Asked; 2],
+    };
+    let (dir, _address, called) = fake.start();
+    let other = "f".repeat(32);
+    let address = format!("unix:path={}/bus,guid={other}", dir.path().display());
+    let address = BusAddress::parse(&address, own_uid()).unwrap();
+    let differs = Fault::Other(
+        "another session bus listens where DBUS_SESSION_BUS_ADDRESS says: its guid differs".into(),
+    );
+    let attributes = [("service", "awskeep")];
+    let secret = wire::read(&address, &attributes, TIMEOUT);
+    assert_eq!(secret.map(drop), Err(differs.clone()));
+    called.lock().unwrap().clear();
+    let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
+    let saved = store.build("awskeep", "work", None).unwrap();
+    let saved = saved.set_secret(b"secret").map_err(Fault::of);
+    assert_eq!(saved, Err(differs));
+    assert_eq!(*called.lock().unwrap(), ["Hello"]);
 }
