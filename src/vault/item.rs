@@ -6,6 +6,8 @@
 //! new programs from harming each other's data:
 //! `v` is the writer's format; a program never writes over a larger one;
 //! `min_reader` is the format that a reader must know to serve `current`.
+//! The name that an item is stored under stands inside it too, and every reader compares:
+//! files can be copied, and attributes edited in a keychain's own program.
 //! Fields that this program does not know are kept as they are.
 
 use serde::{Deserialize, Serialize};
@@ -138,6 +140,9 @@ pub enum Stored {
 pub struct Alias {
     pub v: u32,
     pub min_reader: u32,
+    /// The old name; none in what earlier programs wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<EntryName>,
     pub renamed_to: EntryName,
     pub until: Time,
 }
@@ -218,6 +223,7 @@ impl Item {
 #[derive(Deserialize)]
 pub struct Served {
     min_reader: u32,
+    entry: EntryName,
     #[serde(default)]
     pub identity: Option<ServedIdentity>,
     pub lease: Length,
@@ -251,13 +257,22 @@ struct Format {
     renamed_to: Option<EntryName>,
 }
 
+/// The name inside an item of any format.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    entry: Option<EntryName>,
+}
+
 /// Reads only what serving needs.
 ///
 /// # Errors
-/// `Kind::Store` for bytes that are no item, or an item that needs a newer helper.
+/// `Kind::Store` for bytes that are no item, an item of another name, or one that needs
+/// a newer helper.
 pub fn to_serve(entry: &EntryName, bytes: &[u8]) -> Outcome<ToServe> {
     match serde_json::from_slice::<Served>(bytes) {
         Ok(served) if served.min_reader <= VERSION => {
+            same_name(entry, &served.entry)?;
             within_bounds(entry, served.lease)?;
             Ok(ToServe::Key(served))
         }
@@ -272,8 +287,10 @@ pub fn to_serve(entry: &EntryName, bytes: &[u8]) -> Outcome<ToServe> {
 /// Reads a whole item, to show or to change it.
 ///
 /// # Errors
-/// `Kind::Store` for bytes that are no item, or an item of a newer program.
+/// `Kind::Store` for bytes that are no item, an item of another name, or one of a newer
+/// program.
 pub fn decode(entry: &EntryName, bytes: &[u8]) -> Outcome<Stored> {
+    check_name(entry, bytes)?;
     let format: Format =
         serde_json::from_slice(bytes).map_err(|error| corrupt(entry, &place(&error)))?;
     if format.v > VERSION && format.min_reader > VERSION {
@@ -288,6 +305,34 @@ pub fn decode(entry: &EntryName, bytes: &[u8]) -> Outcome<Stored> {
         serde_json::from_slice(bytes).map_err(|error| corrupt(entry, &place(&error)))?;
     within_bounds(entry, item.lease)?;
     Ok(Stored::Item(Box::new(item)))
+}
+
+/// Refuses an item that is another entry's; damaged bytes have no name.
+///
+/// # Errors
+/// `Kind::Store` with both names.
+pub fn check_name(entry: &EntryName, bytes: &[u8]) -> Outcome<()> {
+    match serde_json::from_slice(bytes) {
+        Ok(Named {
+            entry: Some(inside),
+        }) => same_name(entry, &inside),
+        Ok(Named { entry: None }) | Err(_) => Ok(()),
+    }
+}
+
+fn same_name(entry: &EntryName, inside: &EntryName) -> Outcome<()> {
+    match inside == entry {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Kind::Store,
+            format!("what is stored as {entry} is the item of entry {inside}"),
+        )
+        .cause("it was copied or renamed, and not by awskeep")
+        .hint(format!(
+            "if it is the only item of {inside}, give it that name back where you renamed it; \
+             otherwise delete it there, then: awskeep add {entry}"
+        ))),
+    }
 }
 
 /// A lease longer than the setting allows was written by nobody who meant it.
@@ -326,10 +371,15 @@ pub fn encode(item: &Item) -> Outcome<Zeroizing<Vec<u8>>> {
 }
 
 /// The bytes that stand under a renamed entry's old name.
-pub fn encode_alias(renamed_to: &EntryName, until: Time) -> Outcome<Zeroizing<Vec<u8>>> {
+pub fn encode_alias(
+    entry: &EntryName,
+    renamed_to: &EntryName,
+    until: Time,
+) -> Outcome<Zeroizing<Vec<u8>>> {
     let alias = Alias {
         v: VERSION,
         min_reader: 1,
+        entry: Some(entry.clone()),
         renamed_to: renamed_to.clone(),
         until,
     };
@@ -467,10 +517,48 @@ mod tests {
 
     #[test]
     fn an_old_name_leads_to_the_new_one() {
-        let bytes = encode_alias(&"new".parse().unwrap(), Time(9)).unwrap();
+        let bytes = encode_alias(&entry(), &"new".parse().unwrap(), Time(9)).unwrap();
         let Ok(ToServe::RenamedTo(alias)) = to_serve(&entry(), &bytes) else {
             panic!()
         };
         assert_eq!((alias.renamed_to.as_str(), alias.until), ("new", Time(9)));
+    }
+
+    #[test]
+    fn an_item_stored_under_another_name_is_refused() {
+        let other: EntryName = "prod".parse().unwrap();
+        let mut newer = item();
+        newer.v = VERSION + 1;
+        for bytes in [
+            encode(&item()).unwrap().to_vec(),
+            encode_alias(&entry(), &"new".parse().unwrap(), Time(9))
+                .unwrap()
+                .to_vec(),
+            serde_json::to_vec(&newer).unwrap(),
+        ] {
+            assert!(decode(&entry(), &bytes).is_ok());
+            for refused in [
+                decode(&other, &bytes).unwrap_err(),
+                to_serve(&other, &bytes).err().unwrap(),
+                check_name(&other, &bytes).unwrap_err(),
+            ] {
+                assert_eq!(
+                    (refused.kind, refused.message.as_str()),
+                    (
+                        Kind::Store,
+                        "what is stored as prod is the item of entry work"
+                    )
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_name_from_before_names_stood_in_it_still_leads_to_the_new_one() {
+        let bytes = br#"{"v":1,"min_reader":1,"renamed_to":"new","until":"2026-12-01T00:00:00Z"}"#;
+        assert!(matches!(
+            to_serve(&entry(), bytes),
+            Ok(ToServe::RenamedTo(_))
+        ));
     }
 }

@@ -177,13 +177,15 @@ impl Vault {
     /// something damaged.
     ///
     /// # Errors
-    /// `Kind::Store` if the store does not answer, or a newer program's item is there.
+    /// `Kind::Store` if the store does not answer, or if an item of a newer program or of
+    /// another name is there.
     pub fn replaceable(&self, entry: &EntryName) -> Outcome<Option<Stored>> {
         let bytes = match self.bytes(entry) {
             Ok(bytes) => bytes,
             Err(Fault::NoEntry | Fault::Corrupt(_)) => return Ok(None),
             Err(fault) => return Err(fault.failure(self.kind, Some(entry))),
         };
+        item::check_name(entry, &bytes)?;
         if item::is_newer(&bytes) {
             return Err(item::newer(entry));
         }
@@ -194,7 +196,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Kind::Store` if the store refuses, if what it gives back differs, or if a
-    /// newer program's item stands there.
+    /// newer program's item, or one of another name, stands there.
     pub fn save(&self, item: &Item) -> Outcome<()> {
         let bytes = item::encode(item)?;
         self.write(&item.entry, bytes)
@@ -207,7 +209,7 @@ impl Vault {
         new: &EntryName,
         until: crate::time::Time,
     ) -> Outcome<()> {
-        let bytes = item::encode_alias(new, until)?;
+        let bytes = item::encode_alias(old, new, until)?;
         self.write(old, bytes)
     }
 
@@ -217,13 +219,13 @@ impl Vault {
     }
 
     /// The MFA session that is kept for an entry; none if there is none, or only
-    /// something that cannot be read.
+    /// something that cannot be read or is another entry's.
     ///
     /// # Errors
     /// `Kind::Store` if the store does not answer.
     pub fn find_session(&self, entry: &EntryName) -> Outcome<Option<KeptSession>> {
         match self.read(&session::user_of(entry)) {
-            Ok(bytes) => Ok(session::decode(&bytes)),
+            Ok(bytes) => Ok(session::decode(entry, &bytes)),
             Err(Fault::NoEntry | Fault::Corrupt(_)) => Ok(None),
             Err(fault) => Err(fault.failure(self.kind, Some(entry))),
         }

@@ -20,6 +20,8 @@ pub(super) const PREFIX: &str = "mfa-session~";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptSession {
     v: u32,
+    /// Set by whoever stores it; what lies under another name is not that entry's.
+    entry: Option<EntryName>,
     /// An entry may get another user's key: the session is not for that one.
     pub identity: Identity,
     pub id: AccessKeyId,
@@ -38,6 +40,7 @@ impl KeptSession {
     ) -> KeptSession {
         KeptSession {
             v: VERSION,
+            entry: None,
             identity,
             id,
             secret,
@@ -55,7 +58,11 @@ pub(super) fn user_of(entry: &EntryName) -> String {
 /// # Errors
 /// `Kind::Store` if it is larger than every store takes: tokens have no largest size.
 pub(super) fn encode(entry: &EntryName, session: &KeptSession) -> Outcome<Zeroizing<Vec<u8>>> {
-    let bytes = Zeroizing::new(item::to_json(session)?);
+    let named = KeptSession {
+        entry: Some(entry.clone()),
+        ..session.clone()
+    };
+    let bytes = Zeroizing::new(item::to_json(&named)?);
     if bytes.len() > MAX_BYTES {
         let size = bytes.len();
         return Err(Failure::new(
@@ -68,10 +75,15 @@ pub(super) fn encode(entry: &EntryName, session: &KeptSession) -> Outcome<Zeroiz
     Ok(bytes)
 }
 
-/// None for bytes that this program cannot read: a new code opens another session.
-pub(super) fn decode(bytes: &[u8]) -> Option<KeptSession> {
+/// None for bytes that this program cannot read, or that are another entry's: a new code
+/// opens another session.
+pub(super) fn decode(entry: &EntryName, bytes: &[u8]) -> Option<KeptSession> {
     let session: KeptSession = serde_json::from_slice(bytes).ok()?;
-    (session.v == VERSION).then_some(session)
+    let ours = session.v == VERSION && session.entry.as_ref() == Some(entry);
+    ours.then_some(KeptSession {
+        entry: None,
+        ..session
+    })
 }
 
 #[cfg(test)]
@@ -99,10 +111,11 @@ mod tests {
     fn a_session_comes_back_and_damage_counts_as_none() {
         let entry: EntryName = "work".parse().unwrap();
         let bytes = encode(&entry, &session("token")).unwrap();
-        assert_eq!(decode(&bytes), Some(session("token")));
+        assert_eq!(decode(&entry, &bytes), Some(session("token")));
+        assert_eq!(decode(&"prod".parse().unwrap(), &bytes), None);
         let newer = String::from_utf8_lossy(&bytes).replacen("\"v\":1", "\"v\":2", 1);
         for bytes in [newer.as_bytes(), b"", b"{}"] {
-            assert_eq!(decode(bytes), None);
+            assert_eq!(decode(&entry, bytes), None);
         }
         let large = encode(&entry, &session(&"t".repeat(3_000))).unwrap_err();
         assert_eq!(large.kind, Kind::Store);

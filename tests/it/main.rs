@@ -20,6 +20,7 @@ mod memory_store;
 mod mfa;
 mod mfa_kills;
 mod mfa_world;
+mod misplaced;
 mod moving;
 mod recover;
 mod refusals;
