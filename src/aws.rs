@@ -4,6 +4,10 @@
 //! What the environment or a profile says otherwise counts only when a key is
 //! added, and then only after a person agreed.
 
+use std::path::Path;
+
+use crate::disk;
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::Place;
 use crate::iam_account::endpoint::{aws_own, check_endpoint, partition_of_region};
@@ -24,9 +28,14 @@ pub const DEFAULT_REGION: &str = "us-east-1";
 pub fn account(machine: &Machine, place: &Place) -> Outcome<LiveAccount> {
     let ca_bundle_pem = match machine.var("AWS_CA_BUNDLE") {
         None => None,
-        Some(path) => Some(std::fs::read(path).map_err(|error| {
-            Failure::new(Kind::Failed, format!("AWS_CA_BUNDLE {path} cannot be read")).cause(error)
-        })?),
+        Some(path) => Some(
+            disk::read_regular(Path::new(path), disk::MOST_TEXT)
+                .map_err(|error| {
+                    let message = format!("AWS_CA_BUNDLE {path} cannot be read");
+                    Failure::new(Kind::Failed, message).cause(error)
+                })?
+                .to_vec(),
+        ),
     };
     let network = Network {
         ca_bundle_pem,
@@ -141,6 +150,7 @@ fn agreed_endpoint(
         "{shown} is not AWS's own; prove the key there, and use it for this entry from now on?"
     );
     machine.ui.confirm(&question).map_err(|failure| {
+        let shown = escape::argument(&shown);
         failure.hint(format!("name it if you mean it: --endpoint-url {shown}"))
     })?;
     agreed.push(endpoint.clone());

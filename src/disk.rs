@@ -10,9 +10,12 @@ mod lock;
 mod locks;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 
 pub use access::{is_foreign, others_can_write, private_dir};
@@ -51,6 +54,73 @@ pub fn replace_keeping_mode(path: &Path, bytes: &[u8]) -> Outcome<()> {
     replace(path, &target, bytes, &attributes)
 }
 
+/// More than any file that people write by hand has, in bytes.
+pub const MOST_TEXT: u64 = 16 << 20;
+
+/// The bytes of a regular file of at most `most` bytes. A pipe, a device or an endless
+/// file is refused, and none of them is waited for.
+///
+/// # Errors
+/// What opening and reading give, and `InvalidInput` for anything but such a file.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut options = File::options();
+    options.read(true);
+    // Without it, opening a named pipe waits for whoever writes into it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = options.open(path)?;
+    let there = file.metadata()?;
+    // Reading says of a folder that it is one.
+    if !there.is_file() && !there.is_dir() {
+        let what = "it is not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    read_at_most(&file, there.len(), most)
+}
+
+/// Like `read_regular`; but what this process was started with (`/dev/stdin`, a shell's
+/// `<(...)`) may be a pipe, and is read to its end.
+///
+/// # Errors
+/// Those of `read_regular`.
+pub fn read_given(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let inherited = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    if inherited.iter().any(|place| path.starts_with(place)) {
+        return read_at_most(&File::open(path)?, 0, most);
+    }
+    read_regular(path, most)
+}
+
+/// The text of those bytes.
+///
+/// # Errors
+/// `InvalidData` if they are not UTF-8.
+pub fn text_of(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            let what = "it is not UTF-8 text";
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
+    }
+}
+
+/// One allocation where the length is known, so that no copy of a secret is left behind.
+fn read_at_most(file: &File, length: u64, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let room = usize::try_from(length.min(most)).unwrap_or(0) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let what = format!("it is larger than {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Ok(bytes)
+}
+
 /// Deletes a file so that a crash does not bring it back; true if it was there.
 ///
 /// # Errors
@@ -78,12 +148,17 @@ pub fn failed(doing: &str, path: &Path, error: &io::Error) -> Failure {
     };
     let failure =
         Failure::new(Kind::Failed, format!("cannot {doing} {shown}{because}")).cause(error);
-    let folder = folder_of(path).display();
+    let (folder, shown) = (argument(folder_of(path)), argument(path));
     match error.kind() {
         io::ErrorKind::StorageFull => failure.hint(format!("df -h {folder}")),
         io::ErrorKind::PermissionDenied => failure.hint(format!("ls -ld {folder} {shown}")),
         _ => failure,
     }
+}
+
+/// A path as one argument of a command to paste.
+pub fn argument(path: &Path) -> String {
+    escape::argument(&path.to_string_lossy()).into_owned()
 }
 
 /// What the new file gets besides its bytes.
@@ -166,7 +241,7 @@ fn follow_links(path: &Path) -> Outcome<PathBuf> {
                         Kind::Failed,
                         format!("{} is a link that another user made", at.display()),
                     )
-                    .hint(format!("ls -l {}", at.display())));
+                    .hint(format!("ls -l {}", argument(&at))));
                 }
                 let to = fs::read_link(&at).map_err(|error| failed("read", &at, &error))?;
                 at = folder_of(&at).join(to);

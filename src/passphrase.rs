@@ -1,10 +1,7 @@
 //! Where the encrypted file's passphrase comes from, and making the file. Edge.
 
-use std::io::Read;
-
-use zeroize::Zeroizing;
-
 use crate::cli::Passphrase;
+use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::SecretKey;
 use crate::machine::Machine;
@@ -59,9 +56,11 @@ pub fn make_file_if_missing(machine: &Machine, from: Option<&Passphrase>) -> Out
     Ok(())
 }
 
+/// Bytes; more is no passphrase but the wrong file.
+const MOST_PASSPHRASE: u64 = 4 * 1024;
+
 /// The passphrase that flags or `AWSKEEP_PASSPHRASE_FILE` give, without its line end.
 fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretKey>> {
-    let mut text = Zeroizing::new(String::with_capacity(4 * 1024));
     let fd = from.and_then(|from| from.passphrase_fd);
     let file = from
         .and_then(|from| from.passphrase_file.clone())
@@ -74,8 +73,8 @@ fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretK
         (None, Some(path)) => (path.display().to_string(), machine.here.join(path)),
         (None, None) => return Ok(None),
     };
-    std::fs::File::open(path)
-        .and_then(|file| file.take(4 * 1024).read_to_string(&mut text))
+    let text = disk::read_given(path.as_path(), MOST_PASSPHRASE)
+        .and_then(disk::text_of)
         .map_err(|error| {
             Failure::new(
                 Kind::Failed,

@@ -118,7 +118,7 @@ pub fn end_sessions_before(issued_before: Time) -> Policy {
 }
 
 impl Policy {
-    /// On one line, for a command line; it has no single quote in it.
+    /// On one line, for a command line.
     pub fn on_a_line(&self) -> String {
         // Strings and lists of strings cannot fail to be written.
         serde_json::to_string(self).unwrap_or_default()

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use ini::{Ini, ParseOption};
 
+use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::lease::Auto;
@@ -262,8 +263,8 @@ impl Settings {
 
 /// The file's text; nothing if it is missing.
 fn read(path: &Path) -> Outcome<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
+    match disk::read_regular(path, disk::MOST_TEXT).and_then(disk::text_of) {
+        Ok(mut text) => Ok(std::mem::take(&mut *text)),
         Err(error)
             if matches!(
                 error.kind(),

@@ -6,11 +6,11 @@
 //! failure of kind `PersonNeeded` that says what would have been asked. A secret
 //! goes to stdout only through `secret_data`, and to a terminal only by force.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::SecretKey;
 
@@ -113,7 +113,7 @@ impl Ui {
     /// # Errors
     /// `Kind::Failed` if stdout cannot be written.
     pub fn text(&self, text: &str) -> Outcome<()> {
-        self.data(&harmless(text))
+        self.data(&escape::lines(text))
     }
 
     /// One JSON value and a newline, to stdout.
@@ -122,7 +122,7 @@ impl Ui {
             Failure::new(Kind::Bug, "the result cannot be written as JSON").cause(error)
         })?;
         text.push('\n');
-        self.data(&text)
+        self.data(&escape::json(&text))
     }
 
     /// Bytes that hold a secret, to stdout in one write.
@@ -195,7 +195,7 @@ impl Ui {
     pub fn ask_secret(&self, what: &str) -> Outcome<SecretKey> {
         self.need_person(what)?;
         match &self.person {
-            Person::AtTerminal => read_secret_at_terminal(&format!("{what}: "))
+            Person::AtTerminal => read_secret_at_terminal(&escape::lines(&format!("{what}: ")))
                 .map(SecretKey::new)
                 .map_err(|error| {
                     Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
@@ -260,7 +260,7 @@ impl Ui {
     }
 
     fn write_err(&self, text: &str) {
-        let text = harmless(text);
+        let text = escape::lines(text);
         match &self.err {
             // A closed stderr must not turn success into failure.
             Sink::Process => drop(io::stderr().write_all(text.as_bytes())),
@@ -275,20 +275,6 @@ impl Ui {
 /// Whether this process' stdout is a terminal.
 pub fn prints_to_terminal() -> bool {
     io::stdout().is_terminal()
-}
-
-/// Texts for people hold words of others (AWS, a proxy, a file): what would steer a terminal is
-/// shown, not sent.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let shown = |c: char| match steers(c) {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    Cow::Owned(text.chars().map(shown).collect())
 }
 
 #[cfg(unix)]
@@ -328,7 +314,7 @@ fn open_terminal() -> io::Result<(std::fs::File, std::fs::File)> {
 
 fn read_line_at_terminal(prompt: &str) -> io::Result<String> {
     let (input, mut output) = open_terminal()?;
-    output.write_all(harmless(prompt).as_bytes())?;
+    output.write_all(escape::lines(prompt).as_bytes())?;
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(input), &mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::aws;
 use crate::cli::{Add, Source};
+use crate::disk;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
@@ -141,8 +142,8 @@ fn find_key(machine: &Machine, source: &Source) -> Outcome<Found> {
         return key_source::from_json(&text);
     }
     if let Some(path) = &source.csv {
-        let text = std::fs::read_to_string(machine.here.join(path));
-        let text = text.map(Zeroizing::new).map_err(|error| {
+        let text = disk::read_given(&machine.here.join(path), disk::MOST_TEXT);
+        let text = text.and_then(disk::text_of).map_err(|error| {
             Failure::new(Kind::Failed, format!("{} cannot be read", path.display())).cause(error)
         })?;
         let found = key_source::from_csv(&path.display().to_string(), &text)?;

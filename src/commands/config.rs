@@ -51,7 +51,7 @@ fn show(context: &Context<'_>, entry: Option<&EntryName>) -> Outcome<()> {
         let value = row.value.unwrap_or_default();
         text.push_str(&format!("{:<12} {:<12} {}\n", row.setting, value, row.from));
     }
-    context.machine.ui.data(&text)
+    context.machine.ui.text(&text)
 }
 
 fn get(context: &Context<'_>, entry: Option<&EntryName>, key: Key) -> Outcome<()> {
@@ -68,7 +68,7 @@ fn get(context: &Context<'_>, entry: Option<&EntryName>, key: Key) -> Outcome<()
             from: origin.to_string(),
         });
     }
-    context.machine.ui.data(&format!("{value}\n"))
+    context.machine.ui.text(&format!("{value}\n"))
 }
 
 fn change(

@@ -132,9 +132,10 @@ fn offer_to_remove(machine: &Machine, path: &Path) -> Outcome<()> {
             disk::remove(path)?;
             machine.ui.tell(&format!("{shown} is removed"));
         }
-        Err(_) => machine
-            .ui
-            .tell(&format!("{shown} still holds the secret: rm {shown}")),
+        Err(_) => machine.ui.tell(&format!(
+            "{shown} still holds the secret: rm {}",
+            disk::argument(path)
+        )),
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
         receipts.retain(|receipt| names.contains(&receipt.entry));
     }
     match context.form {
-        _ if args.csv => ui.data(&csv(&receipts)?),
+        _ if args.csv => ui.text(&csv(&receipts)?),
         Form::Json => ui.json(&receipts),
         Form::Text if receipts.is_empty() => {
             ui.tell("no receipts");

@@ -9,6 +9,7 @@ use crate::aws;
 use crate::cli::Revoke;
 use crate::disk::{Reach, Taken};
 use crate::entries::{Entries, Held};
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
@@ -350,7 +351,7 @@ impl AtWork<'_> {
     fn by_an_admin(&self, id: &AccessKeyId) -> String {
         format!(
             "until then {id} may be active; whoever has the rights: aws iam update-access-key --user-name {} --access-key-id {id} --status Inactive",
-            self.identity.arn.user_name()
+            escape::argument(self.identity.arn.user_name())
         )
     }
 
@@ -361,11 +362,13 @@ impl AtWork<'_> {
         let sessions = Sessions {
             issued_before,
             user_command: format!(
-                "aws iam put-user-policy --user-name {} --policy-name awskeep-end-older-sessions --policy-document '{document}'",
-                self.identity.arn.user_name()
+                "aws iam put-user-policy --user-name {} --policy-name awskeep-end-older-sessions --policy-document {}",
+                escape::argument(self.identity.arn.user_name()),
+                escape::argument(&document)
             ),
             role_command: format!(
-                "aws iam put-role-policy --role-name ROLE --policy-name awskeep-end-older-sessions --policy-document '{document}'"
+                "aws iam put-role-policy --role-name ROLE --policy-name awskeep-end-older-sessions --policy-document {}",
+                escape::argument(&document)
             ),
         };
         let replaced = *current != self.held.item.current.id;

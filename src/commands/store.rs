@@ -74,7 +74,7 @@ fn list(context: &Context<'_>) -> Outcome<()> {
             text.push_str(&format!("            hint: {hint}\n"));
         }
     }
-    context.machine.ui.data(&text)
+    context.machine.ui.text(&text)
 }
 
 fn describe(

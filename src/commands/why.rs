@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Context, Form};
 use crate::cli::Why;
+use crate::escape;
 use crate::failure::Outcome;
 use crate::import::masking::{by_shape, foreign_command};
 use crate::import::same::consumer_name;
@@ -158,7 +159,8 @@ fn advice(consumers: &[Resolution]) -> Vec<String> {
         let profile = &resolution.profile;
         match &resolution.outcome {
             resolve::Outcome::Static { .. } => add(format!(
-                "hint: awskeep import {profile} moves the plaintext key into a store"
+                "hint: awskeep import {} moves the plaintext key into a store",
+                escape::argument(profile)
             )),
             resolve::Outcome::Env => {
                 add("hint: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN".into())

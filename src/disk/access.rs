@@ -85,7 +85,7 @@ mod unix {
     use std::os::unix::fs::MetadataExt;
     use std::path::{Component, Path, PathBuf};
 
-    use super::super::{MOST_LINKS, failed};
+    use super::super::{MOST_LINKS, argument, failed};
     use super::is_foreign;
     use crate::failure::{Failure, Kind, Outcome};
 
@@ -97,11 +97,15 @@ mod unix {
         let shown = path.display();
         if there.uid() != rustix::process::geteuid().as_raw() {
             let message = format!("the folder {shown} belongs to another user");
-            return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {shown}")));
+            return Err(
+                Failure::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(path)))
+            );
         }
         if others_write(there) {
             let message = format!("others can write into the folder {shown}");
-            return Err(Failure::new(Kind::Failed, message).hint(format!("chmod go-w {shown}")));
+            return Err(
+                Failure::new(Kind::Failed, message).hint(format!("chmod go-w {}", argument(path)))
+            );
         }
         Ok(())
     }

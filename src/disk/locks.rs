@@ -6,13 +6,15 @@
 //! without a home has. Always in this order, so that two never wait for each other.
 //! A place that cannot be had is left out; a lock that is held is waited for.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lock::{Holder, Lock};
-use super::{failed, private_dir};
+use super::{argument, failed, private_dir};
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 
 /// A place that does not answer for so long is left out: a network file system whose
@@ -168,8 +170,8 @@ impl Reach {
 }
 
 /// The host in such a name, for people.
-pub fn host_in(name: &str) -> &str {
-    name.split(['/', '\n']).next().unwrap_or_default()
+pub fn host_in(name: &str) -> Cow<'_, str> {
+    escape::line(name.split(['/', '\n']).next().unwrap_or_default())
 }
 
 #[cfg(unix)]
@@ -342,7 +344,7 @@ fn below_home(home: &Path) -> Outcome<PathBuf> {
     let shown = home.display();
     if !std::fs::metadata(home).is_ok_and(|there| there.is_dir()) {
         let message = format!("your home folder {shown} does not exist");
-        return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {shown}")));
+        return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(home))));
     }
     let state = if cfg!(target_os = "macos") {
         "Library/Application Support"
@@ -388,7 +390,7 @@ fn own_folder(path: &Path) -> Outcome<()> {
     if !there.is_dir() {
         let shown = path.display();
         let message = format!("{shown} is not a folder");
-        return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {shown}")));
+        return Err(Failure::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(path))));
     }
     super::access::own_and_closed(path, &there)
 }
@@ -615,6 +617,12 @@ mod tests {
             assert_eq!(reach.keeps_out(other), keeps_out, "{other}");
         }
         assert!(!Reach::Nobody.keeps_out(&Reach::Nobody.name()));
-        assert_eq!((host_in("h/m/1\n/home/a"), host_in("h/801.2f")), ("h", "h"));
+        for (name, host) in [
+            ("h/m/1\n/home/a", "h"),
+            ("h/801.2f", "h"),
+            ("h\u{1b}[2J\u{202e}/m", "h\\u{1b}[2J\\u{202e}"),
+        ] {
+            assert_eq!(host_in(name), host);
+        }
     }
 }

@@ -8,6 +8,8 @@ mod failing;
 mod session;
 mod wire;
 
+use std::borrow::Cow;
+
 use aws_sdk_iam::types::StatusType;
 use tokio::runtime::Runtime;
 
@@ -19,6 +21,7 @@ use super::{
     Account, Answer, Call, CallFailure, CallFailureClass, Caller, CreatedKey, Greeting, KeyStatus,
     LastUse, ListedKey, MfaDevice, Place, Session, Signer,
 };
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
 use crate::machine::Clock;
@@ -89,9 +92,9 @@ impl Account for LiveAccount {
             let arn = output.arn?;
             Some(Caller {
                 principal: Principal::of(&arn),
-                arn,
-                account: output.account?,
-                user_id: output.user_id?,
+                arn: escape::line(&arn).into_owned(),
+                account: shown(output.account?),
+                user_id: shown(output.user_id?),
             })
         })
     }
@@ -106,7 +109,7 @@ impl Account for LiveAccount {
             Ok(answer) => Err(CallFailure {
                 class: CallFailureClass::Refused,
                 code: "OtherUser".into(),
-                message: format!("IAM answered as {} instead of {user}", answer.value),
+                message: format!("IAM answered as {} instead of {user}", shown(answer.value)),
                 aws_time: answer.aws_time,
                 request_id: answer.request_id,
             }),
@@ -206,8 +209,8 @@ impl Account for LiveAccount {
                 None => LastUse::Never,
                 Some(date) => LastUse::At {
                     time: Time::of_seconds(date.secs()),
-                    service: used.service_name,
-                    region: used.region,
+                    service: shown(used.service_name),
+                    region: shown(used.region),
                 },
             })
         })
@@ -225,7 +228,9 @@ impl Account for LiveAccount {
                 .send();
             self.run(&seen, call, |output| {
                 let serials = output.mfa_devices.into_iter().map(|d| d.serial_number);
-                devices.extend(serials.map(|serial| MfaDevice { serial }));
+                devices.extend(serials.map(|serial| MfaDevice {
+                    serial: shown(serial),
+                }));
                 next_page(output.is_truncated, output.marker)
             })
         })
@@ -281,6 +286,14 @@ impl<T> Answer<T> {
     }
 }
 
+/// AWS's words as they may be printed anywhere.
+fn shown(words: String) -> String {
+    match escape::line(&words) {
+        Cow::Borrowed(_) => words,
+        Cow::Owned(shown) => shown,
+    }
+}
+
 /// The marker of the next page. A list that says it goes on but not where is unreadable.
 fn next_page(is_truncated: bool, marker: Option<String>) -> Option<Option<String>> {
     match (is_truncated, marker) {
@@ -295,7 +308,7 @@ fn key_status(status: &StatusType) -> KeyStatus {
         "Active" => KeyStatus::Active,
         "Inactive" => KeyStatus::Inactive,
         "Expired" => KeyStatus::Expired,
-        other => KeyStatus::Other(other.to_owned()),
+        other => KeyStatus::Other(escape::line(other).into_owned()),
     }
 }
 

@@ -77,6 +77,16 @@ fn not_a_user(key: &AccessKey, arn: &str, principal: &Principal) -> Failure {
         )
         .hint("make an access key for an IAM user with fewer rights, and delete the root key");
     }
+    if arn.contains(":user/") {
+        return Failure::new(
+            Kind::Aws,
+            format!(
+                "{} belongs to {arn}, which is not an ARN that AWS gives",
+                key.id
+            ),
+        )
+        .hint("check the endpoint: this is not how AWS answers");
+    }
     Failure::new(
         Kind::Aws,
         format!("{} belongs to {arn}, which is no IAM user", key.id),

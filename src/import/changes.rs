@@ -195,7 +195,10 @@ fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &
                     "{} would then read {what} as somebody else",
                     consumer_name(different.consumer)
                 ),
-                format!("awskeep why {}", different.profile),
+                format!(
+                    "awskeep why {}",
+                    crate::escape::argument(&different.profile)
+                ),
             ));
             refused = true;
         }

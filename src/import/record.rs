@@ -169,15 +169,15 @@ impl Records {
             .into_iter()
             .map(|path| {
                 refuse_others(&path)?;
-                let bytes =
-                    std::fs::read(&path).map_err(|error| disk::failed("read", &path, &error))?;
+                let bytes = disk::read_regular(&path, disk::MOST_TEXT)
+                    .map_err(|error| disk::failed("read", &path, &error))?;
                 let record = serde_json::from_slice(&bytes).map_err(|error| {
                     Failure::new(
                         Kind::Failed,
                         format!("{} is not a record of an import", path.display()),
                     )
                     .cause(error)
-                    .hint(format!("rm {}", path.display()))
+                    .hint(format!("rm {}", disk::argument(&path)))
                 })?;
                 Ok((path, record))
             })

@@ -3,8 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::run::From;
 use super::{aws_vault, names};
 use crate::cli::Import;
@@ -51,8 +49,8 @@ pub fn source(machine: &Machine, args: &Import) -> Outcome<(From, Option<PathBuf
 }
 
 fn from_csv(path: &Path, name: &str, args: &Import) -> Outcome<From> {
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
+    let text = disk::read_given(path, disk::MOST_TEXT)
+        .and_then(disk::text_of)
         .map_err(|error| disk::failed("read", path, &error))?;
     let found = key_source::from_csv(name, &text)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();

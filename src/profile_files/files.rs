@@ -3,7 +3,7 @@
 //! file in between. What the new text should be is decided elsewhere.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -107,12 +107,12 @@ impl AwsFile {
             return Err(Failure::new(Kind::Failed, format!("{path} is not a file")));
         }
         if let Some(open) = disk::others_can_write(&self.target)? {
-            let open = open.display();
+            let shown = open.display();
             return Err(Failure::new(
                 Kind::Failed,
-                format!("{path} names programs that you then run, but others can write {open}"),
+                format!("{path} names programs that you then run, but others can write {shown}"),
             )
-            .hint(format!("chmod go-w '{open}'")));
+            .hint(format!("chmod go-w {}", disk::argument(&open))));
         }
         refuse_unsafe_mode(&metadata, &self.path)
     }
@@ -221,16 +221,11 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 fn read_bytes(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let length = file.metadata()?.len().min(64 << 20);
-    let room = usize::try_from(length).unwrap_or(0) + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    match disk::read_regular(path, disk::MOST_TEXT) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The file at the end of all symlinks, even if it does not exist yet.
@@ -320,10 +315,11 @@ fn flush_folder(_folder: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn refuse_unsafe_mode(metadata: &fs::Metadata, path: &Path) -> Outcome<()> {
     use std::os::unix::fs::MetadataExt;
+    let argument = disk::argument(path);
     let path = path.display();
     if metadata.mode() & 0o200 == 0 {
         return Err(Failure::new(Kind::Failed, format!("{path} is read-only"))
-            .hint(format!("chmod u+w '{path}'")));
+            .hint(format!("chmod u+w {argument}")));
     }
     if metadata.nlink() > 1 {
         return Err(Failure::new(

@@ -161,7 +161,7 @@ impl Codes<'_> {
                     open.display()
                 ),
             )
-            .hint(format!("chmod go-w {}", open.display())));
+            .hint(format!("chmod go-w {}", disk::argument(&open))));
         }
         let stderr = match self.machine.ui.attended() {
             true => Stdio::inherit(),

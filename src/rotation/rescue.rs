@@ -8,6 +8,7 @@ use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
 use super::ways::{NowIs, Which, served, slot_of};
 use crate::disk::host_in;
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, ListedKey, Signer,
@@ -330,6 +331,7 @@ impl<A: Account> Rescue<'_, A> {
             format!("\n  {} {:?}, {age}", key.id, key.status)
         });
         let user = self.identity.arn.user_name();
+        let argument = escape::argument(user);
         let mut failure = Failure::new(
             Kind::PersonNeeded,
             format!(
@@ -340,7 +342,7 @@ impl<A: Account> Rescue<'_, A> {
         );
         for key in &self.listed {
             failure = failure.hint(format!(
-                "if nothing uses {0}: aws iam delete-access-key --user-name {user} --access-key-id {0}",
+                "if nothing uses {0}: aws iam delete-access-key --user-name {argument} --access-key-id {0}",
                 key.id
             ));
         }

@@ -80,7 +80,7 @@ pub fn edit(path: &Path, change: impl FnOnce(&str) -> String) -> Outcome<()> {
             Kind::Failed,
             format!("{} can be written by others", open.display()),
         )
-        .hint(format!("chmod go-w {}", open.display())));
+        .hint(format!("chmod go-w {}", disk::argument(&open))));
     }
     if let Some(folder) = path.parent() {
         disk::private_dir(folder)?;

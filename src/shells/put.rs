@@ -50,7 +50,11 @@ impl FileChange {
                     Kind::Failed,
                     format!("{} is there and not from awskeep setup", path.display()),
                 )
-                .hint(format!("mv {0} {0}.old", path.display())));
+                .hint(format!(
+                    "mv {} {}",
+                    disk::argument(path),
+                    disk::argument(&path.with_added_extension("old"))
+                )));
             }
             (Direction::TakeOut, Some(there)) if !is_ours(there) => before.clone(),
             (Direction::Put, _) => Some(text.as_bytes().to_vec()),
@@ -123,9 +127,9 @@ impl FileChange {
         };
         // Shells run what stands there.
         if let Some(open) = disk::others_can_write(&self.path)? {
-            let open = open.display();
-            let message = format!("others can write {open}");
-            return Err(Failure::new(Kind::Failed, message).hint(format!("chmod go-w {open}")));
+            let message = format!("others can write {}", open.display());
+            return Err(Failure::new(Kind::Failed, message)
+                .hint(format!("chmod go-w {}", disk::argument(&open))));
         }
         if self.before.is_some() {
             return disk::replace_keeping_mode(&self.path, after);
@@ -142,8 +146,8 @@ impl FileChange {
 /// # Errors
 /// `Kind::Failed` with the path.
 pub fn read(path: &Path) -> Outcome<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    match disk::read_regular(path, disk::MOST_TEXT) {
+        Ok(mut bytes) => Ok(Some(std::mem::take(&mut *bytes))),
         Err(error)
             if matches!(
                 error.kind(),

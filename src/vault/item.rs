@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use crate::lease;
@@ -37,7 +38,9 @@ pub struct Item {
     /// What STS said of the key; none for a key added with `--no-verify`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    #[serde(deserialize_with = "escape::as_read")]
     pub region: String,
+    #[serde(deserialize_with = "escape::as_read")]
     pub partition: String,
     /// Only where it is not AWS's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +74,7 @@ pub struct Item {
 pub struct Identity {
     pub arn: UserArn,
     /// `AIDA…`, which a user of the same name made later does not share.
+    #[serde(deserialize_with = "escape::as_read")]
     pub user_id: String,
 }
 
@@ -499,6 +503,16 @@ mod tests {
         ] {
             assert_eq!(refused.message, "entry work was written by a newer awskeep");
         }
+    }
+
+    #[test]
+    fn words_of_a_stored_item_are_safe_to_print() {
+        let mut odd = item();
+        odd.region = "eu\u{202e}".into();
+        let Stored::Item(read) = decode(&entry(), &encode(&odd).unwrap()).unwrap() else {
+            panic!()
+        };
+        assert_eq!(read.region, "eu\\u{202e}");
     }
 
     #[test]

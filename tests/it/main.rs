@@ -6,6 +6,7 @@ mod sim;
 
 mod background;
 mod commands;
+mod edge;
 mod exec;
 mod fuzz;
 mod import;

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use awskeep::iam_account::live::LiveAccount;
 use awskeep::iam_account::network::{Network, Proxies};
@@ -113,6 +115,46 @@ fn calls_go_to_the_endpoints_of_their_partition_through_the_proxy() {
         }
         let lines = [sts, iam].map(|host| format!("CONNECT {host}:443 HTTP/1.1"));
         assert_eq!(asked.join().unwrap(), lines);
+    }
+}
+
+/// A server whose replies of this status never end; it says how much it could send.
+fn endless(status: &'static str) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut request = BufReader::new(&stream).lines().map(Result::unwrap);
+            request
+                .by_ref()
+                .take_while(|line| !line.is_empty())
+                .for_each(drop);
+            let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\n\r\n<x>");
+            let _ = stream.write_all(head.as_bytes());
+            let block = [b'x'; 64 * 1024];
+            while stream.write_all(&block).is_ok() {
+                count.fetch_add(block.len() as u64, Ordering::SeqCst);
+            }
+        }
+    });
+    (url, sent)
+}
+
+#[test]
+fn a_reply_without_end_does_not_fill_the_memory() {
+    for (status, class) in [
+        ("200 OK", Class::ReplyLost),
+        ("403 Forbidden", Class::Unknown),
+    ] {
+        let (_, key, bob) = simulated();
+        let (url, sent) = endless(status);
+        let failure = looking_at(&url).create_key(Signer::Key(&key), &bob);
+        assert_eq!(failure.unwrap_err().class, class);
+        // The rest is in the sockets' buffers.
+        let sent = sent.load(Ordering::SeqCst);
+        assert!(sent < 32 << 20, "{sent} bytes of {status}");
     }
 }
 

@@ -105,7 +105,7 @@ impl Turn<'_> {
         let foreseen = Foreseen::of(known, &next_step(known));
         match (self.context.form, self.args.instead.explain) {
             (Form::Json, _) => {}
-            (Form::Text, true) => ui.data(&words::explained(known, &foreseen))?,
+            (Form::Text, true) => ui.text(&words::explained(known, &foreseen))?,
             (Form::Text, false) => ui.tell(&foreseen.line()),
         }
         Ok(foreseen)

@@ -11,6 +11,7 @@ use aws_sdk_iam::error::{ConnectorError, ProvideErrorMetadata};
 use super::super::refusal::class_of;
 use super::super::{CallFailure, CallFailureClass as Class};
 use super::wire::Seen;
+use crate::escape;
 
 pub use aws_sdk_iam::error::SdkError;
 
@@ -80,8 +81,8 @@ fn refused(status: u16, error: &impl Refusal, seen: &Seen) -> CallFailure {
 fn with(class: Class, code: &str, message: String, seen: &Seen) -> CallFailure {
     CallFailure {
         class,
-        code: code.to_owned(),
-        message,
+        code: escape::line(code).into_owned(),
+        message: escape::line(&message).into_owned(),
         aws_time: seen.aws_time(),
         request_id: seen.request_id(),
     }

@@ -1,6 +1,7 @@
 //! Clients and connections: endpoint, TLS, proxy, retries, and what each reply says
 //! in its headers. Edge.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
+    FinalizerInterceptorContextRef,
 };
 use aws_sdk_iam::config::{
     ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider,
@@ -20,17 +22,24 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns};
+use aws_smithy_types::body::SdkBody;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
+use http_body_util::Limited;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::failing::failed_while_connecting;
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::endpoint::{check_endpoint, iam_region, is_plain_loopback};
 use crate::iam_account::network::{Network, Proxies, Timeouts};
 use crate::iam_account::{Place, Signer};
 use crate::machine::Clock;
 use crate::time::Time;
+
+/// The largest reply that is read, in bytes: a list of a thousand keys is a quarter of it.
+const MOST_REPLY: usize = 1 << 20;
 
 /// How a call is sent.
 #[derive(Clone, Copy)]
@@ -165,7 +174,12 @@ impl Doors {
     /// no proxy, and no certificates are loaded.
     fn client(&self, url: Option<&str>) -> SharedHttpClient {
         if url.is_some_and(is_plain_loopback) {
-            return Builder::new().build_http();
+            // Without certificates there is nothing that https could trust.
+            let nothing = TlsContext::builder().with_trust_store(TrustStore::empty());
+            return Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(nothing.build().expect("no certificate is a bad one"))
+                .build_with_resolver(ThisMachine);
         }
         let (tls, proxy) = (self.tls.clone(), self.proxy.clone());
         Builder::new().build_with_connector_fn(move |settings, components| {
@@ -177,6 +191,17 @@ impl Doors {
             connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
             connector.build()
         })
+    }
+}
+
+/// Where `localhost` is: here, whatever a resolver says of it.
+#[derive(Debug, Clone)]
+struct ThisMachine;
+
+impl ResolveDns for ThisMachine {
+    fn resolve_dns<'a>(&'a self, _: &'a str) -> DnsFuture<'a> {
+        let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
+        DnsFuture::ready(Ok(vec![v4, Ipv6Addr::LOCALHOST.into()]))
     }
 }
 
@@ -288,7 +313,21 @@ impl Intercept for Seen {
         let headers = context.response().headers();
         let mut noted = self.noted();
         noted.aws_time = headers.get("date").and_then(http_date);
-        noted.request_id = headers.get("x-amzn-requestid").map(str::to_owned);
+        noted.request_id = headers
+            .get("x-amzn-requestid")
+            .map(|id| escape::line(id).into_owned());
+        Ok(())
+    }
+
+    /// Before it is read: a server that never ends must not fill the memory.
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().take_body();
+        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, MOST_REPLY));
         Ok(())
     }
 
@@ -318,6 +357,37 @@ fn http_date(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::item::Endpoint;
+
+    /// A client for `http://localhost` takes every name for this machine, so no resolver
+    /// was asked: `.invalid` is in none.
+    #[test]
+    fn localhost_is_this_machine_whatever_the_resolver_says() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = std::thread::spawn(move || listener.accept().map(drop));
+        let endpoint = |url: String| Endpoint {
+            sts: url.clone(),
+            iam: url,
+        };
+        let place = Place {
+            region: "eu-central-1".into(),
+            partition: "aws".into(),
+            endpoint: Some(endpoint(format!("http://localhost:{port}"))),
+        };
+        let mut wire = Wire::new(place, &Network::default()).unwrap();
+        wire.place.endpoint = Some(endpoint(format!("http://name.invalid:{port}")));
+        let key = crate::keys::AccessKey::from_pasted("AKIAIOSFODNN7EXAMPLE", "s").unwrap();
+        let seen = Seen::default();
+        let sts = wire.sts(Signer::Key(&key), Manner::Pooled, &seen);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _closed = runtime.block_on(sts.get_caller_identity().send());
+        assert!(seen.may_have_left());
+        heard.join().unwrap().unwrap();
+    }
 
     #[test]
     fn http_dates_are_read() {

@@ -45,8 +45,9 @@ pub fn items(machine: &Machine) -> Outcome<Items> {
     };
     let mut items = Items::new();
     for (name, path) in names {
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| disk::failed("read", &path, &error))?;
+        let text = disk::read_regular(&path, disk::MOST_TEXT)
+            .and_then(disk::text_of)
+            .map_err(|error| disk::failed("read", &path, &error))?;
         let opened = jwe::open(text.trim(), passphrase.expose().as_bytes()).map_err(|what| {
             Failure::new(Kind::Store, format!("{} {what}", path.display()))
                 .hint(format!("set {PASSPHRASE}, or: aws-vault list"))

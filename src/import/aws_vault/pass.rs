@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
 
 use super::{Items, is_session};
+use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::machine::Machine;
 
@@ -61,7 +62,7 @@ fn show(machine: &Machine, program: &str, store: &Path, path: &str) -> Outcome<Z
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(failed()
             .cause(said.trim())
-            .hint(format!("{program} show {path}")));
+            .hint(format!("{program} show {}", escape::argument(path))));
     }
     Ok(shown)
 }

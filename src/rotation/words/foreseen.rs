@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::refusals::refused;
 use super::{clocks_apart, current_unseen, no_answer, old, pending_not_proven, retire_on_its_way};
+use crate::disk::host_in;
 use crate::failure::Failure;
 use crate::lease::Attended;
 use crate::rotation::known::{AwsTime, Demand, Early, IntentIs, Known, Life, Policy};
@@ -244,7 +245,8 @@ pub fn explained(known: &Known, foreseen: &Foreseen) -> String {
         };
         lines.push(format!(
             "  intent since {} from {} ({whose})",
-            intent.at, intent.host
+            intent.at,
+            host_in(&intent.host)
         ));
     }
     if let Some(at) = item.undo_wanted_at {

@@ -357,7 +357,8 @@ fn only_ours(path: &Path, there: &fs::Metadata) -> Result<(), Fault> {
     if there.mode() & 0o077 != 0 {
         let mode = if there.is_dir() { 700 } else { 600 };
         return Err(Fault::Denied(format!(
-            "{shown} is open to others: chmod {mode} {shown}"
+            "{shown} is open to others: chmod {mode} {}",
+            disk::argument(path)
         )));
     }
     Ok(())
