@@ -5,12 +5,16 @@
 use crate::aws;
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Account, Place, Signer, prove};
+use crate::iam_account::{
+    Account, CallFailure, CallFailureClass, OTHER_USER, Place, Signer, prove,
+};
 use crate::keys::{AccessKey, EntryName};
 use crate::lease;
 use crate::machine::Machine;
 use crate::passphrase;
+use crate::rotation::denial::wants_mfa;
 use crate::rotation::known::believable;
+use crate::rotation::session::Expected;
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
@@ -78,13 +82,24 @@ pub struct Proven {
     pub created_at: Option<Time>,
 }
 
-/// Whose key it is, as STS and IAM say, and how old.
+/// Whose key it is, as STS says, and how old. What IAM does not let it do is said, for a
+/// rotation needs that; it is no condition of keeping the key.
 ///
 /// # Errors
-/// `Kind::Aws` if it is refused, or is of another partition than the place.
-pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Proven> {
+/// `Kind::Aws` if it is refused, or is of another partition than the place. Where AWS gave
+/// no answer, `unanswered` is a hint.
+pub fn prove(
+    machine: &Machine,
+    place: &Place,
+    key: &AccessKey,
+    name: &EntryName,
+    unanswered: Option<&str>,
+) -> Outcome<Proven> {
     let account = aws::account(machine, place)?;
-    let proof = prove::prove_existing(&account, key)?;
+    let proof = match unanswered {
+        Some(hint) => prove::prove_existing_or(&account, key, hint)?,
+        None => prove::prove_existing(&account, key)?,
+    };
     if proof.identity.arn.partition() != place.partition {
         return Err(Failure::new(
             Kind::Aws,
@@ -99,16 +114,70 @@ pub fn prove(machine: &Machine, place: &Place, key: &AccessKey) -> Outcome<Prove
         .hint("say the right --region"));
     }
     Ok(Proven {
-        created_at: believable(created_at(&account, key, &proof.identity), machine.now()),
+        created_at: believable(
+            created_at(machine, &account, key, name, &proof.identity)?,
+            machine.now(),
+        ),
         identity: proof.identity,
     })
 }
 
 /// When the key was made: it is due by that, not by when it came here.
-fn created_at(account: &impl Account, key: &AccessKey, identity: &Identity) -> Option<Time> {
-    let listed = account.list_keys(Signer::Key(key), &identity.arn).ok()?;
-    let row = listed.value.into_iter().find(|row| row.id == key.id);
-    row?.created_at
+fn created_at(
+    machine: &Machine,
+    account: &impl Account,
+    key: &AccessKey,
+    name: &EntryName,
+    identity: &Identity,
+) -> Outcome<Option<Time>> {
+    let signer = Signer::Key(key);
+    let asked = account
+        .greet_iam(signer, &identity.arn)
+        .and_then(|_| account.list_keys(signer, &identity.arn));
+    match asked {
+        Ok(listed) => {
+            let row = listed.value.into_iter().find(|row| row.id == key.id);
+            Ok(row.and_then(|row| row.created_at))
+        }
+        // Another user's IAM: the endpoint is wrong, or lies.
+        Err(no) if no.code == OTHER_USER => Err(prove::refused(key, "IAM", &no)),
+        Err(no) => {
+            if let Some(warning) = not_rotatable(name, key, &no) {
+                machine.ui.warn(&warning);
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// What a rotation will need; nothing where it needs no more than an MFA code.
+fn not_rotatable(name: &EntryName, key: &AccessKey, no: &CallFailure) -> Option<String> {
+    let said = format!("{}: {}", no.code, no.message);
+    let id = &key.id;
+    if no.class != CallFailureClass::Denied {
+        return Some(format!(
+            "{id} was proven by STS alone, and is not rotated before IAM accepts it too ({said})\n\
+             hint: awskeep rotate {name} --explain"
+        ));
+    }
+    (!wants_mfa(&no.message, Expected::NotSaid)).then(|| {
+        format!(
+            "{id} may not manage its own keys yet, which a rotation needs ({said})\n\
+             hint: what to ask your administrator for: awskeep policy {name}"
+        )
+    })
+}
+
+/// Whose key an entry has: as proven when it was kept, else as STS says now.
+///
+/// # Errors
+/// Those of `prove_existing`.
+pub fn identity_of(machine: &Machine, item: &Item) -> Outcome<Identity> {
+    if let Some(identity) = &item.identity {
+        return Ok(identity.clone());
+    }
+    let account = aws::account(machine, &aws::place_of(item))?;
+    Ok(prove::prove_existing(&account, &item.current.key())?.identity)
 }
 
 /// The item for a proven key; nothing is written yet.

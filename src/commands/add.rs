@@ -72,7 +72,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     if let Some(held) = elsewhere {
         return use_other_entry(context, &held, &key, pointing.as_ref());
     }
-    let (place, proven) = prove_key(context, args, &key, profile.as_ref())?;
+    let (place, proven) = prove_key(context, args, name, &key, profile.as_ref())?;
     let item = keeping::item(&entries, name, key, place, proven)?;
     let mut plan = vec![format!(
         "keep {} as entry {name} in the {kind}",
@@ -208,6 +208,7 @@ fn use_other_entry(
 fn prove_key(
     context: &Context<'_>,
     args: &Add,
+    name: &EntryName,
     key: &AccessKey,
     profile: Option<&ProfileName>,
 ) -> Outcome<(Place, Option<Proven>)> {
@@ -228,15 +229,8 @@ fn prove_key(
         ));
         return Ok((place, None));
     }
-    let proven = keeping::prove(machine, &place, key).map_err(|failure| {
-        if failure.kind == Kind::Usage {
-            return failure;
-        }
-        failure.hint(format!(
-            "awskeep add … --no-verify keeps {} unchecked",
-            key.id
-        ))
-    })?;
+    let unchecked = format!("awskeep add {name} --no-verify keeps {} unchecked", key.id);
+    let proven = keeping::prove(machine, &place, key, name, Some(&unchecked))?;
     Ok((place, Some(proven)))
 }
 

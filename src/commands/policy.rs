@@ -4,7 +4,8 @@
 use super::Context;
 use crate::cli::Policy;
 use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::failure::Outcome;
+use crate::keeping;
 use crate::policy::{ANY_USER, Mfa, matches_by_name, self_rotation};
 
 pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
@@ -25,16 +26,7 @@ pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
         return Ok(());
     }
     let held = Entries::open(context.machine)?.meant(target)?;
-    let Some(identity) = &held.item.identity else {
-        return Err(Failure::new(
-            Kind::NotFound,
-            format!(
-                "entry {} was never proven, so its IAM user is not known",
-                held.name()
-            ),
-        )
-        .hint(format!("awskeep rotate {} --explain", held.name())));
-    };
+    let identity = keeping::identity_of(context.machine, &held.item)?;
     ui.json(&self_rotation(identity.arn.as_str(), mfa))?;
     if !matches_by_name(&identity.arn) {
         ui.tell(&format!(

@@ -19,7 +19,7 @@ use super::network::Network;
 use super::refusal::denies_by_name;
 use super::{
     Account, Answer, Call, CallFailure, CallFailureClass, Caller, CreatedKey, Greeting, KeyStatus,
-    LastUse, ListedKey, MfaDevice, Place, Session, Signer,
+    LastUse, ListedKey, MfaDevice, OTHER_USER, Place, Session, Signer,
 };
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
@@ -108,7 +108,7 @@ impl Account for LiveAccount {
             Ok(answer) if answer.value == user.as_str() => Ok(answer.with(Greeting::Answered)),
             Ok(answer) => Err(CallFailure {
                 class: CallFailureClass::Refused,
-                code: "OtherUser".into(),
+                code: OTHER_USER.into(),
                 message: format!("IAM answered as {} instead of {user}", shown(answer.value)),
                 aws_time: answer.aws_time,
                 request_id: answer.request_id,

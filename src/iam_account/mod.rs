@@ -126,6 +126,30 @@ pub struct CallFailure {
     pub request_id: Option<String>,
 }
 
+/// The code where IAM answers as another user than STS did.
+pub const OTHER_USER: &str = "OtherUser";
+
+/// The code of an answer that had none: with its status after it.
+const NO_CODE: &str = "HTTP ";
+
+impl CallFailure {
+    /// The code of a reply with this status and no error code of AWS.
+    pub fn code_of_status(status: u16) -> String {
+        format!("{NO_CODE}{status}")
+    }
+
+    /// The status of an answer without an error code of AWS: some other server's, or a
+    /// proxy's, which may have passed the request on.
+    pub fn status_without_code(&self) -> Option<u16> {
+        self.code.strip_prefix(NO_CODE)?.parse().ok()
+    }
+
+    /// Whether such an answer says that the caller is not let in.
+    pub fn refuses_in_own_form(&self) -> bool {
+        matches!(self.status_without_code(), Some(401 | 403))
+    }
+}
+
 /// What a failure means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFailureClass {

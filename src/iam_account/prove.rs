@@ -1,10 +1,10 @@
-//! Proving a key: regional STS *and* IAM must authenticate it three times each in
-//! a row on fresh connections, as one IAM user. Pure but for the calls it makes
-//! through `Account`.
+//! Whose key it is: regional STS must authenticate it three times in a row on fresh
+//! connections, as one IAM user. Pure but for the calls it makes through `Account`.
+//! A key that is to be served in another's place is proven by `rotation::proving`.
 //!
 //! One success is not enough: AWS's servers learn of a new key one by one.
 
-use super::{Account, Call, CallFailure, CallFailureClass, Signer};
+use super::{Account, CallFailure, CallFailureClass, Signer};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, Principal};
 use crate::time::Time;
@@ -21,17 +21,39 @@ pub struct Proof {
     pub aws_time: Option<Time>,
 }
 
-/// Proves a key that has existed for long: no waiting, the first refusal counts.
+/// Whose key it is, as STS says, of one that has existed for long: no waiting, the first
+/// refusal counts. GetCallerIdentity needs no permission, so it answers for every user's
+/// key; IAM's acceptance is a condition of putting a new one into service, not of this.
 ///
 /// # Errors
 /// `Kind::Aws` if it is refused or belongs to a root user or a role; `Kind::Failed`
 /// if AWS cannot be reached.
 pub fn prove_existing(account: &impl Account, key: &AccessKey) -> Outcome<Proof> {
+    ask_sts(account, key, None)
+}
+
+/// The same, with a hint for when AWS gave no answer: none for a key that it refused.
+///
+/// # Errors
+/// Those of `prove_existing`.
+pub fn prove_existing_or(
+    account: &impl Account,
+    key: &AccessKey,
+    unanswered: &str,
+) -> Outcome<Proof> {
+    ask_sts(account, key, Some(unanswered))
+}
+
+fn ask_sts(account: &impl Account, key: &AccessKey, unanswered: Option<&str>) -> Outcome<Proof> {
     let mut proof: Option<Proof> = None;
     for _ in 0..IN_A_ROW {
-        let answer = account
-            .caller(Signer::Key(key))
-            .map_err(|failure| refused(key, "STS", &failure))?;
+        let answer = account.caller(Signer::Key(key)).map_err(|no| {
+            let failure = refused(key, "STS", &no);
+            match unanswered.filter(|_| is_unanswered(&no)) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
         let Principal::User(arn) = answer.value.principal else {
             return Err(not_a_user(key, &answer.value.arn, &answer.value.principal));
         };
@@ -54,19 +76,25 @@ pub fn prove_existing(account: &impl Account, key: &AccessKey) -> Outcome<Proof>
             aws_time: answer.aws_time,
         });
     }
-    let Some(mut proof) = proof else {
-        return Err(Failure::new(Kind::Bug, "a proof of no calls"));
-    };
-    for _ in 0..IN_A_ROW {
-        let answer = greet(account, key, &proof.identity)
-            .map_err(|failure| refused(key, "IAM", &failure))?;
-        proof.aws_time = answer.aws_time.or(proof.aws_time);
-    }
-    Ok(proof)
+    proof.ok_or_else(|| Failure::new(Kind::Bug, "a proof of no calls"))
 }
 
-fn greet(account: &impl Account, key: &AccessKey, identity: &Identity) -> Call<super::Greeting> {
-    account.greet_iam(Signer::Key(key), &identity.arn)
+/// Whether nothing is known of the key yet: no answer, or one that says nothing of it.
+fn is_unanswered(failure: &CallFailure) -> bool {
+    match failure.class {
+        CallFailureClass::Unreachable
+        | CallFailureClass::Unknown
+        | CallFailureClass::ReplyLost
+        | CallFailureClass::Busy => !failure.refuses_in_own_form(),
+        CallFailureClass::KeyNotAccepted
+        | CallFailureClass::WrongSecret
+        | CallFailureClass::Denied
+        | CallFailureClass::NeedsMfa
+        | CallFailureClass::NoSuchEntity
+        | CallFailureClass::LimitExceeded
+        | CallFailureClass::ClockSkew
+        | CallFailureClass::Refused => false,
+    }
 }
 
 fn not_a_user(key: &AccessKey, arn: &str, principal: &Principal) -> Failure {
@@ -133,6 +161,14 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
         }
         CallFailureClass::Refused => aws(format!("{service} refused the call signed by {id}"))
             .hint("read AWS's own words above"),
+        CallFailureClass::Unknown if failure.refuses_in_own_form() => {
+            aws(format!("{service} refused {id}, in a form that is not AWS's"))
+                .hint("check the secret, the endpoint and the proxies: the key may be wrong, or something else answered")
+        }
+        CallFailureClass::Unknown if failure.status_without_code().is_some() => {
+            passing(format!("{service} was asked about {id}, and something else answered"))
+                .hint("check the endpoint and the proxies, then run it again")
+        }
         CallFailureClass::Unreachable | CallFailureClass::Unknown | CallFailureClass::ReplyLost => {
             passing(format!("{service} cannot be reached to check {id}"))
                 .hint("check the network and proxies, then run it again")

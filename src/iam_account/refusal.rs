@@ -35,6 +35,52 @@ pub fn class_of(status: u16, code: Option<&str>, message: &str) -> Class {
     }
 }
 
+/// The error code and text in the body of a reply that is not in the form of IAM and STS:
+/// XML with an `Error` at any depth (`<Response><Errors><Error>`, as EC2 and some servers
+/// that stand in for AWS have it) or JSON (`__type`, `code`, or an `Error` inside).
+pub fn code_in(body: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(body)
+        .ok()?
+        .trim_start_matches('\u{feff}')
+        .trim();
+    if text.starts_with('{') {
+        return in_json(&serde_json::from_str(text).ok()?);
+    }
+    let (_, error) = text.split_once("<Error>")?;
+    let (error, _) = error.split_once("</Error>")?;
+    let part = |name: &str| {
+        let (_, rest) = error.split_once(&format!("<{name}>"))?;
+        Some(unescaped(rest.split_once(&format!("</{name}>"))?.0.trim()))
+    };
+    let code = part("Code").filter(|code| !code.is_empty())?;
+    Some((code, part("Message").unwrap_or_default()))
+}
+
+fn in_json(value: &serde_json::Value) -> Option<(String, String)> {
+    let part = |names: &[&str]| {
+        let found = names.iter().find_map(|name| value.get(name)?.as_str())?;
+        Some(found.to_owned())
+    };
+    if let Some(code) = part(&["__type", "code", "Code"]) {
+        // `com.amazonaws.x#AccessDenied`, `AccessDenied:http://…`
+        let code = code.rsplit('#').next().unwrap_or_default();
+        let code = code.split(':').next().unwrap_or_default();
+        let message = part(&["message", "Message", "errorMessage"]).unwrap_or_default();
+        return (!code.is_empty()).then(|| (code.to_owned(), message));
+    }
+    ["Error", "error"]
+        .iter()
+        .find_map(|name| in_json(value.get(name)?))
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
+}
+
 /// Whether an AccessDenied's text says that this very user asked. The ARN must be
 /// the asker's, not the resource's, and whole: `…:user/bob` is not `…:user/bobby`.
 pub fn denies_by_name(message: &str, arn: &str) -> bool {
@@ -108,6 +154,47 @@ mod tests {
                 "{status} {code:?} {message}"
             );
         }
+    }
+
+    #[test]
+    fn codes_are_read_in_every_nesting() {
+        let both = |code: &str, message: &str| Some((code.to_owned(), message.to_owned()));
+        for (body, found) in [
+            (
+                "<?xml version=\"1.0\"?>\n<Response><Errors><Error><Code>SignatureDoesNotMatch</Code>\
+                 <Message>a &lt;b&gt; &amp;amp;</Message></Error></Errors><RequestID>x</RequestID></Response>",
+                both("SignatureDoesNotMatch", "a <b> &amp;"),
+            ),
+            (
+                "<Error><Code>\n InvalidAccessKeyId </Code></Error>",
+                both("InvalidAccessKeyId", ""),
+            ),
+            (
+                r#"{"__type":"com.amazonaws.sts#InvalidClientTokenId","message":"no"}"#,
+                both("InvalidClientTokenId", "no"),
+            ),
+            (
+                r#"{"Error":{"Code":"AccessDenied","Message":"no"}}"#,
+                both("AccessDenied", "no"),
+            ),
+            (
+                r#"{"code":"AccessDenied:http://x","Message":"no"}"#,
+                both("AccessDenied", "no"),
+            ),
+            (r#"{"error":"forbidden"}"#, None),
+            (r#"{"__type":""}"#, None),
+            ("<html><body>403</body></html>", None),
+            ("<Error><Message>x</Message></Error>", None),
+            ("<Error><Code></Code></Error>", None),
+            ("<Error><Code>X", None),
+            ("", None),
+            ("\u{0}\u{1}", None),
+            ("{", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(code_in(body.as_bytes()), found, "{body}");
+        }
+        assert_eq!(code_in(b"\xff\xfe"), None);
     }
 
     #[test]

@@ -285,7 +285,7 @@ fn prove_one(
         wanted.endpoint_url.as_deref(),
         agreed,
     )?;
-    let proven = keeping::prove(machine, &place, &found.key)?;
+    let proven = keeping::prove(machine, &place, &found.key, &found.entry, None)?;
     Ok(Proof {
         entry: found.entry.clone(),
         place,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::known::{NotYet, Proof};
 use super::run::Tools;
 use crate::iam_account::prove::IN_A_ROW;
-use crate::iam_account::{Account, CallFailure, CallFailureClass as Class, Signer};
+use crate::iam_account::{Account, CallFailure, CallFailureClass as Class, OTHER_USER, Signer};
 use crate::keys::{AccessKey, Principal};
 use crate::time::Length;
 use crate::vault::item::Identity;
@@ -81,7 +81,7 @@ fn ask_sts(account: &impl Account, key: &AccessKey, expected: &Identity) -> Said
 fn ask_iam(account: &impl Account, key: &AccessKey, expected: &Identity) -> Said {
     match account.greet_iam(Signer::Key(key), &expected.arn) {
         Ok(_) => Said::Accepted,
-        Err(failure) if failure.code == "OtherUser" => Said::SomebodyElse(failure.message),
+        Err(failure) if failure.code == OTHER_USER => Said::SomebodyElse(failure.message),
         Err(failure) => refused("IAM", &failure),
     }
 }

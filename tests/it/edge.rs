@@ -151,3 +151,158 @@ fn json_shows_what_cannot_be_seen() {
         assert!(ran.code == 0 && ran.out.contains(shown), "{ran:?}");
     }
 }
+
+/// What each answer of STS is taken for: exit code, the first line, and whether keeping
+/// the key unchecked is offered.
+#[test]
+fn any_answer_is_an_answer() {
+    const SAYS: &str =
+        "The request signature we calculated does not match the signature you provided.";
+    const EC2_FORM: &str = "<Response><Errors><Error><Code>SignatureDoesNotMatch</Code><Message>The \
+        request signature we calculated does not match the signature you provided.</Message>\
+        </Error></Errors><RequestID>x</RequestID></Response>";
+    let wrong = format!("STS says that the secret of KEY is wrong: SignatureDoesNotMatch: {SAYS}");
+    for (fault, exit, first, offered) in [
+        (Fault::Body(403, EC2_FORM), 6, wrong.as_str(), false),
+        (
+            Fault::Body(
+                403,
+                "{\"__type\":\"com.amazonaws#InvalidClientTokenId\",\"message\":\"no\"}",
+            ),
+            6,
+            "STS does not accept KEY: InvalidClientTokenId: no",
+            false,
+        ),
+        (
+            Fault::Body(403, "<h1>Forbidden</h1>\nby order\u{202e}"),
+            6,
+            "STS refused KEY, in a form that is not AWS's: \
+             HTTP 403: an answer that is not AWS's: <h1>Forbidden</h1> by order\\u{202e}",
+            false,
+        ),
+        (
+            Fault::Body(401, ""),
+            6,
+            "STS refused KEY, in a form that is not AWS's: HTTP 401: an answer without content",
+            false,
+        ),
+        (
+            Fault::Bare(502),
+            1,
+            "STS was asked about KEY, and something else answered: \
+             HTTP 502: an answer that is not AWS's: <html>a proxy's page</html>",
+            true,
+        ),
+        (
+            Fault::server_error(),
+            1,
+            "STS is busy: ServiceFailure: \
+             The request processing has failed because of an unknown error.",
+            true,
+        ),
+        (
+            Fault::Refuse {
+                status: 403,
+                code: "SignatureDoesNotMatch",
+                message: "Signature expired: 1 is now earlier than 2",
+            },
+            1,
+            "STS refused KEY: this machine's clock is wrong: \
+             SignatureDoesNotMatch: Signature expired: 1 is now earlier than 2",
+            false,
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let (code, told) = added_with(&sandbox, fault.clone(), &[]);
+        let offers = "hint: awskeep add work --no-verify keeps KEY unchecked";
+        assert_eq!(
+            (code, told.lines().next(), told.contains("--no-verify")),
+            (exit, Some(format!("awskeep: {first}").as_str()), offered),
+            "{fault:?} {told}"
+        );
+        assert_eq!(told.lines().any(|line| line == offers), offered, "{told}");
+    }
+}
+
+/// STS accepts the key; of IAM it may use nothing.
+#[test]
+fn a_key_that_sts_alone_proves_is_kept_and_says_what_a_rotation_needs() {
+    let denied = |sandbox: &Sandbox| {
+        let denied = Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+            message: "User is not authorized to perform: iam:GetUser",
+        };
+        let script = ["GetUser", "ListAccessKeys"]
+            .iter()
+            .fold(Script::default(), |script, action| {
+                script.every(action, denied.clone())
+            });
+        sandbox.aws.set_script(script);
+    };
+    let needs = "warning: KEY may not manage its own keys yet, which a rotation needs \
+                 (AccessDenied: User is not authorized to perform: iam:GetUser)\n\
+                 hint: what to ask your administrator for: awskeep policy work\n";
+    let sandbox = Sandbox::new();
+    denied(&sandbox);
+    let added = sandbox.add("work", &["--no-profile"]);
+    assert_eq!(added.code, 0, "{added:?}");
+    assert!(added.err.contains(needs), "{}", added.err);
+    let resource = "\"arn:aws:iam::ACCOUNT:user/division/bob\"";
+    let policy = sandbox.run(&["policy", "work"], &[]);
+    assert!(
+        policy.code == 0 && policy.out.contains(resource),
+        "{policy:?}"
+    );
+    // IAM's acceptance stays a condition of a new key.
+    let rotated = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(rotated.code, 6, "{rotated:?}");
+    let keys = sandbox
+        .aws
+        .account(|aws| aws.user("bob").living_keys().count());
+    assert_eq!(keys, 1);
+
+    // Kept unchecked: the policy needs STS's word only, and says so where it is not had.
+    let sandbox = Sandbox::new();
+    let kept = sandbox.add("work", &["--no-profile", "--no-verify"]);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    denied(&sandbox);
+    let policy = sandbox.run(&["policy", "work"], &[]);
+    assert!(
+        policy.code == 0 && policy.out.contains(resource),
+        "{policy:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_profile_whose_user_may_use_nothing_of_iam_moves_in() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    sandbox.write(
+        ".aws/credentials",
+        &format!(
+            "[work]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            sandbox.key_id, sandbox.secret
+        ),
+    );
+    let denied = Fault::Refuse {
+        status: 403,
+        code: "AccessDenied",
+        message: "no",
+    };
+    let script = Script::default()
+        .every("GetUser", denied.clone())
+        .every("ListAccessKeys", denied);
+    sandbox.aws.set_script(script);
+    let url = sandbox.aws.url();
+    let arguments = ["import", "--yes", "--no-rotate", "--endpoint-url", &url];
+    let ran = sandbox.run(
+        &[&arguments[..], &["--helper-path", "bin/awskeep"]].concat(),
+        &[],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let needs = "hint: what to ask your administrator for: awskeep policy work";
+    assert!(ran.err.lines().any(|line| line == needs), "{}", ran.err);
+    assert!(!sandbox.read(".aws/credentials").contains(&sandbox.secret));
+}

@@ -34,6 +34,8 @@ pub enum Fault {
     },
     /// This status with a page of a proxy, without an error code, instead of acting.
     Bare(u16),
+    /// This status with this body, instead of acting.
+    Body(u16, &'static str),
     /// It acts and answers after that long.
     Delay(Duration),
     /// Runs something (kills a process, moves a clock, plays another person), then
@@ -73,6 +75,7 @@ impl fmt::Debug for Fault {
             Fault::Hang(when) => write!(f, "Hang({when:?})"),
             Fault::Refuse { status, code, .. } => write!(f, "Refuse({status} {code})"),
             Fault::Bare(status) => write!(f, "Bare({status})"),
+            Fault::Body(status, _) => write!(f, "Body({status})"),
             Fault::Delay(how_long) => write!(f, "Delay({how_long:?})"),
             Fault::Halt(when, _) => write!(f, "Halt({when:?})"),
         }

@@ -97,7 +97,11 @@ impl InProcess {
                 code,
                 message,
             } => Some(of(&Refusal::new(*status, code, *message))),
-            Fault::Bare(status) => struck(class_of(*status, None, ""), "NoCode"),
+            Fault::Bare(status) | Fault::Body(status, _) => Some((
+                class_of(*status, None, ""),
+                CallFailure::code_of_status(*status),
+                String::new(),
+            )),
             Fault::Halt(When::Before, run) => {
                 run();
                 None
@@ -129,7 +133,8 @@ impl InProcess {
             | Fault::Halt(When::Before, _)
             | Fault::ArriveLate(_)
             | Fault::Refuse { .. }
-            | Fault::Bare(_) => None,
+            | Fault::Bare(_)
+            | Fault::Body(..) => None,
         }
     }
 

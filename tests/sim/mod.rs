@@ -231,6 +231,7 @@ impl Shared {
             Some(Fault::Bare(status)) => {
                 return Then::Send(send(*status, "<html>a proxy's page</html>"));
             }
+            Some(Fault::Body(status, body)) => return Then::Send(send(*status, body)),
             Some(Fault::Refuse {
                 status,
                 code,

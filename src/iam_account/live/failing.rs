@@ -8,7 +8,7 @@ use std::error::Error;
 
 use aws_sdk_iam::error::{ConnectorError, ProvideErrorMetadata};
 
-use super::super::refusal::class_of;
+use super::super::refusal::{class_of, code_in};
 use super::super::{CallFailure, CallFailureClass as Class};
 use super::wire::Seen;
 use crate::escape;
@@ -42,7 +42,8 @@ pub fn failure<E: Refusal>(error: &SdkError<E>, seen: &Seen) -> CallFailure {
         },
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
-            return refused(status, service.err(), seen);
+            let body = service.raw().body().bytes().unwrap_or_default();
+            return refused(status, body, service.err(), seen);
         }
         _ => (Class::Unknown, "Unknown", root_cause(error)),
     };
@@ -64,18 +65,36 @@ pub fn failed_while_connecting(error: &ConnectorError) -> bool {
     })
 }
 
-fn refused(status: u16, error: &impl Refusal, seen: &Seen) -> CallFailure {
+fn refused(status: u16, body: &[u8], error: &impl Refusal, seen: &Seen) -> CallFailure {
     if (200..300).contains(&status) {
         let message = "the reply of success cannot be read".to_owned();
         return with(Class::ReplyLost, "UnreadableReply", message, seen);
     }
-    let code = error.code();
-    let message = match error.message() {
-        Some(message) => message.to_owned(),
-        None => format!("HTTP status {status}"),
+    let own = error.code().map(str::trim).filter(|code| !code.is_empty());
+    let told = match own {
+        Some(code) => Some((
+            code.to_owned(),
+            error.message().unwrap_or_default().to_owned(),
+        )),
+        None => code_in(body),
     };
-    let class = class_of(status, code, &message);
-    with(class, code.unwrap_or("NoCode"), message, seen)
+    let Some((code, message)) = told else {
+        let code = CallFailure::code_of_status(status);
+        let class = class_of(status, None, "");
+        return with(class, &code, beginning(body), seen);
+    };
+    let class = class_of(status, Some(&code), &message);
+    with(class, &code, message, seen)
+}
+
+/// What an answer in no known form begins with.
+fn beginning(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let words: Vec<&str> = text.split_whitespace().take(40).collect();
+    match words.join(" ").chars().take(120).collect::<String>() {
+        text if text.is_empty() => "an answer without content".to_owned(),
+        text => format!("an answer that is not AWS's: {text}"),
+    }
 }
 
 fn with(class: Class, code: &str, message: String, seen: &Seen) -> CallFailure {
