@@ -73,7 +73,7 @@ fn a_fresh_entry_needs_nothing() {
             ],
         ]
     );
-    assert_eq!(sandbox.aws.take_journal().len(), 7, "only `add` asked AWS");
+    assert_eq!(sandbox.aws.take_journal().len(), 5, "only `add` asked AWS");
     sandbox.scan(&[]);
 }
 
