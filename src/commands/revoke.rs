@@ -16,7 +16,7 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer
 use crate::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
-use crate::rotation::known::{Demand, Early, Known};
+use crate::rotation::known::{Demand, Early, Known, Policy, Unsure};
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::mfa_run;
 use crate::rotation::plan::{Refusal, Step, Wait};
@@ -303,9 +303,21 @@ impl AtWork<'_> {
         early: Early,
     ) -> Outcome<Ended> {
         let name = self.held.name();
-        let policy = given::policy_now(&self.entries.settings, name, demand, early)?;
-        mfa_run::rotate(tools, name, self.identity, policy)
-            .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
+        let mut policy = given::policy_now(&self.entries.settings, name, demand, early)?;
+        let run = |policy: &Policy| {
+            mfa_run::rotate(tools, name, self.identity, policy.clone())
+                .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
+        };
+        let ended = run(&policy)?;
+        match words::question_if_not_kept(&ended) {
+            Some(question) if self.context.machine.ui.confirm(&question).is_ok() => {
+                policy.unsure = Unsure::GoOn;
+                // The key asked for is in service by now.
+                policy.demand = Demand::Finish;
+                run(&policy)
+            }
+            Some(_) | None => Ok(ended),
+        }
     }
 
     /// What it came to; a leaked key that is still active is a failure.
@@ -402,6 +414,7 @@ fn progress(step: &Step) -> Option<String> {
     match step {
         Step::Mint => Some("asking AWS for a new key".into()),
         Step::Prove(id) => Some(format!("waiting until AWS knows {id} everywhere")),
+        Step::LetKeep { until } => Some(words::let_keep(*until)),
         Step::Deactivate(id) => Some(format!("deactivating {id}")),
         Step::Delete(id) | Step::DeleteLost(id) | Step::Discard(id) | Step::DeletePending(id) => {
             Some(format!("deleting {id}"))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::known::{Demand, Early, Known, Policy};
+use super::known::{Demand, Early, Known, Policy, Unsure};
 use super::life::{HandledBy, Rules};
 use super::mfa_run::SESSION_RECEIPT;
 use super::plan::Step;
@@ -69,6 +69,7 @@ pub fn policy_now(
         max_age,
         lease: settings.length(Key::Lease, Some(name))?,
         discard: None,
+        unsure: Unsure::Wait,
         in_files: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ use crate::iam_account::{KeyStatus, ListedKey};
 use crate::keys::AccessKeyId;
 use crate::lease::{Attended, due_at};
 use crate::time::{Length, Time};
+use crate::vault::durable::Kept;
 use crate::vault::item::{Item, Slot};
 
 /// A key of ours younger than this may not yet be known everywhere.
@@ -33,6 +34,8 @@ pub struct Known {
     pub proof: Proof,
     pub last_use: LastUseSaid,
     pub activated: Activated,
+    /// Whether the store has kept the key in service.
+    pub kept: Kept,
 }
 
 /// Whether this run's UpdateAccessKey made `previous` active again; lists may lag.
@@ -138,6 +141,7 @@ pub struct Policy {
     pub lease: Length,
     /// A key that a person named to be deleted.
     pub discard: Option<AccessKeyId>,
+    pub unsure: Unsure,
     /// Where the current id still stands in an AWS file, unless a person said go on.
     pub in_files: Vec<InFile>,
 }
@@ -166,6 +170,14 @@ pub enum Early {
     Retire,
     /// `--delete-now`
     Delete,
+}
+
+/// What is done while the store may lose the key in service to a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsure {
+    Wait,
+    /// A person was told, and wants to go on.
+    GoOn,
 }
 
 /// How IAM lists a key.

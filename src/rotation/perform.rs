@@ -17,6 +17,7 @@ use crate::keys::{AccessKey, AccessKeyId, SecretKey};
 use crate::lease;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
+use crate::vault::durable::TakenBy;
 use crate::vault::item::{self, Intent, Item, Slot};
 
 /// How often a received key is tried to be saved before it is deleted again.
@@ -43,6 +44,11 @@ impl<A: Account> Run<'_, A> {
             Step::Prove(id) => self.prove(known, id),
             Step::Settle { until } => {
                 let left = until.since(known.now());
+                self.rest(left.max(Length::seconds(1)));
+                Ok(())
+            }
+            Step::LetKeep { until } => {
+                let left = until.since(self.tools.clock.now());
                 self.rest(left.max(Length::seconds(1)));
                 Ok(())
             }
@@ -264,8 +270,8 @@ impl<A: Account> Run<'_, A> {
         let now = self.promote_time(known);
         let lease = self.policy.lease;
         let replaced = known.item.current.id.clone();
-        let promoted = self.edit_item(&known.item, |item| {
-            put_into_service(item, pending, now);
+        let promoted = self.serve_from_now(&known.item, |item, taken_by| {
+            put_into_service(item, pending, taken_by, now);
             item.pending = None;
             item.intent = None;
             item.lease = lease;
@@ -285,6 +291,38 @@ impl<A: Account> Run<'_, A> {
     /// The later of both clocks: leases may have been counted by either.
     pub(super) fn promote_time(&self, known: &Known) -> Time {
         known.now().max(self.tools.clock.now())
+    }
+
+    /// Saves a change of the key in service, with a note of who took it.
+    fn serve_from_now(
+        &self,
+        old: &Item,
+        change: impl FnOnce(&mut Item, Option<TakenBy>),
+    ) -> Outcome<Option<Item>> {
+        let vault = self.tools.vault;
+        let now = || self.tools.clock.now();
+        let note = TakenBy::note(&vault.taker(), now());
+        let noted = note.clone();
+        let Some(mut item) = self.edit_item(old, |item| change(item, noted))? else {
+            return Ok(None);
+        };
+        // Another process may have taken it: the keychain was started anew in between.
+        for _ in 0..SAVES {
+            let taker = vault.taker();
+            let right = match &item.current.taken_by {
+                Some(note) => note.is(&taker),
+                None => TakenBy::note(&taker, now()).is_none(),
+            };
+            if right {
+                break;
+            }
+            let note = TakenBy::note(&taker, now());
+            match self.edit_item(&item, |item| item.current.taken_by = note)? {
+                Some(again) => item = again,
+                None => break,
+            }
+        }
+        Ok(Some(item))
     }
 
     fn in_service(&mut self) {
@@ -322,8 +360,8 @@ impl<A: Account> Run<'_, A> {
         };
         let now = self.promote_time(known);
         let handed_out_until = previous.leased_until;
-        let swapped = self.edit_item(&known.item, |item| {
-            put_into_service(item, previous, now);
+        let swapped = self.serve_from_now(&known.item, |item, taken_by| {
+            put_into_service(item, previous, taken_by, now);
             // Its earlier hand-outs still count when it is replaced again.
             item.handed_out_until = handed_out_until.filter(|until| *until > now);
             item.undo_wanted_at = None;
@@ -383,16 +421,18 @@ impl<A: Account> Run<'_, A> {
 
 /// `new` becomes current, current becomes previous; its leases are fixed here, and
 /// only ever lengthened.
-fn put_into_service(item: &mut Item, new: Slot, now: Time) {
+fn put_into_service(item: &mut Item, new: Slot, taken_by: Option<TakenBy>, now: Time) {
     let fixed = lease::leased_until(now, item.lease, item.handed_out_until);
     let mut replaced = item.current.clone();
     replaced.leased_until = Some(lease::later(replaced.leased_until, fixed));
+    replaced.taken_by = None;
     replaced.retire_started_at = None;
     replaced.inactive_seen_at = None;
     replaced.reactivated_seen_at = None;
     item.previous = Some(replaced);
     item.current = Slot {
         promoted_at: Some(now),
+        taken_by,
         leased_until: None,
         retire_started_at: None,
         inactive_seen_at: None,

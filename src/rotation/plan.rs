@@ -6,12 +6,13 @@
 
 use super::known::{
     Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, IntentIs, Known, LIST_LAG, LastUseSaid,
-    Life, Listing, NotYet, Proof,
+    Life, Listing, NotYet, Proof, Unsure,
 };
 pub use super::step::{Death, LateUse, Refusal, Step, Wait};
 use crate::keys::AccessKeyId;
 use crate::lease::Attended;
 use crate::time::{Length, Time};
+use crate::vault::durable::Kept;
 use crate::vault::item::Slot;
 
 /// Between the two lists that make sure that the current key is gone.
@@ -34,7 +35,7 @@ const FOREIGN_FRESH: Length = Length::minutes(10);
 
 /// The next step. What is irreversible needs AWS's time, and ours near it.
 pub fn next_step(known: &Known) -> Step {
-    let step = by_the_table(known);
+    let step = once_kept(known, by_the_table(known));
     match (needs_time(&step), known.aws_time, known.clocks_apart()) {
         (false, _, _) => step,
         (true, AwsTime::At(aws), Some(apart)) if apart > CLOCKS_APART => {
@@ -45,6 +46,17 @@ pub fn next_step(known: &Known) -> Step {
         }
         (true, AwsTime::At(_), _) => step,
         (true, AwsTime::NotSaid, _) => Step::Wait(Wait::NoAwsTime),
+    }
+}
+
+/// "a store has kept a key when it would survive a crash": until then the replaced key,
+/// even inactive, is the only other one whose secret anybody has.
+fn once_kept(k: &Known, step: Step) -> Step {
+    let retires = matches!(step, Step::Deactivate(_) | Step::Delete(_));
+    match (k.kept, k.policy.unsure) {
+        (Kept::From(until), _) if retires => Step::LetKeep { until },
+        (Kept::Unsure, Unsure::Wait) if retires => Step::Wait(Wait::NotKept),
+        (Kept::Yes | Kept::From(_) | Kept::Unsure, Unsure::Wait | Unsure::GoOn) => step,
     }
 }
 
@@ -69,6 +81,7 @@ fn needs_time(step: &Step) -> bool {
         | Step::Settle { .. }
         | Step::DeletePending(_)
         | Step::Activate(_)
+        | Step::LetKeep { .. }
         | Step::AskLastUse(_) => false,
     }
 }

@@ -2,10 +2,11 @@
 //! which steps need AWS's time.
 
 use super::known::*;
-use super::plan::{Refusal, Step, Wait};
+use super::plan::{Refusal, Step, Wait, next_step};
 use super::plan_tests::*;
 use crate::lease::Attended;
 use crate::time::Length;
+use crate::vault::durable::Kept;
 
 #[test]
 fn undo_heeds_the_proof_of_the_key_that_it_is_about() {
@@ -136,4 +137,33 @@ fn a_key_that_was_active_in_between_is_held_anew() {
     known.last_use = LastUseSaid::Never;
     let until = again + Length::days(14);
     check(known, |_| {}, Step::Wait(Wait::Held { until }));
+}
+
+#[test]
+fn a_replaced_key_is_retired_only_once_the_store_has_kept_the_new_one() {
+    let until = NOW + Length::seconds(9);
+    let early = |mut known: Known, early| {
+        known.policy.early = early;
+        known
+    };
+    for (known, retires) in [
+        (early(replaced(), Early::Retire), Step::Deactivate(id(B))),
+        (early(held(), Early::Delete), Step::Delete(id(B))),
+    ] {
+        for (kept, unsure, expected) in [
+            (Kept::Yes, Unsure::Wait, retires.clone()),
+            (Kept::From(until), Unsure::Wait, Step::LetKeep { until }),
+            (Kept::From(until), Unsure::GoOn, Step::LetKeep { until }),
+            (Kept::Unsure, Unsure::Wait, Step::Wait(Wait::NotKept)),
+            (Kept::Unsure, Unsure::GoOn, retires.clone()),
+        ] {
+            let mut known = known.clone();
+            (known.kept, known.policy.unsure) = (kept, unsure);
+            assert_eq!(next_step(&known), expected);
+        }
+    }
+    let mut leased = replaced();
+    leased.kept = Kept::Unsure;
+    previous(&mut leased).leased_until = Some(until);
+    assert_eq!(next_step(&leased), Step::Wait(Wait::Leased { until }));
 }

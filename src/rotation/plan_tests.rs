@@ -8,6 +8,7 @@ use crate::iam_account::{KeyStatus, ListedKey};
 use crate::keys::{AccessKey, AccessKeyId};
 use crate::lease::Attended;
 use crate::time::{Length, Time};
+use crate::vault::durable::Kept;
 use crate::vault::item::{Intent, Item, Slot};
 
 pub(super) const NOW: Time = Time(1_800_000_000);
@@ -61,6 +62,7 @@ pub(super) fn plain() -> Known {
             max_age: Some(Length::days(90)),
             lease: Length::hours(1),
             discard: None,
+            unsure: Unsure::Wait,
             in_files: Vec::new(),
         },
         intent_is: IntentIs::Ours,
@@ -69,6 +71,7 @@ pub(super) fn plain() -> Known {
         proof: Proof::NotTried,
         last_use: LastUseSaid::NotAsked,
         activated: Activated::No,
+        kept: Kept::Yes,
     }
 }
 

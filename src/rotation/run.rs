@@ -20,6 +20,7 @@ use crate::machine::Clock;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
 use crate::vault::Vault;
+use crate::vault::durable::Kept;
 use crate::vault::item::{Identity, Item, Slot, Stored};
 
 /// The most steps of one run; a rotation from first to last takes about fifteen.
@@ -205,6 +206,7 @@ impl<A: Account> Run<'_, A> {
         let local_time = self.tools.clock.now();
         let known = Known {
             received: self.received(&item)?,
+            kept: self.kept(&item, local_time),
             item,
             listing,
             aws_time,
@@ -218,6 +220,22 @@ impl<A: Account> Run<'_, A> {
         };
         let now = known.now();
         Ok((known, now))
+    }
+
+    /// Whether the store has kept the key in service; asked only where a replaced key is
+    /// left and the store did not sync at once.
+    fn kept(&self, item: &Item, now: Time) -> Kept {
+        let (Some(taken_by), Some(_)) = (&item.current.taken_by, &item.previous) else {
+            return Kept::Yes;
+        };
+        let taker = self.tools.vault.taker();
+        // This very process gives the key back, and is still the one behind the keychain then.
+        match self.read_item() {
+            Ok(there) if there == *item && self.tools.vault.taker() == taker => {
+                taken_by.kept(&taker, now)
+            }
+            Ok(_) | Err(_) => Kept::Unsure,
+        }
     }
 
     pub(super) fn read_item(&self) -> Outcome<Item> {

@@ -35,6 +35,10 @@ pub enum Step {
     /// Undo: `previous` and `current` change places.
     Swap,
     AskLastUse(AccessKeyId),
+    /// Wait within this run until the keychain has the key in service on disk.
+    LetKeep {
+        until: Time,
+    },
     Deactivate(AccessKeyId),
     Delete(AccessKeyId),
     Clear,
@@ -120,6 +124,9 @@ pub enum Wait {
     MayNotLook {
         until: Time,
     },
+    /// The keychain may not have the key in service on disk, and nobody said that this
+    /// does not matter.
+    NotKept,
     Held {
         until: Time,
     },

@@ -75,6 +75,7 @@ pub fn still_to_wait(ended: &Ended, wait: Option<WaitFor>) -> Option<Time> {
         | Wait::RetireOnItsWay { until } => Some(*until),
         Wait::CurrentUnseen
         | Wait::NextSession
+        | Wait::NotKept
         | Wait::NoAnswerToCreate(_)
         | Wait::PendingNotProven { .. }
         | Wait::UndoNotProven { .. }

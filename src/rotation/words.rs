@@ -100,6 +100,14 @@ fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Ou
             let when = "in the MFA session of the next rotation";
             Ok(deleted(None, when, known))
         }
+        Wait::NotKept => {
+            let previous = known.item.previous.as_ref();
+            let next = match previous.and_then(|slot| slot.inactive_seen_at) {
+                Some(_) => "delete",
+                None => "deactivate",
+            };
+            Ok((next, None, not_kept(known)))
+        }
         Wait::NotListedYet { until } => {
             let why = format!(
                 "AWS's lists do not show the last change yet; go on: awskeep rotate {entry} --finish"
@@ -141,6 +149,34 @@ fn deleted(not_before: Option<Time>, when: &str, known: &Known) -> Told {
     let (serves, old, undo) = (in_service(known), old(known), undo(known));
     let line = format!("{serves}\n{old} is inactive, deleted {when}; {undo}");
     ("delete", not_before, line)
+}
+
+/// While the step waits.
+pub fn let_keep(until: Time) -> String {
+    format!("waiting until {until}, when the keychain has the new key on disk (Ctrl-C is safe)")
+}
+
+/// Whether a person wants to go on although the store may lose the key in service.
+pub fn question_if_not_kept(ended: &Ended) -> Option<String> {
+    let known = &ended.known;
+    (ended.step == Step::Wait(Wait::NotKept)).then(|| {
+        format!(
+            "the keychain may not have {} on disk yet: if it crashes now, {} is the only key left that works; retire {} all the same?",
+            known.item.current.id,
+            old(known),
+            old(known)
+        )
+    })
+}
+
+fn not_kept(known: &Known) -> String {
+    format!(
+        "{}\n{} is kept, since the keychain may not have the new key on disk yet; \
+         restart the keychain, then: awskeep rotate {} --finish",
+        in_service(known),
+        old(known),
+        known.item.entry
+    )
 }
 
 fn looked_at_again(until: Time, why: &str, known: &Known) -> Told {

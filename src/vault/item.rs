@@ -19,6 +19,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, SecretKey, UserArn};
 use crate::lease;
 use crate::time::{Length, Time};
+use crate::vault::durable::TakenBy;
 
 /// The format that this program writes.
 pub const VERSION: u32 = 1;
@@ -97,6 +98,9 @@ pub struct Slot {
     pub saved_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<Time>,
+    /// Which process of the keychain took this key into service, where that does not sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<TakenBy>,
     /// Until when someone may rightly still use this replaced key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased_until: Option<Time>,
@@ -159,6 +163,7 @@ impl Slot {
             created_at: None,
             saved_at,
             promoted_at: None,
+            taken_by: None,
             leased_until: None,
             retire_started_at: None,
             inactive_seen_at: None,

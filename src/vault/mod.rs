@@ -6,6 +6,7 @@
 //! nothing falls back from one store to another. Replacing updates in place;
 //! what was written is read back and compared.
 
+pub mod durable;
 pub mod fault;
 pub mod file;
 pub mod item;
@@ -25,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use durable::Taker;
 use fault::Fault;
 use item::{Item, Stored};
 use session::KeptSession;
@@ -295,6 +297,20 @@ impl Vault {
             ),
         )
         .hint("awskeep store list"))
+    }
+
+    /// The program that takes what is saved here, and whether it syncs.
+    pub fn taker(&self) -> Taker {
+        #[cfg(target_os = "linux")]
+        if let Ok(store) = &self.store
+            && let Some(service) = store
+                .as_any()
+                .downcast_ref::<keychain::SecretServiceStore>()
+        {
+            return service.process().map_or(Taker::Unknown, Taker::Process);
+        }
+        // The encrypted file is synced by us; the others are the system's own.
+        Taker::Syncs
     }
 
     fn store(&self) -> Result<&Arc<CredentialStore>, Fault> {

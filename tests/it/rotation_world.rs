@@ -17,7 +17,7 @@ use awskeep::iam_account::Account;
 use awskeep::keys::{AccessKey, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
-use awskeep::rotation::known::{Demand, Early, Policy};
+use awskeep::rotation::known::{Demand, Early, Policy, Unsure};
 use awskeep::rotation::mfa_run;
 use awskeep::rotation::run::{Ended, Promoted, Tools};
 use awskeep::rotation::session::{InSession, NoCodes};
@@ -163,6 +163,7 @@ pub fn policy(demand: Demand) -> Policy {
         max_age: Some(Length::days(90)),
         lease: Length::hours(1),
         discard: None,
+        unsure: Unsure::Wait,
         in_files: Vec::new(),
     }
 }

@@ -26,6 +26,7 @@ mod hooks;
 mod hooks_at_rest;
 mod hooks_prompts;
 mod import_test;
+mod kwallet;
 mod matrix;
 mod resolve_test;
 mod rotation;

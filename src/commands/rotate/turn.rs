@@ -13,7 +13,7 @@ use crate::iam_account::live::LiveAccount;
 use crate::iam_account::prove;
 use crate::keys::EntryName;
 use crate::lease::{self, Attended, Auto};
-use crate::rotation::known::{Demand, Early, Known, Policy, born};
+use crate::rotation::known::{Demand, Early, Known, Policy, Unsure, born};
 use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
@@ -91,7 +91,7 @@ impl Turn<'_> {
         if let Some(item) = undone.filter(|item| *item != held.item) {
             held.vault.save(&item)?;
         }
-        let mut ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
+        let mut ended = self.rotate(tools, held.name(), identity, policy)?;
         if self.wants_room(&ended, policy) {
             // A held key is in the way of the new one that was asked for.
             ended = self.make_room(tools, identity, &ended, policy)?;
@@ -109,6 +109,36 @@ impl Turn<'_> {
             (Form::Text, false) => ui.tell(&foreseen.line()),
         }
         Ok(foreseen)
+    }
+
+    /// One run; where the keychain may lose the new key, a person is asked before the old
+    /// one is retired. Nobody there: it waits.
+    fn rotate(
+        &self,
+        tools: &Tools<'_, InSession<'_, LiveAccount>>,
+        name: &EntryName,
+        identity: &Identity,
+        policy: &mut Policy,
+    ) -> Outcome<Ended> {
+        let ended = mfa_run::rotate(tools, name, identity, policy.clone())?;
+        let question = words::question_if_not_kept(&ended);
+        let agreed = question.is_some_and(|question| {
+            // Declined, or nobody there: what was done stays, and is told.
+            self.context.machine.ui.confirm(&question).is_ok()
+        });
+        if !agreed {
+            return Ok(ended);
+        }
+        policy.unsure = Unsure::GoOn;
+        let rest = Policy {
+            demand: Demand::Finish,
+            ..policy.clone()
+        };
+        let finished = mfa_run::rotate(tools, name, identity, rest)?;
+        Ok(Ended {
+            promoted: ended.promoted,
+            ..finished
+        })
     }
 
     /// What a person must agree to before anything is changed.
@@ -212,12 +242,12 @@ impl Turn<'_> {
         .map_err(|failure| {
             failure.hint(format!("awskeep rotate {} --undo brings it back", item.entry))
         })?;
-        let hurried = Policy {
+        let mut hurried = Policy {
             early: Early::Delete,
             demand: Demand::Finish,
             ..policy.clone()
         };
-        let ended = mfa_run::rotate(tools, &item.entry, identity, hurried)?;
+        let ended = self.rotate(tools, &item.entry, identity, &mut hurried)?;
         if ended.step != Step::Done {
             return Ok(ended);
         }
@@ -283,6 +313,7 @@ pub fn policy(
         max_age,
         lease: settings.length(Key::Lease, Some(held.name()))?,
         discard: instead.discard.clone(),
+        unsure: Unsure::Wait,
         in_files: wanted::in_files(context.machine, &held.item)?,
     })
 }
@@ -322,6 +353,7 @@ fn progress(context: &Context<'_>, step: &Step, known: &Known) {
             item.entry
         ),
         Step::Activate(id) => format!("{}: activating {id}", item.entry),
+        Step::LetKeep { until } => format!("{}: {}", item.entry, words::let_keep(*until)),
         Step::Deactivate(id) => format!("{}: deactivating {id}", item.entry),
         Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => {
             format!("{}: deleting {id}", item.entry)

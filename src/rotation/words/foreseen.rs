@@ -131,6 +131,10 @@ fn done(step: &Step, known: &Known) -> Act {
             "ask-last-use",
             format!("ask AWS when {id} was last used, and deactivate it unless that was too late"),
         ),
+        Step::LetKeep { until } => (
+            "let-keep",
+            format!("wait until {until}, when the keychain has {current} on disk"),
+        ),
         Step::Deactivate(id) => ("deactivate", format!("deactivate {id}")),
         Step::Delete(id) => ("delete", format!("delete {id}")),
         Step::Clear => (
@@ -174,6 +178,10 @@ fn waits(wait: &Wait, known: &Known, acts: impl Fn(Act) -> Foreseen) -> Foreseen
         Wait::NextSession => (
             None,
             format!("{old} is inactive, and is deleted in the MFA session of the next rotation"),
+        ),
+        Wait::NotKept => (
+            None,
+            format!("{old} is kept, since the keychain may not have the new key on disk yet"),
         ),
         Wait::NotListedYet { until } => (
             Some(*until),

@@ -12,6 +12,8 @@ mod macos;
 #[cfg(target_os = "linux")]
 mod marshal;
 #[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
 mod secret_service;
 #[cfg(target_os = "linux")]
 mod unmarshal;

@@ -181,6 +181,11 @@ impl SecretServiceStore {
         call(&service)
     }
 
+    /// The process behind the keychain; none if it cannot be seen.
+    pub fn process(&self) -> Option<crate::vault::durable::Process> {
+        super::process::of_provider(&self.address, self.timeout())
+    }
+
     fn connect(&self) -> Result<zbus::blocking::Connection, Fault> {
         zbus_connection::open(&self.address, self.timeout())
     }
