@@ -169,6 +169,8 @@ impl BusAddress {
     }
 
     /// A socket's file may have become anybody's, and the user of a dead bus cannot tell.
+    /// (rustix takes a peer in another process namespace, as from within a Flatpak, whose
+    /// pid is 0, for an error.)
     fn check_peer(&self, server: &Server, stream: &UnixStream) -> Result<(), Fault> {
         let peer = getsockopt(stream, PeerCredentials)
             .map_err(|error| errors::of_io(&error.into(), Duration::ZERO))?;

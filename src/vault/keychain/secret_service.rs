@@ -390,7 +390,7 @@ fn introduce(connection: &zbus::blocking::Connection, timeout: Duration) -> Resu
     let reply = match asked {
         Ok(reply) => reply,
         Err(zbus::Error::MethodError(name, ..)) if errors::is_no_object(name.as_str()) => {
-            return Ok(());
+            return has_collections(connection, timeout);
         }
         Err(error) => {
             return match errors::of_zbus(&error, timeout) {
@@ -404,5 +404,30 @@ fn introduce(connection: &zbus::blocking::Connection, timeout: Duration) -> Resu
     match locked.map(bool::try_from) {
         Ok(Ok(true)) => Err(errors::locked()),
         Ok(Ok(false) | Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+/// Fails if there is no collection at all: a search makes KeePassXC ask for a database then.
+fn has_collections(
+    connection: &zbus::blocking::Connection,
+    timeout: Duration,
+) -> Result<(), Fault> {
+    let asked = connection.call_method(
+        Some(wire::PROVIDER),
+        wire::SERVICE_PATH,
+        Some(wire::PROPERTIES),
+        "Get",
+        &(wire::SERVICE, "Collections"),
+    );
+    let reply = match asked.map_err(|error| errors::of_zbus(&error, timeout)) {
+        Ok(reply) => reply,
+        // As in `introduce`.
+        Err(Fault::Other(_)) => return Ok(()),
+        Err(fault) => return Err(fault),
+    };
+    let all = reply.body().deserialize::<OwnedValue>();
+    match all.map(Vec::<zbus::zvariant::OwnedObjectPath>::try_from) {
+        Ok(Ok(all)) if all.is_empty() => Err(errors::no_default_collection()),
+        Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
     }
 }

@@ -199,6 +199,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A variant that must hold object paths.
+    pub fn paths_variant(&mut self) -> Parsed<Vec<&'a str>> {
+        if self.signature()? != "ao" {
+            return Err(Malformed("a property of another type than was asked for"));
+        }
+        self.paths()
+    }
+
     /// A variant whose value does not matter.
     pub fn skip_variant(&mut self) -> Parsed<()> {
         let kind = self.signature()?;

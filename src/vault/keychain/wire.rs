@@ -41,6 +41,8 @@ const MAX_LINE: usize = 512;
 /// Messages that are not ours, between two that are: signals of the bus.
 const MAX_STRAY: usize = 64;
 
+/// Only where there is no default collection.
+const GET_COLLECTIONS: u32 = 9;
 const HELLO: u32 = 1;
 const OPEN_SESSION: u32 = 2;
 const SEARCH: u32 = 3;
@@ -341,6 +343,24 @@ impl Bus {
         })
     }
 
+    /// No collection is the default one. Where there is none at all, a search makes
+    /// KeePassXC ask for a database.
+    fn without_default(&mut self) -> Result<Default, Fault> {
+        let serial = GET_COLLECTIONS;
+        self.ask(&[get_property(serial, SERVICE_PATH, SERVICE, "Collections")])?;
+        let reply = self.reply(serial)?;
+        let message = match reply.check() {
+            Ok(message) => message,
+            // As in `introduce`.
+            Err(Fault::Other(_)) => return Ok(Default::Unknown),
+            Err(fault) => return Err(fault),
+        };
+        match message.body("v").and_then(|mut body| body.paths_variant()) {
+            Ok(all) if all.is_empty() => Err(errors::no_default_collection()),
+            Ok(_) | Err(_) => Ok(Default::Unknown),
+        }
+    }
+
     fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let sent = self.stream.write_all(bytes);
         sent.map_err(|error| errors::of_io(&error, self.timeout))
@@ -403,7 +423,7 @@ impl Bus {
         self.reply(HELLO)?.check()?;
         let reply = self.reply(INTRODUCE)?;
         if reply.is_no_object() {
-            return Ok(Default::Unknown);
+            return self.without_default();
         }
         match reply.default_is_open() {
             Ok(()) => Ok(Default::Open),

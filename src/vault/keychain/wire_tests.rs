@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::SecretServiceStore;
 use super::address::BusAddress;
+use super::errors;
 use super::marshal::Writer;
 use super::unmarshal::message_length;
 use super::wire;
@@ -100,7 +101,10 @@ proptest! {
 enum Collection {
     Open,
     Locked,
+    /// There is another one.
     Missing,
+    /// There is none at all, as before KeePassXC has a database open.
+    None,
 }
 
 /// How the calls that came in one write are answered.
@@ -180,10 +184,17 @@ impl Fake {
 
     fn answer(self, call: &[u8], serial: u32, called: &Called) -> Vec<u8> {
         let has = |word: &str| call.windows(word.len()).any(|at| at == word.as_bytes());
-        let member = ["Hello", "OpenSession", "SearchItems", "GetSecret", "Locked"]
-            .into_iter()
-            .find(|member| has(member))
-            .unwrap();
+        let member = [
+            "Hello",
+            "OpenSession",
+            "SearchItems",
+            "GetSecret",
+            "Locked",
+            "Collections",
+        ]
+        .into_iter()
+        .find(|member| has(member))
+        .unwrap();
         called.lock().unwrap().push(member);
         let to = u32::from_le_bytes(call[8..12].try_into().unwrap());
         let mut body = Writer::default();
@@ -212,8 +223,18 @@ impl Fake {
                 secret.extend(Writer::default().string("text/plain").finish());
                 return reply(serial, to, Ok("(oayays)"), &secret);
             }
+            "Collections" => {
+                let paths: &[u8] = match self.collection {
+                    Collection::None => &[0; 4],
+                    Collection::Open | Collection::Locked | Collection::Missing => {
+                        b"\x07\0\0\0\x02\0\0\0/c\0"
+                    }
+                };
+                let variant = [b"\x02ao\0", paths].concat();
+                return reply(serial, to, Ok("v"), &variant);
+            }
             _ => match self.collection {
-                Collection::Missing => {
+                Collection::Missing | Collection::None => {
                     let name = "org.freedesktop.DBus.Error.UnknownObject";
                     return reply(serial, to, Err(name), &[]);
                 }
@@ -335,4 +356,26 @@ fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
     let saved = saved.set_secret(b"secret").map_err(Fault::of);
     assert_eq!(saved, Err(differs));
     assert_eq!(*called.lock().unwrap(), ["Hello"]);
+}
+
+/// Before KeePassXC has a database open, a search makes it ask for one.
+#[test]
+fn without_any_collection_nothing_is_searched() {
+    let fake = Fake {
+        collection: Collection::None,
+        orders: [Order::Asked; 2],
+    };
+    let (_dir, address, called) = fake.start();
+    let asked = || std::mem::take(&mut *called.lock().unwrap());
+    let attributes = [("service", "awskeep")];
+    let secret = wire::read(&address, &attributes, TIMEOUT);
+    assert_eq!(secret.map(drop), Err(errors::no_default_collection()));
+    assert_eq!(asked(), ["Hello", "Locked", "Collections"]);
+    let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
+    let found = store.search(&HashMap::from(attributes)).map(drop);
+    assert_eq!(
+        found.map_err(Fault::of),
+        Err(errors::no_default_collection())
+    );
+    assert_eq!(asked(), ["Hello", "Locked", "Collections"]);
 }
