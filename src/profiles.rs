@@ -57,6 +57,30 @@ impl Profiles {
         Err(Failure::new(Kind::NotFound, format!("there is no profile {profile}")).hint(hint))
     }
 
+    /// Whether a file has the profile.
+    pub fn has(&self, profile: &str) -> bool {
+        [&self.config, &self.credentials]
+            .into_iter()
+            .any(|file| !file.document.sections_of(profile).is_empty())
+    }
+
+    /// The profiles, in either file, whose `source_profile` is this one; not itself.
+    pub fn with_source(&self, profile: &ProfileName) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for file in [&self.config, &self.credentials] {
+            for name in file.document.profile_names() {
+                let source = file.document.property(&name, "source_profile");
+                if source.is_some_and(|source| *source.value == profile.as_str())
+                    && name != profile.as_str()
+                    && !found.contains(&name)
+                {
+                    found.push(name);
+                }
+            }
+        }
+        found
+    }
+
     /// The entry that a profile uses.
     pub fn entry_of(&self, profile: &str) -> Option<EntryName> {
         self.points()
@@ -118,15 +142,19 @@ impl Profiles {
         Ok(())
     }
 
-    /// Takes our `credential_process` out of a profile, and its section if nothing is left.
+    /// Takes our `credential_process` out of a profile, and its section if nothing is left
+    /// and no other profile names it.
     pub fn unpoint(mut self, machine: &Machine, profile: &ProfileName) -> Outcome<()> {
         let _lock = lock(machine)?;
+        let is_source = !self.with_source(profile).is_empty();
         for file in [&mut self.config, &mut self.credentials] {
             if own_process(&file.document, profile).is_none() {
                 continue;
             }
-            let edited = edits::remove_property(&file.document, profile, PROCESS)?
-                .then(|document| takes::drop_empty_section(document, profile))?;
+            let mut edited = edits::remove_property(&file.document, profile, PROCESS)?;
+            if !is_source {
+                edited = edited.then(|document| takes::drop_empty_section(document, profile))?;
+            }
             let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
             replace(file, edited, &changes)?;
         }

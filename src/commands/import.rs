@@ -360,6 +360,9 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
         .map(|back| shown(&back.file.path))
         .collect();
     let names: Vec<String> = undo.entries.iter().map(ToString::to_string).collect();
+    for left in &undo.left {
+        machine.ui.warn(&format!("not put back: {left}"));
+    }
     if context.only_says(&[format!(
         "put back {} as it was, with the secrets of entry {}",
         files.join(" and "),

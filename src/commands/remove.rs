@@ -25,6 +25,8 @@ struct Removed {
     key_id: String,
     key_deleted: bool,
     profiles: Vec<String>,
+    /// Profiles whose `source_profile` has no key now.
+    roles: Vec<String>,
 }
 
 pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
@@ -36,11 +38,19 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     // Read again under the lock: what was found before may have been rotated since.
     let held = entries.get(held.name())?;
     keeping::lose_nothing(&entries, &held.item, "removing")?;
-    let users = Profiles::read(machine)?.using(held.name());
-    if context.only_says(&plan(&held, &users, args)) {
+    let profiles = Profiles::read(machine)?;
+    let users = profiles.using(held.name());
+    let roles: Vec<(String, ProfileName)> = users
+        .iter()
+        .flat_map(|user| {
+            let roles = profiles.with_source(user).into_iter();
+            roles.map(|role| (role, user.clone()))
+        })
+        .collect();
+    if context.only_says(&plan(&held, &users, &roles, args)) {
         return Ok(());
     }
-    machine.ui.confirm(&question(&held, &users, args))?;
+    machine.ui.confirm(&question(&held, &users, &roles, args))?;
 
     if args.delete_key {
         delete_at_aws(context, &entries, &held)?;
@@ -51,6 +61,11 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     held.vault.erase_session(held.name())?;
     held.vault.delete(held.name())?;
     forget(context, &entries, &held)?;
+    for (role, user) in &roles {
+        machine.ui.warn(&format!(
+            "profile {user}, the source_profile of {role}, has no key now\nhint: awskeep add NAME --profile {user}"
+        ));
+    }
     let key_deleted = if args.delete_key {
         " and deleted at AWS"
     } else {
@@ -67,11 +82,17 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
             key_id: held.item.current.id.to_string(),
             key_deleted: args.delete_key,
             profiles: users.iter().map(ToString::to_string).collect(),
+            roles: roles.into_iter().map(|(role, _)| role).collect(),
         },
     )
 }
 
-fn plan(held: &Held, users: &[ProfileName], args: &Remove) -> Vec<String> {
+fn plan(
+    held: &Held,
+    users: &[ProfileName],
+    roles: &[(String, ProfileName)],
+    args: &Remove,
+) -> Vec<String> {
     let mut plan = Vec::new();
     if args.delete_key {
         plan.push(format!("delete {} at AWS", held.item.current.id));
@@ -81,6 +102,9 @@ fn plan(held: &Held, users: &[ProfileName], args: &Remove) -> Vec<String> {
             .iter()
             .map(|profile| format!("take credential_process out of profile {profile}")),
     );
+    plan.extend(roles.iter().map(|(role, user)| {
+        format!("leave profile {user}, the source_profile of {role}, without a key")
+    }));
     plan.push(format!(
         "remove entry {} from the {}",
         held.name(),
@@ -89,7 +113,12 @@ fn plan(held: &Held, users: &[ProfileName], args: &Remove) -> Vec<String> {
     plan
 }
 
-fn question(held: &Held, users: &[ProfileName], args: &Remove) -> String {
+fn question(
+    held: &Held,
+    users: &[ProfileName],
+    roles: &[(String, ProfileName)],
+    args: &Remove,
+) -> String {
     let id = &held.item.current.id;
     let what = if args.delete_key {
         format!(
@@ -106,7 +135,11 @@ fn question(held: &Held, users: &[ProfileName], args: &Remove) -> String {
         [] => format!("{what}?"),
         users => {
             let names: Vec<String> = users.iter().map(ToString::to_string).collect();
-            format!("{what} (used by profile {})?", names.join(", "))
+            let roles: String = roles
+                .iter()
+                .map(|(role, user)| format!("; profile {role} has {user} as its source_profile"))
+                .collect();
+            format!("{what} (used by profile {}{roles})?", names.join(", "))
         }
     }
 }

@@ -48,7 +48,7 @@ pub fn lines(text: &str) -> Vec<&str> {
 
 /// Indices into the old and the new lines at which the operation stands.
 #[derive(Debug, Clone, Copy)]
-enum Op {
+pub(super) enum Op {
     Keep(usize, usize),
     Drop(usize, usize),
     Add(usize, usize),
@@ -63,7 +63,7 @@ impl Op {
 }
 
 /// The longest common subsequence, after cutting what both ends share.
-fn operations(old: &[&str], new: &[&str]) -> Vec<Op> {
+pub(super) fn operations(old: &[&str], new: &[&str]) -> Vec<Op> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let most = old.len().min(new.len()) - head;
     let tail = (0..most)

@@ -13,6 +13,7 @@ pub mod masking;
 pub mod names;
 pub mod plan;
 pub mod record;
+mod rejoin;
 pub mod run;
 pub mod same;
 pub mod sources;

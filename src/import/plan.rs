@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::profile_files::document::{Document, Header};
 use crate::profile_files::parse_helper;
-use crate::profile_files::trouble::KEY_LINES;
+use crate::profile_files::trouble::{HiddenKey, KEY_LINES};
 
 /// What the stores hold already.
 #[derive(Debug, Clone, Default)]
@@ -142,10 +142,11 @@ impl<'a> Files<'a> {
 /// Rows for the wanted profiles, or for all that have a key.
 pub fn rows(files: Files<'_>, known: &Known, wanted: &[ProfileName]) -> Vec<Row> {
     let names = files.profile_names();
+    let hidden = hidden_keys(files);
     let mut rows: Vec<Row> = names
         .iter()
         .filter(|name| wanted.is_empty() || wanted.iter().any(|w| w.as_str() == *name))
-        .filter_map(|name| row(files, known, name))
+        .filter_map(|name| row(files, known, name, hidden.get(name)))
         .collect();
     if wanted.is_empty() {
         rows.extend(odd_headers(files));
@@ -170,8 +171,40 @@ pub fn given_rows(files: Files<'_>, known: &Known, given: &[(ProfileName, Access
     rows
 }
 
-fn row(files: Files<'_>, known: &Known, name: &str) -> Option<Row> {
+/// For each profile that has a key's line which not every SDK reads, why it is left alone.
+fn hidden_keys(files: Files<'_>) -> BTreeMap<String, Refusal> {
+    let mut refusals = BTreeMap::new();
+    for document in files.both() {
+        for hidden in document.hidden_keys() {
+            let name = hidden.section.and_then(|section| match &section.header {
+                Header::Default | Header::PrefixedDefault => Some("default".to_owned()),
+                Header::Profile(name) => Some(name.clone()),
+                Header::SsoSession(_) | Header::Services(_) | Header::Other => None,
+            });
+            if let Some(name) = name {
+                refusals
+                    .entry(name)
+                    .or_insert_with(|| hidden_key(document, &hidden));
+            }
+        }
+    }
+    refusals
+}
+
+fn hidden_key(document: &Document, hidden: &HiddenKey<'_>) -> Refusal {
+    let (name, line) = (document.name(), hidden.line);
+    Refusal::new(format!("{name}:{line}: {}", hidden.what), hidden.mend)
+}
+
+fn row(files: Files<'_>, known: &Known, name: &str, hidden: Option<&Refusal>) -> Option<Row> {
     let has_key = KEY_LINES.iter().any(|key| files.value(name, key).is_some());
+    if let (false, Some(refusal)) = (has_key, hidden) {
+        return Some(Row {
+            profile: name.to_owned(),
+            key_id: None,
+            verdict: Verdict::Refused(refusal.clone()),
+        });
+    }
     if !has_key {
         let entry = files.entry_of(name)?;
         return Some(Row {
@@ -198,8 +231,24 @@ fn row(files: Files<'_>, known: &Known, name: &str) -> Option<Row> {
 fn odd_headers(files: Files<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for document in files.both() {
+        let hidden = document.hidden_keys();
+        rows.extend(
+            hidden
+                .iter()
+                .filter(|hidden| hidden.section.is_none())
+                .map(|hidden| Row {
+                    profile: "(no profile)".to_owned(),
+                    key_id: None,
+                    verdict: Verdict::Refused(hidden_key(document, hidden)),
+                }),
+        );
+        let hides = |line: usize| {
+            let mut sections = hidden.iter().filter_map(|hidden| hidden.section);
+            sections.any(|section| section.line == line)
+        };
         for section in document.sections() {
-            let holds = KEY_LINES.iter().any(|key| section.get(key).is_some());
+            let holds =
+                KEY_LINES.iter().any(|key| section.get(key).is_some()) || hides(section.line);
             if !holds || section.header != Header::Other {
                 continue;
             }

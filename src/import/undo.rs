@@ -1,23 +1,26 @@
 //! Takes an import back: the files become what they were, byte for byte. Edge.
 //!
-//! A file that is no longer what the import left is not touched. The secrets come
-//! from the store, where they stay: an entry is removed by `remove` only.
+//! In a file that is no longer what the import left, the sections that the import changed
+//! become what they were and all else stays (`rejoin`); only a line of the import's own that
+//! a person has changed stops it. The secrets come from the store, where they stay: an
+//! entry is removed by `remove` only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::record::{File, Hash, KEPT, Record, Records, State, Was, Write, line_hash};
+use super::rejoin::{self, Given, Rejoined, rejoin};
 use super::run::Before;
 use super::{diff, masking};
 use crate::disk;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, SecretKey};
 use crate::machine::Machine;
 use crate::profile_files::Document;
 use crate::profile_files::files::AwsFile;
 use crate::profile_files::undo::{Hunk, KeyField, TakenLine, put_back};
-use crate::profiles;
+use crate::profiles::{self, Profiles};
 use crate::settings::Key;
 use crate::state::{self, Receipt};
 
@@ -28,6 +31,8 @@ pub struct Undo {
     /// takes its place.
     pub replaced: Vec<(AccessKeyId, EntryName, AccessKeyId)>,
     pub entries: Vec<EntryName>,
+    /// What cannot come back, in words.
+    pub left: Vec<String>,
     records: Vec<PathBuf>,
 }
 
@@ -36,12 +41,17 @@ pub struct Back {
     pub file: AwsFile,
     pub new: Document,
     was: Was,
+    left: Vec<String>,
 }
 
 /// The keys that can be put back, by the id that stood in the file.
 struct Keys {
     stored: BTreeMap<AccessKeyId, AccessKey>,
     replaced: Vec<(AccessKeyId, EntryName, AccessKeyId)>,
+    /// The entries that hold them now.
+    entries: Vec<EntryName>,
+    /// Their names, now and when they were imported.
+    names: Vec<(EntryName, EntryName)>,
 }
 
 /// Decides; changes nothing but dropping records that are too old.
@@ -77,18 +87,42 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
             .collect();
         files.extend(back(&file_of_now(machine, file, &writes)?, &writes, &keys)?);
     }
-    let mut names: Vec<EntryName> = taken
-        .iter()
-        .flat_map(|(_, record)| record.keys.iter().map(|key| key.entry.clone()))
-        .collect();
-    names.sort();
-    names.dedup();
+    refuse_lost_sources(&Profiles::read(machine)?, &files)?;
     Ok(Undo {
+        left: files.iter().flat_map(|back| back.left.clone()).collect(),
         files,
         replaced: keys.replaced,
-        entries: names,
+        entries: keys.entries,
         records: taken.into_iter().map(|(path, _)| path).collect(),
     })
+}
+
+/// A profile that was made since may have a profile of the import's as its source.
+fn refuse_lost_sources(now: &Profiles, files: &[Back]) -> Outcome<()> {
+    let of = |file: &AwsFile| {
+        let back = files.iter().find(|back| back.file.path == file.path);
+        back.map_or_else(|| file.document.clone(), |back| back.new.clone())
+    };
+    let documents = [of(&now.config), of(&now.credentials)];
+    let all: Vec<String> = documents.iter().flat_map(Document::profile_names).collect();
+    for document in &documents {
+        for name in document.profile_names() {
+            let Some(source) = document.property(&name, "source_profile") else {
+                continue;
+            };
+            if !all.contains(&source.value) && now.has(&source.value) {
+                return Err(Failure::new(
+                    Kind::Failed,
+                    format!(
+                        "profile {name} has source_profile = {}, a profile that the undo removes",
+                        source.value.as_str()
+                    ),
+                )
+                .hint("give it another source_profile, then run it again"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Does it.
@@ -138,7 +172,10 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
     let mut keys = Keys {
         stored: BTreeMap::new(),
         replaced: Vec::new(),
+        entries: Vec::new(),
+        names: Vec::new(),
     };
+    let mut lost = None;
     for recorded in records.iter().flat_map(|(_, record)| &record.keys) {
         let id = &recorded.key_id;
         if keys.stored.contains_key(id) {
@@ -146,11 +183,16 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
         }
         let held: Held = match entries.holding(id)? {
             Some(held) => held,
-            None => entries.get(&recorded.entry).map_err(|failure| {
-                failure.hint(format!(
-                    "the secret of {id} is not stored any more; nothing was put back"
-                ))
-            })?,
+            None => match entries.get(&recorded.entry) {
+                Ok(held) => held,
+                Err(failure) if failure.kind == Kind::NotFound => {
+                    lost = Some(failure.hint(format!(
+                        "the secret of {id} is not stored any more; nothing was put back"
+                    )));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            },
         };
         let current = held.item.current.key();
         if current.id != *id {
@@ -158,7 +200,16 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
             keys.replaced.push(replaced);
         }
         keys.stored.insert(id.clone(), current);
+        keys.entries.push(held.name().clone());
+        keys.names
+            .push((held.name().clone(), recorded.entry.clone()));
     }
+    match lost {
+        Some(failure) if keys.stored.is_empty() => return Err(failure),
+        Some(_) | None => {}
+    }
+    keys.entries.sort();
+    keys.entries.dedup();
     Ok(keys)
 }
 
@@ -192,13 +243,33 @@ fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<Path
     }
 }
 
-/// Goes back through one file's writes; none if nothing of them is in it. Where an import
-/// or an undo was cut off, some of the writes are not in it.
+/// Goes back through one file's writes; none if nothing of them is in it.
 fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
     let (Some(first), Some(last)) = (writes.first(), writes.last()) else {
         return Ok(None);
     };
     let file = AwsFile::read(path, first.file.kind())?;
+    let (at, left) = match back_exactly(&file, writes, keys)? {
+        Some(at) => (at, Vec::new()),
+        None => match back_by_sections(&file, writes, keys)? {
+            Some(joined) => joined,
+            None => return Err(changed(&file, last)),
+        },
+    };
+    if at.text() == file.document.text() && left.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Back {
+        file,
+        new: at,
+        was: first.was,
+        left,
+    }))
+}
+
+/// The file as it was, byte for byte; none if it is not what any of the writes left. Where
+/// an import or an undo was cut off, some of the writes are not in it.
+fn back_exactly(file: &AwsFile, writes: &[&Write], keys: &Keys) -> Outcome<Option<Document>> {
     let mut at = file.document.clone();
     // The hash that `at` would have, had no key been replaced.
     let mut hash = Hash::of(at.text());
@@ -207,14 +278,11 @@ fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
             continue;
         }
         let hunks: Vec<Hunk> = write.hunks.iter().map(|hunk| current(hunk, keys)).collect();
-        let mut differs = false;
-        for hunk in &write.hunks {
-            differs |= current(hunk, keys) != *hunk;
+        if !keys.has_all(&hunks) {
+            return Ok(None);
         }
-        at = put_back(&at, &hunks, |field, id| match field {
-            KeyField::Secret => Some(keys.by_current(id?)?.secret.clone()),
-            KeyField::Token | KeyField::NotAnId => None,
-        })?;
+        let differs = hunks != write.hunks;
+        at = put_back(&at, &hunks, |field, id| keys.secret_of(field, id))?;
         if !differs && Hash::of(at.text()) != write.before {
             return Err(Failure::new(
                 Kind::Failed,
@@ -224,20 +292,59 @@ fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
         }
         hash = write.before.clone();
     }
-    if writes.iter().all(|write| hash != write.before) {
-        return Err(changed(&file, last));
+    let is_before = writes.iter().any(|write| hash == write.before);
+    Ok(is_before.then_some(at))
+}
+
+/// The sections of the import as they were, all else as it is now; none if a person has
+/// changed a line of the import's.
+fn back_by_sections(
+    file: &AwsFile,
+    writes: &[&Write],
+    keys: &Keys,
+) -> Outcome<Option<(Document, Vec<String>)>> {
+    let mut at = file.document.clone();
+    let mut left = Vec::new();
+    let own = writes.iter().flat_map(|w| rejoin::put_lines(w)).cloned();
+    let own: BTreeSet<String> = own.collect();
+    for write in writes.iter().rev() {
+        let hunks: Vec<Hunk> = write.hunks.iter().map(|hunk| current(hunk, keys)).collect();
+        let given = Given {
+            write,
+            hunks: &hunks,
+            own: &own,
+            names: &keys.names,
+            secret_of: &|field, id| keys.secret_of(field, id),
+        };
+        match rejoin(&at, &given)? {
+            Rejoined::Into(document, more) => {
+                at = document;
+                left.extend(more);
+            }
+            Rejoined::Changed => return Ok(None),
+        }
     }
-    if at.text() == file.document.text() {
-        return Ok(None);
-    }
-    Ok(Some(Back {
-        file,
-        new: at,
-        was: first.was,
-    }))
+    Ok(Some((at, left)))
 }
 
 impl Keys {
+    fn secret_of(&self, field: KeyField, id: Option<&AccessKeyId>) -> Option<SecretKey> {
+        match field {
+            KeyField::Secret => Some(self.by_current(id?)?.secret.clone()),
+            KeyField::Token | KeyField::NotAnId => None,
+        }
+    }
+
+    fn has_all(&self, hunks: &[Hunk]) -> bool {
+        hunks
+            .iter()
+            .flat_map(|hunk| &hunk.taken)
+            .all(|line| match line {
+                TakenLine::Key { field, id, .. } => self.secret_of(*field, id.as_ref()).is_some(),
+                TakenLine::Text(_) | TakenLine::LineEnd(_) => true,
+            })
+    }
+
     fn by_current(&self, id: &AccessKeyId) -> Option<&AccessKey> {
         self.stored.values().find(|key| key.id == *id)
     }

@@ -12,7 +12,7 @@ use aws_runtime::env_config::source;
 use aws_types::os_shim_internal::{Env, Fs};
 use zeroize::Zeroizing;
 
-use super::document::FileKind;
+use super::document::{Document, FileKind};
 
 /// Properties by profile, as the SDK reads them. Holds secrets.
 pub type Profiles = BTreeMap<String, BTreeMap<String, Zeroizing<String>>>;
@@ -63,6 +63,12 @@ pub fn differs_by_exactly(
     new: &str,
     changes: &[Change],
 ) -> Result<(), String> {
+    let (old, unreadable_before) = readable(kind, old);
+    let (new, unreadable_after) = readable(kind, new);
+    if unreadable_before != unreadable_after {
+        return Err("a section that the SDK does not read would change".to_owned());
+    }
+    let (old, new) = (old.as_str(), new.as_str());
     let before = parse(&[(kind, old)])?;
     let after = parse(&[(kind, new)])?;
     let keys = &candidate_keys(old) | &candidate_keys(new);
@@ -77,6 +83,30 @@ pub fn differs_by_exactly(
         expect_change(change, &mut expected, &got)?;
     }
     same_profiles(&expected, &got)
+}
+
+/// The text without the sections for which the SDK would refuse all of it, and those. Blank
+/// lines below a section are not its own, and its last line may get a line end.
+fn readable(kind: FileKind, text: &str) -> (Zeroizing<String>, Vec<Zeroizing<String>>) {
+    let document = Document::parse(kind, text);
+    let mut readable = Zeroizing::new(String::with_capacity(text.len()));
+    let first = document.sections().first();
+    let above = 0..first.map_or(document.lines.len(), |section| section.lines.start);
+    above.for_each(|index| readable.push_str(document.whole_line(index)));
+    let mut odd = Vec::new();
+    for section in document.sections() {
+        let lines = section
+            .lines
+            .clone()
+            .map(|index| document.whole_line(index));
+        if document.is_unreadable(section) {
+            let text = Zeroizing::new(lines.collect::<String>());
+            odd.push(Zeroizing::new(text.trim_end().to_owned()));
+        } else {
+            lines.for_each(|line| readable.push_str(line));
+        }
+    }
+    (readable, odd)
 }
 
 fn expect_change(change: &Change, expected: &mut Profiles, got: &Profiles) -> Result<(), String> {
@@ -252,13 +282,42 @@ mod tests {
         for bad in [
             "[p]\ns3cret\n",
             "\u{feff}[profile p]\n",
-            "[profile p]\n s3cret\n",
+            "[profile p]\na = b\n[profile q\n",
         ] {
             let error = differs_by_exactly(FileKind::Config, "", bad, &[]).unwrap_err();
             assert!(
                 error.contains("line") && !error.contains("s3cret"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_section_that_the_sdk_does_not_read_stays_and_the_others_may_change() {
+        let odd = "[profile o]\n  a = s3cret\n[profile c]\na: s3cret";
+        let old = format!("[profile p]\na = 1\n{odd}");
+        let unread = Err("a section that the SDK does not read would change");
+        for (new, changes, expected) in [
+            (
+                old.replace("a = 1", "a = 2"),
+                vec![Change::set("p", "a")],
+                Ok(()),
+            ),
+            (
+                old.replace("a = 1", "a = 2"),
+                vec![],
+                Err("a of profile p would change"),
+            ),
+            (
+                format!("{old}\n\n[profile q]\nc=1"),
+                vec![Change::set("q", "c")],
+                Ok(()),
+            ),
+            (old.replace("  a", " a"), vec![], unread),
+            (old.replace("[profile o]", "[profile x]"), vec![], unread),
+            ("[profile p]\na = 1\n".to_owned(), vec![], unread),
+        ] {
+            check(&old, &new, &changes, expected);
         }
     }
 

@@ -19,6 +19,17 @@ pub struct Trouble {
     pub mend: String,
 }
 
+/// An access key's line that not every SDK reads.
+#[derive(Debug, Clone, Copy)]
+pub struct HiddenKey<'a> {
+    /// None: it stands before the first section.
+    pub section: Option<&'a Section>,
+    /// 1-based line number.
+    pub line: usize,
+    pub what: &'static str,
+    pub mend: &'static str,
+}
+
 /// The keys that hold an access key; their lines are secrets.
 pub const KEY_LINES: [&str; 3] = [
     "aws_access_key_id",
@@ -51,6 +62,7 @@ impl Document {
         for section in sections {
             self.odd_header(section, profile, &mut found);
             repeated_keys(section, &mut found);
+            self.strays_in(section, &mut found);
             self.odd_properties(section, &mut found);
         }
         found.sort();
@@ -103,6 +115,9 @@ impl Document {
                     // The mark hides the first header.
                     continue;
                 }
+                if concerns_its_section(stray, text) {
+                    continue;
+                }
                 let (what, mend) = stray_words(stray, text);
                 add(found, index + 1, what, mend);
             }
@@ -116,6 +131,92 @@ impl Document {
                 "rename it to [default], or move its keys where they belong",
             );
         }
+    }
+
+    fn strays_in(&self, section: &Section, found: &mut Vec<Trouble>) {
+        for index in section.lines.clone() {
+            let text = self.line_text(index);
+            if let Role::Stray(stray) = self.lines[index].role
+                && concerns_its_section(stray, text)
+            {
+                let (what, mend) = stray_words(stray, text);
+                add(found, index + 1, what, mend);
+            }
+        }
+    }
+
+    /// Whether the section has lines that the AWS CLI reads and the specification does not,
+    /// which makes the Rust SDK refuse the file.
+    pub(super) fn is_unreadable(&self, section: &Section) -> bool {
+        let mut found = Vec::new();
+        self.strays_in(section, &mut found);
+        !found.is_empty()
+    }
+
+    /// Lines of access keys that some SDK reads and the specification does not: one for
+    /// each section, and one for what stands before the first.
+    pub fn hidden_keys(&self) -> Vec<HiddenKey<'_>> {
+        let mut hidden: Vec<HiddenKey<'_>> = Vec::new();
+        for index in 0..self.lines.len() {
+            if !self.hides_a_key(index) {
+                continue;
+            }
+            let sections = self.sections();
+            let section = sections.iter().find(|s| s.lines.contains(&index));
+            let line = index + 1;
+            if hidden.iter().any(|there| {
+                there.section.map(|section| section.line) == section.map(|section| section.line)
+            }) {
+                continue;
+            }
+            let stray = match self.lines[index].role {
+                Role::Stray(stray) => stray,
+                Role::Blank
+                | Role::Comment
+                | Role::Header
+                | Role::Property
+                | Role::Continuation => {
+                    let what = "an indented key is part of the value above to some SDKs";
+                    let mend = "start the key in the first column";
+                    hidden.push(HiddenKey {
+                        section,
+                        line,
+                        what,
+                        mend,
+                    });
+                    continue;
+                }
+            };
+            let (what, mend) = stray_words(stray, self.line_text(index));
+            hidden.push(HiddenKey {
+                section,
+                line,
+                what,
+                mend,
+            });
+        }
+        hidden
+    }
+
+    fn hides_a_key(&self, index: usize) -> bool {
+        let is_plain = |section: &Section| {
+            let mut properties = section.properties.iter();
+            properties.any(|p| p.line == index + 1 && KEY_LINES.contains(&p.key.as_str()))
+        };
+        match self.lines[index].role {
+            Role::Blank | Role::Comment | Role::Header => return false,
+            Role::Property | Role::Continuation | Role::Stray(_) => {}
+        }
+        let text = self.line_text(index).trim_start_matches('\u{feff}');
+        let Some((key, value)) = text.split_once(['=', ':']) else {
+            return false;
+        };
+        KEY_LINES.contains(&key.trim().to_ascii_lowercase().as_str())
+            && !value.trim().is_empty()
+            && !self
+                .sections()
+                .iter()
+                .any(|section| section.lines.contains(&index) && is_plain(section))
     }
 
     /// Sections that at least one SDK could take for this profile.
@@ -351,6 +452,20 @@ fn indented_header(text: &str, line: usize, found: &mut Vec<Trouble>) {
             "an indented section header is part of the value above to some SDKs",
             "start the header in the first column",
         );
+    }
+}
+
+/// Whether a stray line is nobody else's business: the AWS CLI and most SDKs read it, and
+/// the other sections too. The Rust SDK refuses the whole file, before an edit of another
+/// section as after it.
+fn concerns_its_section(stray: Stray, text: &str) -> bool {
+    match stray {
+        Stray::IndentedFirst => true,
+        Stray::NoEquals => text.contains(':'),
+        Stray::UnclosedHeader
+        | Stray::BeforeAnySection
+        | Stray::NoKey
+        | Stray::SubPropertyNoEquals => false,
     }
 }
 

@@ -117,7 +117,7 @@ pub fn put_back(
 }
 
 /// The line as it was; `present` is what stands in its place now.
-fn whole_again(
+pub fn whole_again(
     taken: &TakenLine,
     present: &str,
     place: impl Fn() -> String,

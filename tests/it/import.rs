@@ -204,32 +204,41 @@ fn temporary_keys_are_no_failure() {
 }
 
 #[test]
-fn a_file_that_changed_since_is_not_put_back() {
+fn a_line_of_the_import_that_a_person_changed_is_not_put_back() {
     let messy = Messy::new();
     assert_eq!(messy.import(&["--yes"]).code, 0);
-    let changed = format!(
-        "{}[new]\naws_access_key_id = AKIANEW\naws_secret_access_key = hidden\n",
-        messy.sandbox.read(CREDENTIALS)
-    );
-    messy.sandbox.write(CREDENTIALS, &changed);
     let config = messy.sandbox.read(CONFIG);
-    let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(
-        ran.err
-            .contains("~/.aws/credentials was changed since the import"),
-        "{ran:?}"
+    let own = format!(
+        "credential_process={} credential-process team",
+        messy.sandbox.path("bin/awskeep").display()
     );
-    assert!(
-        ran.err.contains("\n+[new]\n") && ran.err.contains("+aws_secret_access_key = [secret]"),
-        "{ran:?}"
-    );
-    assert!(!ran.err.contains("hidden"), "{ran:?}");
-    assert_eq!(messy.sandbox.read(CREDENTIALS), changed);
-    assert_eq!(messy.sandbox.read(CONFIG), config);
-    messy
-        .sandbox
-        .write(CREDENTIALS, &changed[..changed.find("[new]").unwrap()]);
+    for (theirs, shown) in [
+        (
+            "credential_process=/bin/other -p hidden",
+            "credential_process= /bin/other with 2 arguments",
+        ),
+        (
+            "aws_access_key_id = AKIANEW\r\naws_secret_access_key = hidden",
+            "aws_secret_access_key = [secret]",
+        ),
+        ("role_arn = r", "role_arn = r"),
+    ] {
+        let changed = config.replace(&own, theirs);
+        assert_ne!(changed, config);
+        messy.sandbox.write(CONFIG, &changed);
+        let before = messy.sandbox.everything();
+        let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(
+            ran.err
+                .contains("~/.aws/config was changed since the import")
+                && ran.err.contains(&format!("+{shown}\n")),
+            "{ran:?}"
+        );
+        assert!(!ran.err.contains("hidden"), "{ran:?}");
+        assert_eq!(messy.sandbox.everything(), before);
+    }
+    messy.sandbox.write(CONFIG, &config);
     assert_eq!(
         messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
         0
@@ -439,13 +448,169 @@ fn a_diff_shows_no_secret_of_comments_and_foreign_programs() {
     }
     let moved = import(&sandbox, &["--yes"]);
     assert_eq!(moved.code, 0, "{moved:?}");
-    let config = sandbox
-        .read(CONFIG)
-        .replacen("credential_process = ", "# mine: ", 1);
+    let config = sandbox.read(CONFIG).replacen(
+        "credential_process = ",
+        "credential_process = /b/mine hunter2 ",
+        1,
+    );
     sandbox.write(CONFIG, &format!("{config}# {other}\n"));
     let undone = sandbox.run(&["import", "--undo", "--yes"], &[]);
     assert_eq!(undone.code, 1, "{undone:?}");
     for secret in [secret.as_str(), other, "hunter2"] {
         assert!(!undone.err.contains(secret), "{}", undone.err);
+    }
+}
+
+#[test]
+fn a_role_is_named_before_its_base_loses_the_key() {
+    let messy = Messy::new();
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    let sandbox = &messy.sandbox;
+    let planned = sandbox.run(&["remove", "--entry", "admin", "--dry-run"], &[]);
+    assert!(
+        planned
+            .err
+            .contains("leave profile admin-base, the source_profile of admin, without a key"),
+        "{planned:?}"
+    );
+    let ran = sandbox.run(&["remove", "--entry", "admin"], &["y"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "(used by profile admin-base; profile admin has admin-base as its source_profile)?"
+        ),
+        "{ran:?}"
+    );
+    let hint = "warning: profile admin-base, the source_profile of admin, has no key now\n\
+                hint: awskeep add NAME --profile admin-base\n";
+    assert!(ran.err.contains(hint), "{ran:?}");
+    let config = sandbox.read(CONFIG);
+    assert!(
+        config.ends_with("[profile admin-base]")
+            && config.contains("source_profile = admin-base\r\n"),
+        "{config}"
+    );
+    // The hint does what it says.
+    let (id, secret) = &messy.amy;
+    let added = sandbox.add_pair("again", id, secret, &["--profile", "admin-base"]);
+    assert_eq!(added.code, 0, "{added:?}");
+    assert!(
+        sandbox
+            .read(CONFIG)
+            .contains("[profile admin-base]\r\ncredential_process")
+    );
+}
+
+#[test]
+fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.make_helper();
+    let (id, secret) = (&sandbox.key_id, &sandbox.secret);
+    let key = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    let indented = key.replace("aws", "  aws");
+    let colons = key.replace(" =", ":");
+    let in_first_column = "start the key in the first column";
+    // (the credentials file, the profile that is named, its line, why, and the cure)
+    for (odd, profile, line, why, mend, rest) in [
+        (
+            format!("[ci]\n{indented}"),
+            "ci",
+            2,
+            "the first key of a section is indented, and some SDKs refuse the file",
+            in_first_column,
+            true,
+        ),
+        (
+            format!("[ci]\n{colons}"),
+            "ci",
+            2,
+            "this line has a colon where SDKs want an equals sign",
+            "write `key = value`",
+            true,
+        ),
+        (
+            format!("[ci]\nregion = x\n{indented}"),
+            "ci",
+            3,
+            "an indented key is part of the value above to some SDKs",
+            in_first_column,
+            true,
+        ),
+        (
+            format!("[ci]\nregion =\n{}", colons.replace("aws", "\taws")),
+            "ci",
+            3,
+            "this indented line has no equals sign, and some SDKs refuse the file",
+            "",
+            false,
+        ),
+        (
+            format!("[ci]\naws_access_key_id = {id}\naws_secret_access_key: {secret}\n"),
+            "ci",
+            3,
+            "this line has a colon where SDKs want an equals sign",
+            "write `key = value`",
+            true,
+        ),
+        (
+            format!("[\"ci x\"]\n{indented}"),
+            "\"ci x\"",
+            1,
+            "this header names no profile that every SDK reads",
+            "give it a plain name",
+            true,
+        ),
+        (
+            key.clone(),
+            "(no profile)",
+            1,
+            "this line stands before the first section, and SDKs refuse the file",
+            "move it below a [section] header",
+            false,
+        ),
+        (
+            format!("\u{feff}[ci]\n{key}"),
+            "(no profile)",
+            2,
+            "this line stands before the first section, and SDKs refuse the file",
+            "",
+            false,
+        ),
+    ] {
+        let good = format!("[good]\n{key}");
+        let text = format!("{odd}{good}");
+        sandbox.write(CONFIG, "");
+        sandbox.write(CREDENTIALS, &text);
+        let json = import(&sandbox, &["--dry-run", "--json"]);
+        assert_eq!(json.code, 1, "{text}: {json:?}");
+        let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        let rows = told["profiles"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["profile"] == profile).unwrap();
+        assert_eq!(row["result"], "refused", "{text}");
+        assert_eq!(
+            row["reason"],
+            format!("~/.aws/credentials:{line}: {why}"),
+            "{text}"
+        );
+        assert!(
+            row["mend"].as_str().unwrap().contains(mend),
+            "{text}: {row}"
+        );
+        let by_name = import(&sandbox, &["--dry-run", "--json", "good"]);
+        assert_eq!(by_name.code, u8::from(!rest), "{text}: {by_name:?}");
+
+        let ran = import(&sandbox, &["--yes"]);
+        assert_eq!(ran.code, 1, "{text}: {ran:?}");
+        assert!(
+            ran.err.contains("awskeep: the keys of ") && ran.err.contains(profile),
+            "{text}: {ran:?}"
+        );
+        let left = sandbox.read(CREDENTIALS);
+        assert_eq!(left, if rest { odd } else { text });
+        if rest {
+            assert!(sandbox.read(CONFIG).starts_with("[profile good]\n"));
+            let undone = sandbox.run(&["import", "--undo", "--yes"], &[]);
+            assert_eq!(undone.code, 0, "{undone:?}");
+        }
     }
 }

@@ -91,3 +91,155 @@ fn a_record_that_others_could_write_is_not_obeyed() {
     );
     messy.is_untouched();
 }
+
+/// Imports, does something, undoes the import: both files then.
+fn undone_after(messy: &Messy, change: impl FnOnce(&Messy), says: &str) -> (String, String) {
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    change(messy);
+    let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.starts_with(says), "{ran:?}");
+    assert_eq!(messy.sandbox.files_with("\"hunks\""), [""; 0]);
+    (messy.sandbox.read(CONFIG), messy.sandbox.read(CREDENTIALS))
+}
+
+const PUT_BACK: &str = "put back as before the import";
+
+#[test]
+fn an_entry_that_was_added_since_is_no_obstacle_to_the_undo() {
+    for messy in [Messy::new(), Messy::with_key_in_config()] {
+        let helper = messy.sandbox.path("bin/awskeep").display().to_string();
+        let add = |messy: &Messy| {
+            let (id, secret) = messy.sandbox.aws.account(|account| {
+                account.add_user("/", "eve");
+                account.add_key("eve", 0)
+            });
+            let added = messy.sandbox.add_pair("eve", &id, &secret, &[]);
+            assert_eq!(added.code, 0, "{added:?}");
+        };
+        let (config, credentials) = undone_after(&messy, add, PUT_BACK);
+        let eve = format!(
+            "\r\n\r\n[profile eve]\r\ncredential_process = {helper} credential-process eve"
+        );
+        assert_eq!(config, messy.config.clone() + &eve);
+        assert_eq!(credentials, messy.credentials);
+    }
+}
+
+#[test]
+fn entries_that_were_renamed_since_are_no_obstacle_to_the_undo() {
+    for messy in [Messy::new(), Messy::with_key_in_config()] {
+        let rename = |messy: &Messy| {
+            for (old, new) in [("team", "crew"), ("admin", "root-of-all")] {
+                let ran = messy.sandbox.run(&["rename", old, new], &[]);
+                assert_eq!(ran.code, 0, "{ran:?}");
+            }
+        };
+        undone_after(&messy, rename, PUT_BACK);
+        messy.is_untouched();
+    }
+}
+
+#[test]
+fn an_entry_that_was_removed_since_keeps_nothing_else_from_coming_back() {
+    let messy = Messy::new();
+    let says = format!("warning: not put back: {} is not stored any more", "KEY");
+    let remove = |messy: &Messy| {
+        let ran = messy
+            .sandbox
+            .run(&["remove", "--entry", "team", "--yes"], &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    };
+    let (config, credentials) = undone_after(&messy, remove, &says);
+    assert_eq!(config, messy.config);
+    assert_eq!(
+        credentials,
+        format!(
+            "# keys, handle with care\n\n# the team's\n[team]\n\n[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            messy.amy.0, messy.amy.1
+        )
+    );
+}
+
+#[test]
+fn an_entry_that_was_exported_since_keeps_its_key_and_the_rest_comes_back() {
+    let messy = Messy::new();
+    let export = |messy: &Messy| {
+        let ran = messy
+            .sandbox
+            .run(&["export", "--profile", "team", "--yes"], &[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    };
+    let (config, credentials) = undone_after(
+        &messy,
+        export,
+        "warning: not put back: [team] has a key already\n",
+    );
+    assert_eq!(config, messy.config);
+    let line = format!(
+        "aws_secret_access_key   =   {}\naws_access_key_id = {}\n",
+        messy.sandbox.secret, messy.sandbox.key_id
+    );
+    let exported = format!(
+        "aws_access_key_id = {}\naws_secret_access_key = {}\n",
+        messy.sandbox.key_id, messy.sandbox.secret
+    );
+    assert_eq!(credentials, messy.credentials.replace(&line, &exported));
+}
+
+#[test]
+fn what_a_person_wrote_beside_it_stays_when_an_import_is_undone() {
+    let mut messy = Messy::new();
+    let edit = |messy: &Messy| {
+        let config = messy.sandbox.read(CONFIG);
+        let config = config.replace("[profile team]\r\n", "[profile team]\r\ncli_pager =\r\n");
+        messy.sandbox.write(
+            CONFIG,
+            &format!("# on top\n{config}\r\n[profile mine]\r\nregion = x\r\n"),
+        );
+        let credentials = messy.sandbox.read(CREDENTIALS);
+        let credentials = credentials.replace("[team]\n", "[team]\nregion = y\n");
+        messy.sandbox.write(
+            CREDENTIALS,
+            &format!("{credentials}[mine]\naws_access_key_id = AKIA\n"),
+        );
+    };
+    let (config, credentials) = undone_after(&messy, edit, PUT_BACK);
+    messy.config = messy
+        .config
+        .replace("[profile team]\r\n", "[profile team]\r\ncli_pager =\r\n");
+    assert_eq!(
+        config,
+        format!(
+            "# on top\n{}\r\n[profile mine]\r\nregion = x\r\n",
+            messy.config
+        )
+    );
+    let (start, admin) = messy.credentials.split_once("\n[admin]").unwrap();
+    let keys = start.split_once("[team]\n").unwrap().1.to_owned();
+    let start = start.replace(&keys, "");
+    assert_eq!(
+        credentials,
+        format!("{start}{keys}region = y\n\n[admin]{admin}[mine]\naws_access_key_id = AKIA\n"),
+    );
+}
+
+#[test]
+fn a_profile_that_was_made_since_keeps_its_source() {
+    let messy = Messy::new();
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    let config = messy.sandbox.read(CONFIG);
+    let new = "\r\n[profile new]\r\nrole_arn = r\r\nsource_profile = admin-base\r\n";
+    messy.sandbox.write(CONFIG, &format!("{config}{new}"));
+    let before = messy.sandbox.everything();
+    let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (
+            1,
+            "awskeep: profile new has source_profile = admin-base, a profile that the undo removes\n\
+             hint: give it another source_profile, then run it again\n"
+        )
+    );
+    assert_eq!(messy.sandbox.everything(), before);
+}
