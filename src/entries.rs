@@ -252,11 +252,10 @@ impl<'m> Entries<'m> {
         let Ok(entry) = name.parse::<EntryName>() else {
             return match by_profile {
                 Some(entry) => self.get(&entry),
-                None => Err(Failure::new(
-                    Kind::NotFound,
-                    format!("no profile {name:?} uses awskeep"),
-                )
-                .hint("awskeep list")),
+                None => Err(role(&profiles, name).unwrap_or_else(|| {
+                    Failure::new(Kind::NotFound, format!("no profile {name:?} uses awskeep"))
+                        .hint("awskeep list")
+                })),
             };
         };
         let is_entry = self.find(&entry)?.is_some();
@@ -269,6 +268,10 @@ impl<'m> Entries<'m> {
                 .hint(format!("say --entry {name} or --profile {name}")))
             }
             Some(other) if !is_entry => self.get(&other),
+            None if !is_entry => match role(&profiles, name) {
+                Some(failure) => Err(failure),
+                None => self.get(&entry),
+            },
             Some(_) | None => self.get(&entry),
         }
     }
@@ -277,13 +280,15 @@ impl<'m> Entries<'m> {
         let profiles = Profiles::read(self.machine)?;
         match profiles.entry_of(profile.as_str()) {
             Some(entry) => self.get(&entry),
-            None => Err(Failure::new(
-                Kind::NotFound,
-                format!("profile {profile} does not use awskeep"),
-            )
-            .hint(format!(
-                "awskeep add {profile}, or name an entry: awskeep list"
-            ))),
+            None => Err(role(&profiles, profile.as_str()).unwrap_or_else(|| {
+                Failure::new(
+                    Kind::NotFound,
+                    format!("profile {profile} does not use awskeep"),
+                )
+                .hint(format!(
+                    "awskeep add {profile}, or name an entry: awskeep list"
+                ))
+            })),
         }
     }
 
@@ -293,4 +298,18 @@ impl<'m> Entries<'m> {
             Err(failure) => failure,
         }
     }
+}
+
+/// A role has no key: what is meant is that of its source, which must be said.
+fn role(profiles: &Profiles, profile: &str) -> Option<Failure> {
+    let (source, entry) = profiles.role_on(profile)?;
+    Some(
+        Failure::new(
+            Kind::NotFound,
+            format!("{profile} is a role on {source}, whose key is entry {entry}"),
+        )
+        .hint(format!(
+            "awskeep rotate {entry}, and so on: name entry {entry}"
+        )),
+    )
 }

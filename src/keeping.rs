@@ -11,7 +11,7 @@ use crate::iam_account::{
 use crate::keys::{AccessKey, EntryName};
 use crate::lease;
 use crate::machine::Machine;
-use crate::passphrase;
+use crate::passphrase::{self, Making};
 use crate::rotation::denial::wants_mfa;
 use crate::rotation::known::believable;
 use crate::rotation::session::Expected;
@@ -32,6 +32,7 @@ pub fn choose_store(
     wanted: Option<StoreKind>,
     name: &EntryName,
     command: &str,
+    making: Making,
 ) -> Outcome<StoreKind> {
     let ui = &machine.ui;
     if let Some(kind) = wanted {
@@ -43,7 +44,7 @@ pub fn choose_store(
             );
         }
         if kind == StoreKind::File {
-            passphrase::make_file_if_missing(machine, None)?;
+            passphrase::make_file_if_missing(machine, None, making)?;
         }
         return Ok(kind);
     }
@@ -64,8 +65,13 @@ pub fn choose_store(
         return Err(failure);
     }
     ui.report(&failure);
+    if making == Making::OnlySaid {
+        ui.tell("would ask whether to keep keys in a file encrypted with a passphrase instead");
+        passphrase::make_file_if_missing(machine, None, making)?;
+        return Ok(StoreKind::File);
+    }
     ui.confirm("keep keys in a file encrypted with a passphrase instead, which must be unlocked once a day?")?;
-    passphrase::make_file_if_missing(machine, None)?;
+    passphrase::make_file_if_missing(machine, None, making)?;
     // That was a choice: the next entry goes there too.
     let _names = entries.lock_names()?;
     settings::edit(&entries.settings.path, |text| {

@@ -20,16 +20,33 @@ pub fn existing(machine: &Machine, from: Option<&Passphrase>) -> Outcome<SecretK
     }
 }
 
+/// Whether something is done, or only said, as under `--dry-run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Making {
+    Done,
+    OnlySaid,
+}
+
 /// Makes the encrypted file if there is none, and opens it.
 ///
 /// # Errors
 /// `Kind::PersonNeeded` if a passphrase must be chosen and nobody is there.
-pub fn make_file_if_missing(machine: &Machine, from: Option<&Passphrase>) -> Outcome<()> {
+pub fn make_file_if_missing(
+    machine: &Machine,
+    from: Option<&Passphrase>,
+    making: Making,
+) -> Outcome<()> {
     let store = FileStore::new(machine.file_store_folder()?);
     let state = store
         .state()
         .map_err(|fault| fault.failure(StoreKind::File, None))?;
     if state != FileState::Missing {
+        return Ok(());
+    }
+    if making == Making::OnlySaid {
+        machine
+            .ui
+            .tell("would make an encrypted file, and ask for its passphrase");
         return Ok(());
     }
     let passphrase = match given(machine, from)? {
@@ -58,6 +75,14 @@ pub fn make_file_if_missing(machine: &Machine, from: Option<&Passphrase>) -> Out
 
 /// Bytes; more is no passphrase but the wrong file.
 const MOST_PASSPHRASE: u64 = 4 * 1024;
+
+/// Whether the encrypted file was made.
+pub fn file_is_there(machine: &Machine) -> Outcome<bool> {
+    let state = FileStore::new(machine.file_store_folder()?)
+        .state()
+        .map_err(|fault| fault.failure(StoreKind::File, None))?;
+    Ok(state != FileState::Missing)
+}
 
 /// The passphrase that flags or `AWSKEEP_PASSPHRASE_FILE` give, without its line end.
 fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretKey>> {

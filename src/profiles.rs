@@ -89,6 +89,27 @@ impl Profiles {
             .map(|point| point.helper.entry)
     }
 
+    /// For a role without a key of its own: the profile that its `source_profile` leads to,
+    /// and the entry which that one uses.
+    pub fn role_on(&self, profile: &str) -> Option<(String, EntryName)> {
+        let points = self.points();
+        let mut seen = vec![profile.to_owned()];
+        loop {
+            let at = seen.last()?;
+            let mut files = [&self.credentials, &self.config].into_iter();
+            let source = files.find_map(|file| file.document.property(at, "source_profile"))?;
+            let source = source.value.to_string();
+            let point = points.iter().find(|point| point.profile.as_str() == source);
+            if let Some(point) = point {
+                return Some((source, point.helper.entry.clone()));
+            }
+            if seen.contains(&source) {
+                return None;
+            }
+            seen.push(source);
+        }
+    }
+
     /// The profiles that use an entry.
     pub fn using(&self, entry: &EntryName) -> Vec<ProfileName> {
         self.points()

@@ -8,7 +8,7 @@ use std::io::Read;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::{Context, Mode};
 use crate::aws;
 use crate::cli::{Add, Source};
 use crate::disk;
@@ -20,6 +20,7 @@ use crate::keeping::{self, Over, Proven};
 use crate::key_source::{self, Found};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
 use crate::machine::Machine;
+use crate::passphrase::{self, Making};
 use crate::profiles::{Pointing, Profiles};
 use crate::state::{self, Receipt};
 use crate::vault::item::{Item, Stored};
@@ -52,9 +53,17 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         args.store,
         name,
         &format!("awskeep add {name}"),
+        match context.mode {
+            Mode::Act => Making::Done,
+            Mode::Say => Making::OnlySaid,
+        },
     )?;
     let vault = entries.vault(kind)?;
-    refuse_taken_name(&vault, name, args)?;
+    // Only a dry run goes on without the file that it would make.
+    let is_there = kind != StoreKind::File || passphrase::file_is_there(machine)?;
+    if is_there {
+        refuse_taken_name(&vault, name, args)?;
+    }
 
     let key = read_key(machine, args)?;
     let pointing = match &profile {

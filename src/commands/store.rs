@@ -3,12 +3,12 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
+use super::{Context, Form, Mode};
 use crate::cli::{Passphrase, Store};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
-use crate::passphrase;
+use crate::passphrase::{self, Making};
 use crate::settings::{self, Key, Settings};
 use crate::state::{self, Receipt};
 use crate::time::Length;
@@ -187,7 +187,7 @@ fn choose(
     };
     match kind {
         StoreKind::File if without_passphrase => make_open_file(context)?,
-        StoreKind::File => passphrase::make_file_if_missing(machine, Some(from))?,
+        StoreKind::File => passphrase::make_file_if_missing(machine, Some(from), Making::Done)?,
         StoreKind::Keychain => {
             entries
                 .vault(kind)?
@@ -226,7 +226,11 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
     let machine = context.machine;
     let entries = Entries::open(machine)?;
     if to == StoreKind::File {
-        passphrase::make_file_if_missing(machine, None)?;
+        let making = match context.mode {
+            Mode::Act => Making::Done,
+            Mode::Say => Making::OnlySaid,
+        };
+        passphrase::make_file_if_missing(machine, None, making)?;
     }
     let mut from_elsewhere = Vec::new();
     if named.is_empty() {

@@ -41,7 +41,7 @@ pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
         note_environment(machine.var("AWS_ACCESS_KEY_ID").is_some(), context);
     }
     consumers.iter_mut().for_each(shorten);
-    let advice = advice(&consumers);
+    let advice = advice(&consumers, &files);
     match context.form {
         Form::Json => machine.ui.json(&Told { consumers, advice }),
         Form::Text => {
@@ -148,7 +148,7 @@ fn place(place: &Place) -> String {
     }
 }
 
-fn advice(consumers: &[Resolution]) -> Vec<String> {
+fn advice(consumers: &[Resolution], files: &Profiles) -> Vec<String> {
     let mut advice: Vec<String> = Vec::new();
     let mut add = |line: String| {
         if !advice.contains(&line) {
@@ -158,17 +158,26 @@ fn advice(consumers: &[Resolution]) -> Vec<String> {
     for resolution in consumers {
         let profile = &resolution.profile;
         match &resolution.outcome {
-            resolve::Outcome::Static { .. } => add(format!(
-                "hint: awskeep import {} moves the plaintext key into a store",
-                escape::argument(profile)
-            )),
+            resolve::Outcome::Static { place: at, .. } => add(match has_line(files, profile, at) {
+                true => {
+                    format!(
+                        "hint: awskeep import {} moves the plaintext key into a store",
+                        escape::argument(profile)
+                    )
+                }
+                // A [DEFAULT] section's keys reach every profile, and import names no one's.
+                false => format!(
+                    "hint: move the key at {} into the section of the profile that it is for",
+                    place(at)
+                ),
+            }),
             resolve::Outcome::Env => {
                 add("hint: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN".into())
             }
-            resolve::Outcome::Error { .. } => add(format!(
-                "hint: correct what {} cannot read",
-                consumer_name(resolution.consumer)
-            )),
+            resolve::Outcome::Error { text } => match troubles(files, profile) {
+                troubles if troubles.is_empty() => add(format!("hint: correct this: {text}")),
+                troubles => troubles.into_iter().for_each(&mut add),
+            },
             resolve::Outcome::Process { .. }
             | resolve::Outcome::AssumeRole { .. }
             | resolve::Outcome::CredentialSource { .. }
@@ -189,4 +198,35 @@ fn advice(consumers: &[Resolution]) -> Vec<String> {
         }
     }
     advice
+}
+
+/// Whether the line stands in one of the profile's own sections.
+fn has_line(files: &Profiles, profile: &str, at: &Place) -> bool {
+    let Place::Line(name, line) = at else {
+        return true;
+    };
+    let documents = [&files.config.document, &files.credentials.document];
+    documents.into_iter().any(|document| {
+        let own = document.sections_named(profile).into_iter();
+        document.name() == name && own.into_iter().any(|section| section.has_line(*line))
+    })
+}
+
+/// What to correct in which line, for a profile that some SDK cannot read.
+fn troubles(files: &Profiles, profile: &str) -> Vec<String> {
+    let Ok(profile) = profile.parse() else {
+        return Vec::new();
+    };
+    let documents = [&files.credentials.document, &files.config.document];
+    let of = |document: &crate::profile_files::Document| {
+        let name = document.name().to_owned();
+        let told = move |trouble: crate::profile_files::Trouble| {
+            format!(
+                "hint: {name}:{}: {}: {}",
+                trouble.line, trouble.what, trouble.mend
+            )
+        };
+        document.troubles(&profile).into_iter().map(told)
+    };
+    documents.into_iter().flat_map(of).collect()
 }

@@ -247,4 +247,42 @@ mod tests {
         let (few, many) = (lines_read(50), lines_read(500));
         assert!(many <= 11 * few, "{few} lines for 50, {many} for 500");
     }
+
+    /// The nanoseconds that this thread has had of a processor.
+    #[cfg(target_os = "linux")]
+    fn cpu_time() -> u64 {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        stat.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Plans this many roles on one key: the processor's time.
+    #[cfg(target_os = "linux")]
+    fn time_of_roles(roles: usize) -> u64 {
+        let mut config = "[profile base]\nregion = x\n".to_owned();
+        for n in 0..roles {
+            config += &format!("[profile r{n}]\nrole_arn = arn:r{n}\nsource_profile = base\n\n");
+        }
+        let key = "aws_access_key_id = AKIAAAAAAAAAAAAAA777\naws_secret_access_key = s\n";
+        let before = cpu_time();
+        let config = Document::parse(FileKind::Config, &config);
+        let credentials = Document::parse(FileKind::Credentials, &format!("[base]\n{key}"));
+        let files = Files {
+            config: &config,
+            credentials: &credentials,
+        };
+        let known = Known::default();
+        let mut rows = plan::rows(files, &known, &[]);
+        let made = changes(files, &mut rows, &known, "/b/awskeep");
+        assert_eq!(made.take_from_credentials.edited.document.text(), "");
+        cpu_time() - before
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn ten_times_the_roles_on_one_key_are_ten_times_the_work() {
+        let few = (0..3).map(|_| time_of_roles(300)).min().unwrap();
+        let many = time_of_roles(3_000);
+        // Their square would be a hundred times as much.
+        assert!(many < 30 * few, "{few} ns for 300, {many} ns for 3,000");
+    }
 }

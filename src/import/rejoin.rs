@@ -164,9 +164,7 @@ impl Work<'_> {
             return Ok(added.map(str::trim_end).eq(old));
         }
         let in_section = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', ';']);
-        let changed = added
-            .take_while(|line| !is_header(line))
-            .any(in_section);
+        let changed = added.take_while(|line| !is_header(line)).any(in_section);
         if !is_prefix || !is_whole && changed || !self.sections_are_whole(&there) {
             return Ok(false);
         }

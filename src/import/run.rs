@@ -20,6 +20,7 @@ use crate::iam_account::Place;
 use crate::keeping::{self, Over, Proven};
 use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
+use crate::passphrase::Making;
 use crate::profile_files::document::Document;
 use crate::profile_files::files::AwsFile;
 use crate::profiles::Profiles;
@@ -109,7 +110,11 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>, wanted: &Wanted) -> Out
                 Kind::NotFound,
                 format!("profile {profile} has no access key in the AWS files"),
             )
-            .hint(format!("awskeep why {profile}")));
+            .hint(if files.has(profile.as_str()) {
+                format!("awskeep why {profile}")
+            } else {
+                "aws configure list-profiles".to_owned()
+            }));
         }
     }
     let changes = changes::changes(both, &mut rows, &known, &helper);
@@ -348,7 +353,14 @@ fn save_one(
         held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
         return held.vault.save(&held.item);
     }
-    let kind = keeping::choose_store(machine, entries, wanted.store, name, "awskeep import")?;
+    let kind = keeping::choose_store(
+        machine,
+        entries,
+        wanted.store,
+        name,
+        "awskeep import",
+        Making::Done,
+    )?;
     let vault = entries.vault(kind)?;
     let mut item = keeping::item(
         entries,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::plan::Files;
 use crate::keys::EntryName;
-use crate::profile_files::document::{Document, Header};
+use crate::profile_files::document::Document;
 use crate::profile_files::parse_helper;
 use crate::profile_files::resolve::{Asked, Consumer, Inputs, Outcome, resolve};
 
@@ -37,7 +37,6 @@ pub fn differences(
     moved: &BTreeSet<String>,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Vec<Different> {
-    let (before_parts, after_parts) = (Parts::of(before), Parts::of(after));
     let mut found = Vec::new();
     for profile in before.profile_names() {
         let chain = chain(before, &profile);
@@ -45,8 +44,8 @@ pub fn differences(
             continue;
         }
         // Only the sections that matter: hundreds of profiles must not cost their square.
-        let was = before_parts.only(&chain);
-        let is = after_parts.only(&self::chain(after, &profile));
+        let was = only(before, &chain);
+        let is = only(after, &self::chain(after, &profile));
         let told = |part: &Part, consumer: Consumer| who(part, &profile, consumer, entry_of_key);
         let everybody: Vec<Who> = Consumer::ALL.map(|consumer| told(&was, consumer)).into();
         let different = Consumer::ALL
@@ -73,76 +72,31 @@ pub fn differences(
     found
 }
 
-/// Both files, by sections.
-struct Parts<'a> {
-    files: Files<'a>,
-    /// Where the lines start, and the lines of each section's header.
-    config: Cuts,
-    credentials: Cuts,
-}
-
-struct Cuts {
-    line_starts: Vec<usize>,
-    headers: Vec<usize>,
-}
-
 /// Both files with a few profiles in them.
 struct Part {
     config: Document,
     credentials: Document,
 }
 
-impl<'a> Parts<'a> {
-    fn of(files: Files<'a>) -> Parts<'a> {
-        Parts {
-            files,
-            config: Cuts::of(files.config),
-            credentials: Cuts::of(files.credentials),
-        }
-    }
-
-    fn only(&self, profiles: &[String]) -> Part {
-        Part {
-            config: self.config.only(self.files.config, profiles),
-            credentials: self.credentials.only(self.files.credentials, profiles),
-        }
+/// These profiles' sections of both files, and what reaches every profile.
+fn only(files: Files<'_>, profiles: &[String]) -> Part {
+    Part {
+        config: sections_of(files.config, profiles),
+        credentials: sections_of(files.credentials, profiles),
     }
 }
 
-impl Cuts {
-    fn of(document: &Document) -> Cuts {
-        let text = document.text();
-        let mut line_starts = vec![0];
-        line_starts.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-        Cuts {
-            line_starts,
-            headers: document.sections().iter().map(|s| s.line - 1).collect(),
-        }
+fn sections_of(document: &Document, profiles: &[String]) -> Document {
+    let mut own = document.other_sections();
+    own.retain(|section| section.inner == "DEFAULT");
+    for profile in profiles {
+        own.extend(document.sections_named(profile));
     }
-
-    fn only(&self, document: &Document, profiles: &[String]) -> Document {
-        let mut text = Zeroizing::new(String::new());
-        for (n, section) in document.sections().iter().enumerate() {
-            let own = match &section.header {
-                Header::Default | Header::PrefixedDefault => {
-                    profiles.iter().any(|name| name == "default")
-                }
-                Header::Profile(name) => profiles.contains(name),
-                Header::SsoSession(_) | Header::Services(_) => false,
-                Header::Other => section.inner == "DEFAULT",
-            };
-            if !own {
-                continue;
-            }
-            let start = self.line_starts[self.headers[n]];
-            let end = self
-                .headers
-                .get(n + 1)
-                .map_or(document.text().len(), |line| self.line_starts[*line]);
-            text.push_str(&document.text()[start..end]);
-        }
-        Document::parse(document.kind(), &text)
-    }
+    own.sort_by_key(|section| section.line);
+    let mut text = Zeroizing::new(String::new());
+    own.into_iter()
+        .for_each(|section| text.push_str(document.text_of(section)));
+    Document::parse(document.kind(), &text)
 }
 
 /// A consumer's name for people.

@@ -5,7 +5,7 @@
 //! above. `text()` is always the input. Where SDKs disagree with the specification
 //! is `trouble`'s business; changing text is that of `edits`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -64,6 +64,11 @@ pub struct Section {
 }
 
 impl Section {
+    /// Whether a line, by its 1-based number, stands in the section.
+    pub fn has_line(&self, line: usize) -> bool {
+        self.lines.contains(&(line - 1))
+    }
+
     /// The property of this name (lower case); the last one if there are several.
     pub fn get(&self, key: &str) -> Option<&Property> {
         self.properties.iter().rfind(|p| p.key == key)
@@ -152,6 +157,15 @@ pub struct Document {
     sections: Vec<Section>,
     /// What is wrong with the file as a whole, once somebody asked.
     pub(super) whole_file: OnceLock<Vec<Trouble>>,
+    /// Where each profile's sections are, once somebody asked.
+    index: OnceLock<Index>,
+}
+
+/// Places in `Document::sections`.
+#[derive(Clone, Default)]
+struct Index {
+    by_profile: HashMap<String, Vec<usize>>,
+    others: Vec<usize>,
 }
 
 impl Document {
@@ -165,6 +179,7 @@ impl Document {
             lines,
             sections,
             whole_file: OnceLock::new(),
+            index: OnceLock::new(),
         }
     }
 
@@ -192,19 +207,68 @@ impl Document {
         &self.sections
     }
 
+    /// For another reading of the same lines: which section is whose must stay.
+    pub(super) fn sections_mut(&mut self) -> &mut [Section] {
+        &mut self.sections
+    }
+
     /// The sections that a specification reader takes for this profile, in order.
     pub fn sections_of(&self, profile: &str) -> Vec<&Section> {
-        let prefixed_default = self
-            .sections
-            .iter()
-            .any(|s| s.header == Header::PrefixedDefault);
-        let own = |s: &&Section| match &s.header {
-            Header::Default => profile == "default" && !prefixed_default,
-            Header::PrefixedDefault => profile == "default",
-            Header::Profile(name) => name == profile,
-            Header::SsoSession(_) | Header::Services(_) | Header::Other => false,
-        };
-        self.sections.iter().filter(own).collect()
+        let named = self.sections_named(profile);
+        let is_replaced = named.iter().any(|s| s.header == Header::PrefixedDefault);
+        named
+            .into_iter()
+            .filter(|s| !is_replaced || s.header == Header::PrefixedDefault)
+            .collect()
+    }
+
+    /// The sections that bear this profile's name, in order: `[default]` too where there is
+    /// a `[profile default]`.
+    pub fn sections_named(&self, profile: &str) -> Vec<&Section> {
+        let places = self.index().by_profile.get(profile);
+        let places = places.map_or(&[][..], Vec::as_slice);
+        places.iter().map(|&at| &self.sections[at]).collect()
+    }
+
+    /// The sections whose headers mean nothing to the specification, in order.
+    pub fn other_sections(&self) -> Vec<&Section> {
+        let others = self.index().others.iter();
+        others.map(|&at| &self.sections[at]).collect()
+    }
+
+    /// The section that a line, by its index, is in.
+    pub(super) fn section_at(&self, line: usize) -> Option<&Section> {
+        let after = self.sections.partition_point(|s| s.lines.start <= line);
+        let section = self.sections.get(after.checked_sub(1)?)?;
+        section.lines.contains(&line).then_some(section)
+    }
+
+    /// A section's text, header included, byte for byte. May hold secrets.
+    pub fn text_of(&self, section: &Section) -> &str {
+        let start = self.lines[section.lines.start].start;
+        let end = self.lines[section.lines.end - 1].end;
+        &self.text[start..end]
+    }
+
+    /// Made once: thousands of profiles must not cost their square.
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut index = Index::default();
+            for (at, section) in self.sections.iter().enumerate() {
+                let name = match &section.header {
+                    Header::Default | Header::PrefixedDefault => "default",
+                    Header::Profile(name) => name,
+                    Header::Other => {
+                        index.others.push(at);
+                        continue;
+                    }
+                    Header::SsoSession(_) | Header::Services(_) => continue,
+                };
+                let places = index.by_profile.entry(name.to_owned()).or_default();
+                places.push(at);
+            }
+            index
+        })
     }
 
     /// The first section of this profile; the only one if it is not in trouble.

@@ -223,7 +223,15 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 fn read_bytes(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     match disk::read_regular(path, disk::MOST_TEXT) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A folder in its place is no file to the SDKs either; who writes is refused.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(e) => Err(e),
     }
 }

@@ -161,12 +161,14 @@ impl Document {
             if !self.hides_a_key(index) {
                 continue;
             }
-            let sections = self.sections();
-            let section = sections.iter().find(|s| s.lines.contains(&index));
+            let section = self.section_at(index);
             let line = index + 1;
-            if hidden.iter().any(|there| {
-                there.section.map(|section| section.line) == section.map(|section| section.line)
-            }) {
+            // Lines come in order: another one of this section is the last one found.
+            let header = section.map(|section| section.line);
+            if hidden
+                .last()
+                .is_some_and(|last| last.section.map(|section| section.line) == header)
+            {
                 continue;
             }
             let stray = match self.lines[index].role {
@@ -213,10 +215,7 @@ impl Document {
         };
         KEY_LINES.contains(&key.trim().to_ascii_lowercase().as_str())
             && !value.trim().is_empty()
-            && !self
-                .sections()
-                .iter()
-                .any(|section| section.lines.contains(&index) && is_plain(section))
+            && !self.section_at(index).is_some_and(is_plain)
     }
 
     /// Sections that at least one SDK could take for this profile.
@@ -224,13 +223,11 @@ impl Document {
         &'a self,
         profile: &'a ProfileName,
     ) -> impl Iterator<Item = &'a Section> + 'a {
-        let own = |s: &&Section| match &s.header {
-            Header::Default | Header::PrefixedDefault => profile.is_default(),
-            Header::Profile(name) => name == profile.as_str(),
-            Header::SsoSession(_) | Header::Services(_) => false,
-            Header::Other => self.means_if_unquoted(&s.inner, profile),
-        };
-        self.sections().iter().filter(own)
+        let others = self.other_sections().into_iter();
+        let mut sections = self.sections_named(profile.as_str());
+        sections.extend(others.filter(|s| self.means_if_unquoted(&s.inner, profile)));
+        sections.sort_by_key(|section| section.line);
+        sections.into_iter()
     }
 
     /// `[profile "work"]` and `["work"]` are the profile work to some SDKs only.

@@ -255,8 +255,7 @@ impl Output {
 /// What may be remembered of a line that is taken out.
 fn taken_line(old: &Document, index: usize) -> TakenLine {
     let text = || TakenLine::Text(old.whole_line(index).to_owned());
-    let section = old.sections().iter().find(|s| s.lines.contains(&index));
-    let Some(section) = section else {
+    let Some(section) = old.section_at(index) else {
         return text();
     };
     let own = |p: &&Property| p.all_lines().any(|i| i == index);

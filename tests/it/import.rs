@@ -614,3 +614,79 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
         }
     }
 }
+
+#[test]
+fn a_role_is_not_taken_for_a_key_of_its_own() {
+    let messy = Messy::new();
+    assert_eq!(messy.import(&["--yes"]).code, 0);
+    for arguments in [
+        &["rotate", "chained", "--explain"][..],
+        &["status", "chained"],
+        &["remove", "-p", "chained", "--dry-run"],
+    ] {
+        let ran = messy.sandbox.run(arguments, &[]);
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (
+                3,
+                "awskeep: chained is a role on team, whose key is entry team\n\
+                 hint: awskeep rotate team, and so on: name entry team\n"
+            ),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn why_names_the_line_to_correct() {
+    let sandbox = Sandbox::new();
+    let key = "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = s\n";
+    for (credentials, hints) in [
+        (
+            format!("[p]\n{}", key.replace(" =", ":")),
+            "hint: awskeep import p moves the plaintext key into a store\n\
+             hint: ~/.aws/credentials:2: this line has a colon where SDKs want an equals sign: write `key = value`\n\
+             hint: ~/.aws/credentials:3: this line has a colon where SDKs want an equals sign: write `key = value`\n",
+        ),
+        (
+            format!("[p]\nregion = x\n[p]\n{key}"),
+            "hint: ~/.aws/credentials:3: a second section of p (the first is on line 1); the AWS CLI refuses the file: merge it into the section on line 1\n\
+             hint: take the shadowed key at ~/.aws/credentials:4 out: other SDKs may use it\n\
+             hint: awskeep import p moves the plaintext key into a store\n",
+        ),
+        (
+            format!("[DEFAULT]\n{key}[p]\nregion = x\n"),
+            "hint: move the key at ~/.aws/credentials:2 into the section of the profile that it is for\n",
+        ),
+    ] {
+        sandbox.write(CREDENTIALS, &credentials);
+        let ran = sandbox.run(&["why", "p"], &[]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, hints), "{credentials}");
+    }
+    let ran = import(&sandbox, &["nobody"]);
+    assert_eq!(
+        (ran.code, ran.err.lines().last()),
+        (3, Some("hint: aws configure list-profiles"))
+    );
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_stops_only_who_writes_it() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.add("bob", &[]).code, 0);
+    fs::create_dir(sandbox.path(CREDENTIALS)).unwrap();
+    for arguments in [
+        &["list"][..],
+        &["why", "bob"],
+        &["status"],
+        &["env", "bob", "--shell", "bash"],
+    ] {
+        let ran = sandbox.run(arguments, &[]);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+    let ran = sandbox.run(&["export", "bob", "--yes"], &[]);
+    assert!(
+        ran.code == 1 && ran.err.contains("~/.aws/credentials is not a file"),
+        "{ran:?}"
+    );
+}

@@ -6,6 +6,7 @@ mod sim;
 
 mod background;
 mod commands;
+mod dry_run;
 mod edge;
 mod exec;
 mod fuzz;

@@ -47,6 +47,16 @@ impl Consumer {
     }
 }
 
+/// Which lines an SDK takes for properties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Specification,
+    /// Python's configparser, as botocore uses it.
+    Python,
+    Go,
+    JavaScript,
+}
+
 /// One place in a profile where credentials can come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -131,6 +141,7 @@ pub(super) enum SelfReference {
 }
 
 pub(super) struct Rules {
+    pub reading: Reading,
     pub profile_variables: &'static [&'static str],
     /// Whether key variables are passed over when the profile was chosen so.
     pub variables_yield_to: fn(Chosen) -> bool,
@@ -169,6 +180,7 @@ const BOTOCORE_PROFILE: &[Source] = &[
 ];
 
 const CLI_V1: Rules = Rules {
+    reading: Reading::Python,
     profile_variables: &["AWS_DEFAULT_PROFILE", "AWS_PROFILE"],
     variables_yield_to: |chosen| chosen == Chosen::InCode,
     web_identity_variables_first: false,
@@ -202,6 +214,7 @@ const CLI_V2: Rules = Rules {
 };
 
 const GO: Rules = Rules {
+    reading: Reading::Go,
     profile_variables: &["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
     variables_yield_to: |chosen| chosen == Chosen::InCode,
     web_identity_variables_first: true,
@@ -234,6 +247,7 @@ const GO: Rules = Rules {
 };
 
 const JAVA_SCRIPT: Rules = Rules {
+    reading: Reading::JavaScript,
     profile_variables: &["AWS_PROFILE"],
     variables_yield_to: |chosen| chosen != Chosen::NotAtAll,
     web_identity_variables_first: false,
@@ -268,6 +282,7 @@ const JAVA_SCRIPT: Rules = Rules {
 };
 
 const RUST: Rules = Rules {
+    reading: Reading::Specification,
     profile_variables: &["AWS_PROFILE"],
     variables_yield_to: |_| false,
     web_identity_variables_first: false,
@@ -311,6 +326,7 @@ const JAVA_PROFILE: &[Source] = &[
 ];
 
 const JAVA: Rules = Rules {
+    reading: Reading::Specification,
     profile_variables: &["AWS_PROFILE"],
     variables_yield_to: |_| false,
     web_identity_variables_first: true,

@@ -16,6 +16,7 @@ use super::document::Document;
 pub use self::consumers::Consumer;
 
 mod consumers;
+mod dialect;
 mod lookup;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,13 @@ pub fn resolve_all(inputs: Inputs<'_>) -> Vec<Resolution> {
 pub fn resolve(inputs: Inputs<'_>, consumer: Consumer) -> Resolution {
     let rules = consumer.rules();
     let (profile, chosen) = choose(inputs, rules);
+    let config = dialect::as_read(inputs.config, rules.reading);
+    let credentials = dialect::as_read(inputs.credentials, rules.reading);
+    let inputs = Inputs {
+        config: &config,
+        credentials: &credentials,
+        ..inputs
+    };
     let lookup = Lookup { inputs, rules };
     let outcome = lookup.outcome(&profile, chosen);
     let shadows = lookup.shadows(&profile, &outcome);
