@@ -10,7 +10,9 @@ use crate::disk;
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::Place;
-use crate::iam_account::endpoint::{aws_own, check_endpoint, partition_of_region};
+use crate::iam_account::endpoint::{
+    aws_own, aws_vpc, check_endpoint, partition_of_region, public_iam, public_sts,
+};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::network::{Network, Proxies, Timeouts};
 use crate::machine::Machine;
@@ -112,47 +114,111 @@ pub fn place_to_prove(
             variable(name).or_else(|| everywhere.clone())
         }
     };
-    let (sts, iam) = (
-        of_service("AWS_ENDPOINT_URL_STS"),
-        of_service("AWS_ENDPOINT_URL_IAM"),
-    );
-    let endpoint = agreed_endpoint(machine, sts, iam, &partition, agreed)?;
-    Ok(Place {
+    let mut place = Place {
         region,
         partition,
-        endpoint,
-    })
+        endpoint: None,
+    };
+    let (sts, iam) = (
+        Said::of(of_service("AWS_ENDPOINT_URL_STS"), &place.partition),
+        Said::of(of_service("AWS_ENDPOINT_URL_IAM"), &place.partition),
+    );
+    place.endpoint = agreed_endpoint(machine, &sts, &iam, &place, agreed)?;
+    Ok(place)
+}
+
+/// What the environment or the profile says of one service's endpoint.
+enum Said {
+    /// Nothing, or AWS's public one.
+    Public,
+    /// AWS's, in a network of its customer's.
+    InVpc(String),
+    Foreign(String),
+}
+
+impl Said {
+    fn of(url: Option<String>, partition: &str) -> Said {
+        match url {
+            None => Said::Public,
+            Some(url) if aws_vpc(&url, partition) => Said::InVpc(url),
+            Some(url) if aws_own(&url, partition) => Said::Public,
+            Some(url) => Said::Foreign(url),
+        }
+    }
+
+    fn url(&self) -> Option<&String> {
+        match self {
+            Said::Public => None,
+            Said::InVpc(url) | Said::Foreign(url) => Some(url),
+        }
+    }
 }
 
 fn agreed_endpoint(
     machine: &Machine,
-    sts: Option<String>,
-    iam: Option<String>,
-    partition: &str,
+    sts: &Said,
+    iam: &Said,
+    place: &Place,
     agreed: &mut Vec<Endpoint>,
 ) -> Outcome<Option<Endpoint>> {
-    let foreign = |url: &Option<String>| url.clone().filter(|url| !aws_own(url, partition));
-    let (sts, iam) = (foreign(&sts), foreign(&iam));
-    let Some(shown) = sts.clone().or_else(|| iam.clone()) else {
-        return Ok(None);
-    };
-    for url in [&sts, &iam].into_iter().flatten() {
+    for url in [sts, iam].into_iter().filter_map(Said::url) {
         check_endpoint(url)?;
     }
-    let endpoint = Endpoint {
-        sts: sts.unwrap_or_else(|| shown.clone()),
-        iam: iam.unwrap_or_else(|| shown.clone()),
+    let shown = match (sts.url(), iam.url()) {
+        (None, None) => return Ok(None),
+        (Some(sts), Some(iam)) if sts == iam => sts.clone(),
+        (Some(sts), Some(iam)) => format!("{sts} for STS and {iam} for IAM"),
+        (Some(sts), None) => format!("{sts} for STS"),
+        (None, Some(iam)) => format!("{iam} for IAM"),
     };
+    let endpoint = endpoint_of(sts, iam, place)?;
     if agreed.contains(&endpoint) {
         return Ok(Some(endpoint));
     }
-    let question = format!(
-        "{shown} is not AWS's own; prove the key there, and use it for this entry from now on?"
-    );
-    machine.ui.confirm(&question).map_err(|failure| {
-        let shown = escape::argument(&shown);
-        failure.hint(format!("name it if you mean it: --endpoint-url {shown}"))
-    })?;
+    let is_foreign = |said: &Said| matches!(said, Said::Foreign(_));
+    if is_foreign(sts) || is_foreign(iam) {
+        let question = format!(
+            "{shown} is not AWS's own; prove the key there, and use it for this entry from now on?"
+        );
+        machine.ui.confirm(&question).map_err(|failure| {
+            let named = sts.url().or(iam.url()).map_or("", String::as_str);
+            let named = escape::argument(named);
+            failure.hint(format!("name it if you mean it: --endpoint-url {named}"))
+        })?;
+    } else {
+        let question = format!(
+            "{shown} is an endpoint of AWS in a private network; use it for this entry from now on?"
+        );
+        // Both lead to AWS: a no, or nobody to ask, is no reason to stop.
+        if machine.ui.confirm(&question).is_err() {
+            machine.ui.warn(&format!(
+                "{shown}, an endpoint of AWS in a private network, is not used: \
+                 the entry's calls go to AWS's public endpoints"
+            ));
+            return Ok(None);
+        }
+    }
     agreed.push(endpoint.clone());
     Ok(Some(endpoint))
+}
+
+/// A service of which nothing was said is AWS's own: its calls must not go where the
+/// other's do. Both are written out, so that every reader of the item sees the same.
+fn endpoint_of(sts: &Said, iam: &Said, place: &Place) -> Outcome<Endpoint> {
+    let unknown = || {
+        Failure::new(
+            Kind::Usage,
+            format!(
+                "where AWS's own STS and IAM are in partition {} is not known",
+                place.partition
+            ),
+        )
+        .hint("set AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_IAM both")
+    };
+    let own_sts = || public_sts(&place.region, &place.partition).ok_or_else(unknown);
+    let own_iam = || public_iam(&place.partition).ok_or_else(unknown);
+    Ok(Endpoint {
+        sts: sts.url().map_or_else(own_sts, |url| Ok(url.clone()))?,
+        iam: iam.url().map_or_else(own_iam, |url| Ok(url.clone()))?,
+    })
 }

@@ -62,6 +62,35 @@ pub fn aws_own(url: &str, partition: &str) -> bool {
         && domains(partition).iter().any(under)
 }
 
+/// Whether a URL is AWS's own, but in a customer's network: an interface endpoint.
+pub fn aws_vpc(url: &str, partition: &str) -> bool {
+    let in_vpc = |host: &str| {
+        domains(partition).iter().any(|domain| {
+            host.strip_suffix(*domain)
+                .is_some_and(|label| label.ends_with(".vpce."))
+        })
+    };
+    aws_own(url, partition)
+        && Parts::of(url).is_some_and(|parts| in_vpc(&parts.host.to_ascii_lowercase()))
+}
+
+/// AWS's public STS of a region; none for a partition newer than this table.
+pub fn public_sts(region: &str, partition: &str) -> Option<String> {
+    let domain = domains(partition).first()?;
+    Some(format!("https://sts.{region}.{domain}"))
+}
+
+/// AWS's public IAM of a partition; none for one newer than this table.
+/// Source: the endpoint rule set of IAM.
+pub fn public_iam(partition: &str) -> Option<String> {
+    let domain = domains(partition).first()?;
+    Some(match partition {
+        "aws" => format!("https://iam.{domain}"),
+        "aws-us-gov" => format!("https://iam.us-gov.{domain}"),
+        _ => format!("https://iam.{}.{domain}", iam_region(partition)?),
+    })
+}
+
 /// The partition a region is in, by its prefix; `aws` for anything unknown.
 pub fn partition_of_region(region: &str) -> &'static str {
     const PREFIXES: [(&str, &str); 7] = [
@@ -229,6 +258,67 @@ mod tests {
         ] {
             assert_eq!(aws_own(url, partition), own, "{url} in {partition}");
         }
+    }
+
+    #[test]
+    fn endpoints_in_a_customers_network_are_told_apart() {
+        for (url, partition, vpc) in [
+            (
+                "https://vpce-0a-1b.sts.eu-west-1.vpce.amazonaws.com",
+                "aws",
+                true,
+            ),
+            (
+                "https://vpce-0a.sts.cn-north-1.vpce.amazonaws.com.cn",
+                "aws-cn",
+                true,
+            ),
+            ("https://sts.eu-west-1.amazonaws.com", "aws", false),
+            ("https://vpce.amazonaws.com", "aws", false),
+            ("https://x.vpce.amazonaws.com.evil.example", "aws", false),
+            ("http://x.vpce.amazonaws.com", "aws", false),
+        ] {
+            assert_eq!(aws_vpc(url, partition), vpc, "{url}");
+        }
+    }
+
+    #[test]
+    fn public_endpoints_are_the_sdks_own() {
+        for (region, sts, iam) in [
+            (
+                "eu-central-1",
+                "sts.eu-central-1.amazonaws.com",
+                "iam.amazonaws.com",
+            ),
+            (
+                "us-gov-east-1",
+                "sts.us-gov-east-1.amazonaws.com",
+                "iam.us-gov.amazonaws.com",
+            ),
+            (
+                "cn-northwest-1",
+                "sts.cn-northwest-1.amazonaws.com.cn",
+                "iam.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                "us-iso-west-1",
+                "sts.us-iso-west-1.c2s.ic.gov",
+                "iam.us-iso-east-1.c2s.ic.gov",
+            ),
+            (
+                "eusc-de-east-1",
+                "sts.eusc-de-east-1.amazonaws.eu",
+                "iam.eusc-de-east-1.amazonaws.eu",
+            ),
+        ] {
+            let partition = partition_of_region(region);
+            assert_eq!(
+                public_sts(region, partition),
+                Some(format!("https://{sts}"))
+            );
+            assert_eq!(public_iam(partition), Some(format!("https://{iam}")));
+        }
+        assert_eq!(public_iam("aws-moon"), None);
     }
 
     #[test]

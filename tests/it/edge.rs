@@ -306,3 +306,80 @@ fn a_profile_whose_user_may_use_nothing_of_iam_moves_in() {
     assert!(ran.err.lines().any(|line| line == needs), "{}", ran.err);
     assert!(!sandbox.read(".aws/credentials").contains(&sandbox.secret));
 }
+
+/// Where calls would go with these variables and answers.
+fn proven_at(
+    vars: &[(&str, &str)],
+    answers: &[&str],
+) -> (
+    Result<Option<(String, String)>, awskeep::failure::Kind>,
+    String,
+) {
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vars
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let (machine, captured) = sandbox.machine(answers);
+    let files = awskeep::profiles::Profiles::read(&machine).unwrap();
+    let place = awskeep::aws::place_to_prove(
+        &machine,
+        &files.config.document,
+        "default",
+        Some("eu-west-1"),
+        None,
+        &mut Vec::new(),
+    );
+    let endpoint = place.map(|place| place.endpoint.map(|e| (e.sts, e.iam)));
+    (
+        endpoint.map_err(|failure| failure.kind),
+        captured.err_text(),
+    )
+}
+
+#[test]
+fn a_foreign_sts_gets_no_iam_call() {
+    const STS: &str = "AWS_ENDPOINT_URL_STS";
+    const IAM: &str = "AWS_ENDPOINT_URL_IAM";
+    const HERE: &str = "http://127.0.0.1:1";
+    const OWN_STS: &str = "https://sts.eu-west-1.amazonaws.com";
+    const OWN_IAM: &str = "https://iam.amazonaws.com";
+    for (vars, sts, iam) in [
+        (&[(STS, HERE)][..], HERE, OWN_IAM),
+        (&[(IAM, HERE)], OWN_STS, HERE),
+        (&[(STS, HERE), (IAM, OWN_IAM)], HERE, OWN_IAM),
+        (&[("AWS_ENDPOINT_URL", HERE)], HERE, HERE),
+        (&[("AWS_ENDPOINT_URL", HERE), (IAM, OWN_IAM)], HERE, OWN_IAM),
+    ] {
+        let (place, _) = proven_at(vars, &["y"]);
+        assert_eq!(place, Ok(Some((sts.into(), iam.into()))), "{vars:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_of_aws_in_a_private_network_is_asked_about() {
+    const VPC: &str = "https://vpce-0a1b.sts.eu-west-1.vpce.amazonaws.com";
+    let vars = [("AWS_ENDPOINT_URL_STS", VPC)];
+    let (yes, asked) = proven_at(&vars, &["y"]);
+    assert_eq!(
+        yes,
+        Ok(Some((VPC.into(), "https://iam.amazonaws.com".into())))
+    );
+    assert_eq!(
+        asked,
+        format!(
+            "{VPC} for STS is an endpoint of AWS in a private network; \
+             use it for this entry from now on? [y/N] \n"
+        )
+    );
+    // Declined, and nobody to ask.
+    for answers in [&["n"][..], &[]] {
+        let (no, told) = proven_at(&vars, answers);
+        assert_eq!(no, Ok(None));
+        let warning = format!(
+            "warning: {VPC} for STS, an endpoint of AWS in a private network, is not used: \
+             the entry's calls go to AWS's public endpoints"
+        );
+        assert!(told.lines().any(|line| line == warning), "{told}");
+    }
+}

@@ -378,7 +378,7 @@ fn five_hundred_profiles_move_and_come_back() {
     assert_eq!(pointed, 500);
     // However many profiles have it, one key is proven and listed once, and fetched
     // once at the end.
-    assert_eq!(sandbox.aws.journal().len(), 8);
+    assert_eq!(sandbox.aws.journal().len(), 6);
     assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
     assert_eq!(sandbox.read(CREDENTIALS), credentials);
     assert_eq!(sandbox.read(CONFIG), config);
