@@ -12,14 +12,13 @@ use super::address::{self, BusAddress, Connected};
 use super::errors;
 use crate::vault::fault::Fault;
 
-/// A connection with `timeout` on connecting and on each of its calls. Nobody bounds
-/// the handshake: callers run in a thread that may be left behind.
+/// A connection with `timeout` on connecting, on the handshake and on each of its calls.
 ///
 /// # Errors
 /// `Absent`, `Denied`, `Died`, `Frozen`, or `Other` if it is not the bus that was meant.
 pub fn open(address: &BusAddress, timeout: Duration) -> Result<zbus::blocking::Connection, Fault> {
     let Connected { stream, guid } = address.connect(timeout)?;
-    let connection = zbus::block_on(async {
+    let connecting = async {
         stream.set_nonblocking(true)?;
         // Made here because it belongs to the runtime that it is made in: zbus's own.
         Builder::unix_stream(tokio::net::UnixStream::from_std(stream)?)
@@ -27,8 +26,11 @@ pub fn open(address: &BusAddress, timeout: Duration) -> Result<zbus::blocking::C
             .method_timeout(timeout)
             .build()
             .await
-    });
-    let connection = connection.map_err(|error| errors::of_zbus(&error, timeout))?;
+    };
+    // zbus itself waits for a handshake without end.
+    let connection = zbus::block_on(async { tokio::time::timeout(timeout, connecting).await })
+        .map_err(|_| errors::frozen(timeout))?
+        .map_err(|error| errors::of_zbus(&error, timeout))?;
     // Only hello was said so far.
     address::check_guid(guid.as_deref(), connection.server_guid().as_str())?;
     Ok(connection.into())
