@@ -21,7 +21,7 @@ use crate::profile_files::{Document, Hunk};
 /// What became of it.
 pub enum Rejoined {
     /// The file as it would be, and what could not come back, in words.
-    Into(Document, Vec<String>),
+    Into(Box<Document>, Vec<String>),
     /// A person has changed a line that the import wrote.
     Changed,
 }
@@ -70,7 +70,7 @@ pub fn rejoin(now: &Document, given: &Given<'_>) -> Outcome<Rejoined> {
     }
     let new = work.joined();
     Ok(if work.others_stay(&new) {
-        Rejoined::Into(new, work.left)
+        Rejoined::Into(Box::new(new), work.left)
     } else {
         Rejoined::Changed
     })

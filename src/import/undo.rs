@@ -318,7 +318,7 @@ fn back_by_sections(
         };
         match rejoin(&at, &given)? {
             Rejoined::Into(document, more) => {
-                at = document;
+                at = *document;
                 left.extend(more);
             }
             Rejoined::Changed => return Ok(None),
