@@ -1,6 +1,7 @@
 //! Flags and subcommands as types. No behaviour.
 
 mod handing_out;
+pub mod misplaced;
 mod rotating;
 
 use std::path::PathBuf;
@@ -40,11 +41,11 @@ pub struct Global {
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Never ask; fail with exit code 5 and say what would have been asked
+    /// Never ask; fail with exit code 5 and say what would have been asked (--yes still says yes)
     #[arg(long, global = true)]
     pub no_input: bool,
     /// Answer yes to questions
-    #[arg(short = 'y', long, global = true, conflicts_with = "no_input")]
+    #[arg(short = 'y', long, global = true)]
     pub yes: bool,
     /// Say what would be done, and change nothing
     #[arg(long, global = true)]

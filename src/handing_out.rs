@@ -67,6 +67,13 @@ pub fn secrets(machine: &Machine) -> impl Iterator<Item = &str> {
     sources(machine).chain(OWN)
 }
 
+/// The environment without them, for such programs.
+pub fn vars_without_secrets(machine: &Machine) -> impl Iterator<Item = (&String, &String)> {
+    let gone: Vec<&str> = secrets(machine).collect();
+    let vars = machine.vars.iter();
+    vars.filter(move |(name, _)| !gone.contains(&name.as_str()))
+}
+
 /// Where awskeep's own secrets are: no program that it starts is told.
 pub const OWN: [&str; 1] = ["AWSKEEP_PASSPHRASE_FILE"];
 

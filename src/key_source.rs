@@ -7,7 +7,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::{AccessKey, KeyIdKind, SecretKey};
+use crate::keys::{AccessKey, AccessKeyId, KeyIdKind, SecretKey};
 
 /// A pair as found, before any check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +176,103 @@ pub fn from_variables(id: Option<&str>, secret: Option<&str>, token: Option<&str
     }
 }
 
+/// What a person typed or pasted when asked for an id: the id, or more than that.
+///
+/// Known are a bare id, `id<TAB>secret` and the like, and the lines that the console shows for
+/// shells and for the AWS files, such as `export AWS_ACCESS_KEY_ID=…`.
+pub fn from_typed(line: &str) -> Found {
+    let mut found = from_variables(None, None, None);
+    let mut bare: Vec<&str> = Vec::new();
+    let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'');
+    let mut name = None;
+    for word in line.split(is_between).filter(|word| !word.is_empty()) {
+        let (this, value) = match named(word) {
+            Some((field, value)) => (Some(field), value),
+            None if matches!(word, "=" | ":" | "export" | "set" | "setx") => continue,
+            None => (name, word),
+        };
+        name = None;
+        match (this, value) {
+            (this, "") => name = this,
+            (Some(Field::Id), value) => value.clone_into(&mut found.id),
+            (Some(Field::Secret), value) => found.secret = SecretKey::new(value.to_owned()),
+            (Some(Field::Token), value) => {
+                found.session_token = Some(SecretKey::new(value.to_owned()));
+            }
+            (None, value) => bare.push(value),
+        }
+    }
+    let is_id = |word: &&str| word.parse::<AccessKeyId>().is_ok();
+    if found.id.is_empty() {
+        // What stands before the id in a line is a user's name.
+        let first = bare.iter().position(|word| is_id(&word)).unwrap_or(0);
+        let mut bare = bare.into_iter().skip(first);
+        bare.next().unwrap_or_default().clone_into(&mut found.id);
+        if let (true, Some(secret)) = (found.secret.is_empty(), bare.next()) {
+            found.secret = SecretKey::new(secret.to_owned());
+            found.session_token = bare.next().map(|token| SecretKey::new(token.to_owned()));
+        }
+    }
+    found
+}
+
+/// What a person typed or pasted when asked for the secret: it is taken as it stands, unless
+/// it is a line that names it.
+pub fn secret_from_typed(line: &str) -> SecretKey {
+    let found = from_typed(line);
+    match found.secret.is_empty() {
+        false if line.to_ascii_lowercase().contains("secret_access_key") => found.secret,
+        true | false => SecretKey::new(line.trim().to_owned()),
+    }
+}
+
+/// Whether a line that begins so may be seen while it is typed: as long as it can be an id.
+pub fn may_be_seen(line: &str) -> bool {
+    const BEFORE: [&str; 7] = [
+        "export AWS_ACCESS_KEY_ID=",
+        "set AWS_ACCESS_KEY_ID=",
+        "setx AWS_ACCESS_KEY_ID ",
+        "$Env:AWS_ACCESS_KEY_ID=",
+        "AWS_ACCESS_KEY_ID=",
+        "aws_access_key_id = ",
+        "aws_access_key_id=",
+    ];
+    let of_id = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_id = |text: &str| {
+        let text = text.strip_prefix(['"', '\'']).unwrap_or(text);
+        text.strip_suffix(['"', '\''])
+            .unwrap_or(text)
+            .chars()
+            .all(of_id)
+    };
+    let fits =
+        |before: &&str| before.starts_with(line) || line.strip_prefix(before).is_some_and(is_id);
+    is_id(line) || BEFORE.iter().any(|before| fits(&before))
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Id,
+    Secret,
+    Token,
+}
+
+/// The field that a word names, and what stands in it behind `=` or `:`.
+fn named(word: &str) -> Option<(Field, &str)> {
+    let bare = match word.get(..5) {
+        Some(start) if start.eq_ignore_ascii_case("$env:") => &word[5..],
+        Some(_) | None => word,
+    };
+    let (name, value) = bare.split_once(['=', ':']).unwrap_or((bare, ""));
+    let field = match name.to_ascii_lowercase().as_str() {
+        "aws_access_key_id" => Field::Id,
+        "aws_secret_access_key" => Field::Secret,
+        "aws_session_token" => Field::Token,
+        _ => return None,
+    };
+    Some((field, value))
+}
+
 const FORMS: &str = "pipe in what aws iam create-access-key prints, or {\"AccessKeyId\": …, \"SecretAccessKey\": …}";
 
 /// Wipes every string of a JSON value.
@@ -254,6 +351,79 @@ mod tests {
                 "{text}"
             );
             assert!(!failure.to_string().contains("wJa"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_people_paste_is_understood() {
+        for (line, id, secret) in [
+            (format!(" {ID} "), ID, ""),
+            (format!("{ID}\t{SECRET}"), ID, SECRET),
+            (format!("{ID},{SECRET}"), ID, SECRET),
+            (format!("bob,{ID},{SECRET}"), ID, SECRET),
+            (format!("{ID} {SECRET}"), ID, SECRET),
+            (format!("export AWS_ACCESS_KEY_ID={ID}"), ID, ""),
+            (format!("export AWS_ACCESS_KEY_ID=\"{ID}\""), ID, ""),
+            (
+                format!("export AWS_ACCESS_KEY_ID='{ID}' AWS_SECRET_ACCESS_KEY='{SECRET}'"),
+                ID,
+                SECRET,
+            ),
+            (
+                format!("export AWS_ACCESS_KEY_ID={ID}; export AWS_SECRET_ACCESS_KEY={SECRET}"),
+                ID,
+                SECRET,
+            ),
+            (format!("setx AWS_ACCESS_KEY_ID {ID}"), ID, ""),
+            (format!("$Env:AWS_ACCESS_KEY_ID=\"{ID}\""), ID, ""),
+            (format!("aws_access_key_id = {ID}"), ID, ""),
+            (format!("aws_access_key_id: {ID}"), ID, ""),
+            (format!("export AWS_SECRET_ACCESS_KEY={SECRET}"), "", SECRET),
+            (format!("{SECRET}"), SECRET, ""),
+            ("".to_owned(), "", ""),
+        ] {
+            let found = from_typed(&line);
+            assert_eq!(
+                (found.id.as_str(), found.secret.expose()),
+                (id, secret),
+                "{line}"
+            );
+        }
+        for (line, secret) in [
+            (SECRET.to_owned(), SECRET),
+            (format!(" {SECRET}\r"), SECRET),
+            (format!("export AWS_SECRET_ACCESS_KEY={SECRET}"), SECRET),
+            (format!("aws_secret_access_key = {SECRET}"), SECRET),
+            ("a b".to_owned(), "a b"),
+        ] {
+            assert_eq!(secret_from_typed(&line).expose(), secret, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_an_id_is_seen() {
+        for (line, seen) in [
+            (ID.to_owned(), ID.to_owned()),
+            (format!("{ID}\t{SECRET}"), ID.to_owned()),
+            (format!("{ID},{SECRET}"), ID.to_owned()),
+            (SECRET.to_owned(), String::new()),
+            (
+                format!("export AWS_ACCESS_KEY_ID={ID}"),
+                format!("export AWS_ACCESS_KEY_ID={ID}"),
+            ),
+            (
+                format!("export AWS_SECRET_ACCESS_KEY={SECRET}"),
+                "export AWS_".to_owned(),
+            ),
+            (
+                format!("aws_access_key_id = {ID}"),
+                format!("aws_access_key_id = {ID}"),
+            ),
+        ] {
+            let mut ends = line.char_indices().map(|(at, c)| at + c.len_utf8());
+            let hidden = ends.find(|end| !may_be_seen(&line[..*end]));
+            let end = hidden.map_or(line.len(), |end| end - 1);
+            assert_eq!(&line[..end], seen, "{line}");
         }
     }
 

@@ -42,7 +42,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, misplaced};
 use crate::failure::{Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
@@ -65,11 +65,13 @@ pub fn main() -> ExitCode {
 pub fn run(mut machine: Machine, arguments: Vec<OsString>) -> Result<(), u8> {
     // What SDKs call, millions of times: no need to build the parser for it.
     if let Some(entry) = served_entry(&arguments) {
-        return report(
-            &machine,
-            commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse),
-        );
+        let served = commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse);
+        if served.is_err() {
+            machine.ui.hide(misplaced::secrets(&arguments));
+        }
+        return report(&machine, served);
     }
+    machine.ui.hide(misplaced::secrets(&arguments));
     if machine.var(completions::VARIABLE).is_some() {
         return report(&machine, commands::completions::answer(&machine, arguments));
     }

@@ -6,9 +6,15 @@
 //! failure of kind `PersonNeeded` that says what would have been asked. A secret
 //! goes to stdout only through `secret_data`, and to a terminal only by force.
 
+#[cfg(unix)]
+mod quiet;
+
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
 
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
@@ -53,6 +59,8 @@ pub struct Ui {
     err: Sink,
     pub person: Person,
     pub confirmation: Confirmation,
+    /// Secrets that were given where none belongs.
+    hidden: Vec<Zeroizing<String>>,
 }
 
 /// What a test captured.
@@ -83,6 +91,7 @@ impl Ui {
             err: Sink::Process,
             person: Person::AtTerminal,
             confirmation: Confirmation::Ask,
+            hidden: Vec::new(),
         }
     }
 
@@ -96,6 +105,7 @@ impl Ui {
                 answers.iter().map(ToString::to_string).collect(),
             ))),
             confirmation: Confirmation::Ask,
+            hidden: Vec::new(),
         };
         (ui, captured)
     }
@@ -113,7 +123,22 @@ impl Ui {
     /// # Errors
     /// `Kind::Failed` if stdout cannot be written.
     pub fn text(&self, text: &str) -> Outcome<()> {
-        self.data(&escape::lines(text))
+        self.data(&escape::lines(&self.without_hidden(text)))
+    }
+
+    /// From now on these words are not shown to people, whoever would say them.
+    pub fn hide(&mut self, words: Vec<Zeroizing<String>>) {
+        self.hidden = words;
+    }
+
+    fn without_hidden<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut shown = Cow::Borrowed(text);
+        for word in &self.hidden {
+            if shown.contains(word.as_str()) {
+                shown = Cow::Owned(shown.replace(word.as_str(), "[secret]"));
+            }
+        }
+        shown
     }
 
     /// One JSON value and a newline, to stdout.
@@ -193,16 +218,26 @@ impl Ui {
 
     /// A secret from a person, not echoed.
     pub fn ask_secret(&self, what: &str) -> Outcome<SecretKey> {
+        self.ask_quietly(what)?.ask(what, |_| false)
+    }
+
+    /// Begins questions whose answers are not echoed, whatever is pasted at once; `what` is
+    /// the first thing that is asked for.
+    pub fn ask_quietly(&self, what: &str) -> Outcome<Quietly<'_>> {
         self.need_person(what)?;
-        match &self.person {
-            Person::AtTerminal => read_secret_at_terminal(&escape::lines(&format!("{what}: ")))
-                .map(SecretKey::new)
-                .map_err(|error| {
-                    Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
-                }),
-            Person::Scripted(_) => self.read_line(&format!("{what}: ")).map(SecretKey::new),
-            Person::Absent(_) => Err(Failure::new(Kind::Bug, "asked although nobody is there")),
-        }
+        #[cfg(unix)]
+        let terminal = match self.person {
+            Person::AtTerminal => {
+                let (terminal, _) = open_terminal().map_err(|error| unreadable(&error))?;
+                Some(quiet::Quiet::of(terminal).map_err(|error| unreadable(&error))?)
+            }
+            Person::Absent(_) | Person::Scripted(_) => None,
+        };
+        Ok(Quietly {
+            ui: self,
+            #[cfg(unix)]
+            terminal,
+        })
     }
 
     fn need_person(&self, what: &str) -> Outcome<()> {
@@ -233,9 +268,7 @@ impl Ui {
                     Failure::new(Kind::PersonNeeded, format!("nobody answered: {prompt}"))
                 })
             }
-            Person::AtTerminal => read_line_at_terminal(prompt).map_err(|error| {
-                Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
-            }),
+            Person::AtTerminal => read_line_at_terminal(prompt).map_err(|error| unreadable(&error)),
             Person::Absent(_) => Err(Failure::new(Kind::Bug, "asked although nobody is there")),
         }
     }
@@ -244,10 +277,14 @@ impl Ui {
         match &self.out {
             Sink::Process => {
                 // Not through std's buffered stdout: its buffer would keep a copy of a secret.
-                let written = raw_stdout(|stdout| stdout.write_all(bytes));
-                written.map_err(|error| {
-                    Failure::new(Kind::Failed, "stdout cannot be written").cause(error)
-                })
+                match raw_stdout(|stdout| stdout.write_all(bytes)) {
+                    Ok(()) => Ok(()),
+                    // Whoever read has enough, as in `awskeep list | head -n 1`.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    Err(error) => {
+                        Err(Failure::new(Kind::Failed, "stdout cannot be written").cause(error))
+                    }
+                }
             }
             Sink::Buffer(buffer) => {
                 buffer
@@ -260,7 +297,8 @@ impl Ui {
     }
 
     fn write_err(&self, text: &str) {
-        let text = escape::lines(text);
+        let text = self.without_hidden(text);
+        let text = escape::lines(&text);
         match &self.err {
             // A closed stderr must not turn success into failure.
             Sink::Process => drop(io::stderr().write_all(text.as_bytes())),
@@ -270,6 +308,44 @@ impl Ui {
                 .extend_from_slice(text.as_bytes()),
         }
     }
+}
+
+/// Questions whose answers are not echoed, one after the other.
+pub struct Quietly<'u> {
+    ui: &'u Ui,
+    #[cfg(unix)]
+    terminal: Option<quiet::Quiet>,
+}
+
+impl Quietly<'_> {
+    /// A line from a person. Of what is typed, that is shown which `shows` says of its start.
+    ///
+    /// # Errors
+    /// `Kind::PersonNeeded` if the terminal cannot be read.
+    pub fn ask(&mut self, what: &str, shows: fn(&str) -> bool) -> Outcome<SecretKey> {
+        let prompt = format!("{what}: ");
+        #[cfg(unix)]
+        if let Some(terminal) = &mut self.terminal {
+            let mut line = terminal
+                .line(&escape::lines(&prompt), shows)
+                .map_err(|error| unreadable(&error))?;
+            return Ok(SecretKey::new(std::mem::take(&mut *line)));
+        }
+        #[cfg(windows)]
+        if let Person::AtTerminal = self.ui.person {
+            let shown = shows("");
+            let line = match shown {
+                true => read_line_at_terminal(&prompt),
+                false => rpassword::prompt_password(prompt),
+            };
+            return line.map(SecretKey::new).map_err(|error| unreadable(&error));
+        }
+        self.ui.read_line(&prompt).map(SecretKey::new)
+    }
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    Failure::new(Kind::PersonNeeded, "the terminal could not be read").cause(error)
 }
 
 /// Whether this process' stdout is a terminal.
@@ -318,26 +394,6 @@ fn read_line_at_terminal(prompt: &str) -> io::Result<String> {
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(input), &mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// rpassword stops the echo only after its prompt; who types before that would see
-/// the secret. So the echo is stopped first, and what was typed earlier is dropped.
-#[cfg(unix)]
-fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let (terminal, _) = open_terminal()?;
-    let before = tcgetattr(&terminal)?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-    let secret = rpassword::prompt_password(prompt);
-    tcsetattr(&terminal, OptionalActions::Now, &before)?;
-    secret
-}
-
-#[cfg(windows)]
-fn read_secret_at_terminal(prompt: &str) -> io::Result<String> {
-    rpassword::prompt_password(prompt)
 }
 
 #[cfg(test)]

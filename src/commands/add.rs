@@ -65,7 +65,6 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         refuse_taken_name(&vault, name, args)?;
     }
 
-    let key = read_key(machine, args)?;
     let pointing = match &profile {
         Some(profile) => Some(Pointing {
             profile: profile.clone(),
@@ -77,6 +76,8 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     if let Some(pointing) = &pointing {
         Profiles::read(machine)?.check_pointing(pointing, name)?;
     }
+    // Last of what can be refused: nobody types a secret in vain.
+    let key = read_key(machine, args)?;
     let elsewhere = entries.holding(&key.id)?.filter(|held| held.name() != name);
     if let Some(held) = elsewhere {
         return use_other_entry(context, &held, &key, pointing.as_ref());
@@ -169,15 +170,35 @@ fn find_key(machine: &Machine, source: &Source) -> Outcome<Found> {
             machine.var("AWS_SESSION_TOKEN"),
         ));
     }
-    let id = machine.ui.ask("access key id (AKIA…)")?;
+    typed_key(machine)
+}
+
+/// Asks for id and secret, which may come in one paste.
+fn typed_key(machine: &Machine) -> Outcome<Found> {
+    const ID: &str = "access key id (AKIA…)";
+    let mut questions = machine.ui.ask_quietly(ID)?;
+    let mut id = |known: &Found| -> Outcome<Found> {
+        let line = questions.ask(ID, key_source::may_be_seen)?;
+        let typed = key_source::from_typed(line.expose());
+        Ok(Found {
+            secret: match typed.secret.is_empty() {
+                true => known.secret.clone(),
+                false => typed.secret.clone(),
+            },
+            ..typed
+        })
+    };
+    let mut found = id(&key_source::from_variables(None, None, None))?;
+    if found.id.is_empty() && !found.secret.is_empty() {
+        found = id(&found)?;
+    }
     // Before the secret is asked for: who pasted that here learns it at once.
-    let _well_formed: AccessKeyId = id.trim().parse()?;
-    let secret = machine.ui.ask_secret("secret access key (not shown)")?;
-    Ok(key_source::from_variables(
-        Some(&id),
-        Some(secret.expose()),
-        None,
-    ))
+    let _well_formed: AccessKeyId = found.id.trim().parse()?;
+    if found.secret.is_empty() {
+        let line = questions.ask("secret access key (not shown)", |_| false)?;
+        found.secret = key_source::secret_from_typed(line.expose());
+    }
+    Ok(found)
 }
 
 /// The key is in another entry: only the profile is written.

@@ -15,6 +15,7 @@ use crate::cli::Setup;
 use crate::disk;
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::handing_out;
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::settings::{self, Key};
@@ -259,7 +260,7 @@ fn run_program(machine: &Machine, words: &[String]) -> Ran {
     let output = Command::new(found)
         .args(arguments)
         .env_clear()
-        .envs(&machine.vars)
+        .envs(handing_out::vars_without_secrets(machine))
         .stdin(Stdio::null())
         .output();
     match output {

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::io::Read;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -18,6 +17,7 @@ use super::session::{Code, CodeSource, Expected, Opens};
 use crate::cli::MfaCode;
 use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::handing_out;
 use crate::iam_account::{Call, MfaDevice, prove};
 use crate::keys::{AccessKey, EntryName, SecretKey};
 use crate::machine::Machine;
@@ -163,11 +163,16 @@ impl Codes<'_> {
             )
             .hint(format!("chmod go-w {}", disk::argument(&open))));
         }
-        let stderr = match self.machine.ui.attended() {
-            true => Stdio::inherit(),
-            false => Stdio::null(),
+        let (stderr, group) = match self.machine.ui.attended() {
+            true => (Stdio::inherit(), Group::Ours),
+            false => (Stdio::null(), Group::Own),
         };
-        run(command, stderr, &self.machine.here)
+        let mut program = shell(command);
+        program.current_dir(&self.machine.here).stderr(stderr);
+        for name in handing_out::secrets(self.machine) {
+            program.env_remove(name);
+        }
+        run(program, group, PROCESS_WAIT)
             .and_then(|text| digits_of(&text, "what mfa_process printed"))
             .map_err(|failure| {
                 failure.hint(format!(
@@ -221,15 +226,32 @@ fn digits_of(text: &str, what: &str) -> Outcome<SecretKey> {
     ))
 }
 
-/// Runs a command through the shell, as git and ssh run the commands of their
-/// settings; stdin is empty. What it prints stays here.
-fn run(command: &str, stderr: Stdio, here: &Path) -> Outcome<Zeroizing<String>> {
+/// The process group that a command runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// One of its own, which ends as a whole.
+    Own,
+    /// Ours, where somebody is at the terminal: a group of its own could not ask there, nor
+    /// be stopped from there.
+    Ours,
+}
+
+/// Tells the command's processes from others, wherever they are.
+const MARK: &str = "AWSKEEP_MFA_PROCESS";
+
+/// Runs a command; stdin is empty, and what it prints stays here. When the time is over, all
+/// that it has started ends with it.
+fn run(mut program: Command, group: Group, limit: Duration) -> Outcome<Zeroizing<String>> {
     let failed = |why: String| Failure::new(Kind::Failed, format!("mfa_process {why}"));
-    let mut child = shell(command)
+    program
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(stderr)
-        .current_dir(here)
+        .env(MARK, std::process::id().to_string());
+    #[cfg(unix)]
+    if group == Group::Own {
+        std::os::unix::process::CommandExt::process_group(&mut program, 0);
+    }
+    let mut child = program
         .spawn()
         .map_err(|error| failed("cannot be started".into()).cause(error))?;
     #[cfg(unix)]
@@ -247,20 +269,64 @@ fn run(command: &str, stderr: Stdio, here: &Path) -> Outcome<Zeroizing<String>> 
                 .map(|status| (status, text)),
         );
     });
-    match receiver.recv_timeout(PROCESS_WAIT) {
+    match receiver.recv_timeout(limit) {
         Ok(Ok((status, text))) if status.success() => Ok(text),
         Ok(Ok((status, _))) => Err(failed(format!("failed: {status}"))),
         Ok(Err(error)) => Err(failed("printed no text".into()).cause(error)),
         Err(_) => {
             #[cfg(unix)]
-            // It may have ended meanwhile.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
-            let seconds = PROCESS_WAIT.as_secs();
-            Err(failed(format!("did not end within {seconds} seconds")))
+            end(id, group);
+            Err(failed(format!(
+                "did not end within {} seconds",
+                limit.as_secs()
+            )))
         }
     }
 }
 
+/// Ends a command and what it has started. What has ended meanwhile is no failure.
+#[cfg(unix)]
+fn end(id: rustix::process::Pid, group: Group) {
+    use rustix::process::{Signal, kill_process, kill_process_group};
+    match group {
+        Group::Own => drop(kill_process_group(id, Signal::KILL)),
+        Group::Ours => {
+            let _ = kill_process(id, Signal::KILL);
+            // Once more for what was started meanwhile.
+            for _ in 0..3 {
+                for other in marked() {
+                    let _ = kill_process(other, Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
+/// The processes of our group that the command has started.
+#[cfg(target_os = "linux")]
+fn marked() -> Vec<rustix::process::Pid> {
+    let mark = format!("{MARK}={}", std::process::id());
+    let group = rustix::process::getpgrp();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let ids = numbers.filter_map(rustix::process::Pid::from_raw);
+    ids.filter(|id| {
+        let path = format!("/proc/{}/environ", id.as_raw_pid());
+        let environ = Zeroizing::new(std::fs::read(path).unwrap_or_default());
+        let mut variables = environ.split(|byte| *byte == 0);
+        variables.any(|variable| variable == mark.as_bytes())
+            && rustix::process::getpgid(Some(*id)) == Ok(group)
+    })
+    .collect()
+}
+
+/// Elsewhere the environment of a process is not to be had.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn marked() -> Vec<rustix::process::Pid> {
+    Vec::new()
+}
+
+/// Through the shell, as git and ssh run the commands of their settings.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
@@ -296,13 +362,48 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_command_runs_through_the_shell_and_keeps_what_it_prints_to_itself() {
-        let here = Path::new("/");
-        let printed = run("printf '12%s\\n' 3456 | cat", Stdio::null(), here).unwrap();
+        let run = |command: &str| run(shell(command), Group::Own, PROCESS_WAIT);
+        let printed = run("printf '12%s\\n' 3456 | cat").unwrap();
         assert_eq!(printed.as_str(), "123456\n");
-        assert_eq!(run("cat", Stdio::null(), here).unwrap().as_str(), "");
-        let failed = run("echo 123456; exit 3", Stdio::null(), here).unwrap_err();
+        assert_eq!(run("cat").unwrap().as_str(), "");
+        let failed = run("echo 123456; exit 3").unwrap_err();
         assert_eq!(failed.to_string(), "mfa_process failed: exit status: 3");
-        let endless = run("yes 123456", Stdio::null(), here);
+        let endless = run("yes 123456");
         assert!(endless.is_err(), "{endless:?}");
+    }
+
+    /// `sleep` holds the pipe: it is not read to its end before all of them have gone.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_that_a_command_started_outlives_the_time_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        for (group, more) in [(Group::Own, ""), (Group::Ours, ""), (Group::Ours, "; exit")] {
+            let note = folder.path().join("ids");
+            let command = format!(
+                "sleep 1000 & echo $! >'{0}'; sh -c 'sleep 1000 & echo $! >>{0}; wait' & wait{more}",
+                note.display()
+            )
+            .replace("wait; exit", "sleep 0.2; exit");
+            let mut program = shell(&command);
+            program.stderr(Stdio::null());
+            let late = run(program, group, Duration::from_secs(1)).unwrap_err();
+            assert_eq!(late.message, "mfa_process did not end within 1 seconds");
+            let ids = std::fs::read_to_string(&note).unwrap();
+            assert_eq!(ids.lines().count(), 2, "{ids}");
+            for id in ids.lines() {
+                let is_alive = || {
+                    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"));
+                    stat.is_ok_and(|stat| !stat.contains(") Z "))
+                };
+                let begun = std::time::Instant::now();
+                while is_alive() {
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(20),
+                        "{group:?}: {id} lives on"
+                    );
+                    thread::yield_now();
+                }
+            }
+        }
     }
 }

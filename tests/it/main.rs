@@ -46,4 +46,5 @@ mod stopped;
 mod tidy;
 mod times;
 mod watched_account;
+mod wrong_arguments;
 mod year;

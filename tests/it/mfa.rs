@@ -452,6 +452,40 @@ fn a_command_of_the_settings_gives_the_code_and_needs_nobody() {
 
 #[cfg(unix)]
 #[test]
+fn the_command_is_told_no_secret_of_ours() {
+    let sandbox = forced();
+    let note = sandbox.path("note");
+    let command = format!("env >'{}'; printf 111%s 111", note.display());
+    let arguments = ["config", "set", "mfa_process", &command, "--entry", "work"];
+    assert_eq!(sandbox.run(&arguments, &[]).code, 0);
+    let secrets = [
+        "AWSKEEP_PASSPHRASE_FILE",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AMAZON_SECRET_ACCESS_KEY",
+    ];
+    let child = Command::new(env!("CARGO_BIN_EXE_awskeep"))
+        .args(["rotate", "work", "--yes"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", sandbox.path(""))
+        .env("XDG_CONFIG_HOME", sandbox.path(".config"))
+        .env("XDG_STATE_HOME", sandbox.path(".state"))
+        .env("XDG_DATA_HOME", sandbox.path(".data"))
+        .env("AWSKEEP_SETTLE", "0s")
+        .envs(secrets.map(|name| (name, "stale")))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let env = sandbox.read("note");
+    assert!(env.contains("HOME="), "it was not run: {child:?}");
+    assert!(!env.contains("stale"), "{env}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_settings_file_that_others_can_write_runs_nothing() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = forced();

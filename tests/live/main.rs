@@ -28,6 +28,7 @@ mod hooks_prompts;
 mod import_test;
 mod kwallet;
 mod matrix;
+mod prompts;
 mod resolve_test;
 mod rotation;
 mod rotation_faults;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{Items, is_session};
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::handing_out;
 use crate::machine::Machine;
 
 pub fn items(machine: &Machine) -> Outcome<Items> {
@@ -52,7 +53,7 @@ fn show(machine: &Machine, program: &str, store: &Path, path: &str) -> Outcome<Z
     let output = Command::new(program)
         .args(["show", path])
         .env_clear()
-        .envs(&machine.vars)
+        .envs(handing_out::vars_without_secrets(machine))
         .env("PASSWORD_STORE_DIR", store)
         .stdin(Stdio::null())
         .output()
