@@ -44,7 +44,11 @@ if [[ $- == *i* && $- != *r* ]]; then
         __awskeep_is_number "${SECONDS-}" || \builtin return
         # SECONDS runs back when somebody sets it.
         if [[ -z $__awskeep_epoch ]] || ((SECONDS < __awskeep_seconds)); then
-            now=$(\command date +%s)
+            # Under extdebug a DEBUG trap would print into it.
+            case $- in
+                *T*) \builtin set +T && now=$(\command date +%s) && \builtin set -T ;;
+                *) now=$(\command date +%s) ;;
+            esac
             __awskeep_is_number "$now" || \builtin return
             __awskeep_epoch=$((now - SECONDS))
         fi
@@ -76,13 +80,18 @@ if [[ $- == *i* && $- != *r* ]]; then
     # Calls awskeep. If the same number stands there afterwards, perhaps because nobody can write
     # another one, the next call is ten minutes later.
     __awskeep_call() {
-        \builtin local program
+        \builtin local program='' folders="${PATH-}:"
         [[ $due != "$__awskeep_called_for" ]] ||
             ((now < __awskeep_called_at || now >= __awskeep_called_at + 600)) || \builtin return 0
         __awskeep_called_for=$due
         __awskeep_called_at=$now
-        program=$(\builtin type -P awskeep)
-        [[ $program == /* ]] || \builtin return 0
+        # Not by `$(type -P)`: under extdebug a DEBUG trap would print into it, or skip it.
+        while [[ -n $folders && -z $program ]]; do
+            program=${folders%%:*}/awskeep
+            folders=${folders#*:}
+            [[ $program == /* && -f $program && -x $program ]] || program=''
+        done
+        [[ -n $program ]] || \builtin return 0
         "$program" rotate --if-due --all --no-input --background </dev/null >/dev/null
         __awskeep_read
         [[ $due == "$__awskeep_called_for" ]] || __awskeep_called_for=''
@@ -96,6 +105,14 @@ if [[ $- == *i* && $- != *r* ]]; then
         [[ $- == *e* ]] || \builtin return "$status"
     }
 
+    # To the string: no array is exported, and shells that are started from this one would lose
+    # what the user has exported. There the variable is not set, and nothing is called. A line end
+    # goes before it, since a semicolon may be there already.
+    # shellcheck disable=SC2016,SC2128,SC2178
+    __awskeep_append() {
+        PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}'${__awskeep_next_due:+__awskeep_prompt}'
+    }
+
     # shellcheck disable=SC2128,SC2178 # a string in old versions, an array in new ones
     __awskeep_install() {
         case "${PROMPT_COMMAND[*]-} ${precmd_functions[*]-}" in
@@ -106,16 +123,19 @@ if [[ $- == *i* && $- != *r* ]]; then
             precmd_functions+=(__awskeep_prompt)
         elif ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)); then
             [[ -n ${PROMPT_COMMAND+x} && ${PROMPT_COMMAND@a} == *r* ]] && \builtin return 0
-            # Who sets PROMPT_COMMAND later sets its first element: ours is another one.
-            PROMPT_COMMAND[0]=${PROMPT_COMMAND-}
-            PROMPT_COMMAND+=(__awskeep_prompt)
+            if [[ -n ${PROMPT_COMMAND+x} && ${PROMPT_COMMAND@a} == *x* && ${PROMPT_COMMAND@a} != *a* ]]; then
+                __awskeep_append
+            else
+                # Who sets PROMPT_COMMAND later sets its first element: ours is another one.
+                PROMPT_COMMAND[0]=${PROMPT_COMMAND-}
+                PROMPT_COMMAND+=(__awskeep_prompt)
+            fi
         elif [[ ! $(\builtin declare -p PROMPT_COMMAND 2>/dev/null) =~ ^declare\ -[A-Za-z]*r ]]; then
-            # A line end, since a semicolon may be there already.
-            PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}__awskeep_prompt
+            __awskeep_append
         fi
     }
 
     __awskeep_find
     __awskeep_install || \builtin true
-    \builtin unset -f __awskeep_find __awskeep_install
+    \builtin unset -f __awskeep_find __awskeep_install __awskeep_append
 fi

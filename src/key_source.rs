@@ -202,10 +202,10 @@ pub fn from_typed(line: &str) -> Found {
             (None, value) => bare.push(value),
         }
     }
-    let is_id = |word: &&str| word.parse::<AccessKeyId>().is_ok();
+    let is_id = |word: &str| word.parse::<AccessKeyId>().is_ok();
     if found.id.is_empty() {
         // What stands before the id in a line is a user's name.
-        let first = bare.iter().position(|word| is_id(&word)).unwrap_or(0);
+        let first = bare.iter().position(|word| is_id(word)).unwrap_or(0);
         let mut bare = bare.into_iter().skip(first);
         bare.next().unwrap_or_default().clone_into(&mut found.id);
         if let (true, Some(secret)) = (found.secret.is_empty(), bare.next()) {
@@ -247,7 +247,7 @@ pub fn may_be_seen(line: &str) -> bool {
     };
     let fits =
         |before: &&str| before.starts_with(line) || line.strip_prefix(before).is_some_and(is_id);
-    is_id(line) || BEFORE.iter().any(|before| fits(&before))
+    is_id(line) || BEFORE.iter().any(fits)
 }
 
 #[derive(Clone, Copy)]
@@ -379,7 +379,7 @@ mod tests {
             (format!("aws_access_key_id = {ID}"), ID, ""),
             (format!("aws_access_key_id: {ID}"), ID, ""),
             (format!("export AWS_SECRET_ACCESS_KEY={SECRET}"), "", SECRET),
-            (format!("{SECRET}"), SECRET, ""),
+            (SECRET.to_owned(), SECRET, ""),
             ("".to_owned(), "", ""),
         ] {
             let found = from_typed(&line);

@@ -341,7 +341,7 @@ fn questions_without_a_person_are_exit_5() {
     for arguments in [
         &["remove", "work"][..],
         &["export", "work"],
-        &["add", "new"],
+        &["add", "new", "--no-profile"],
     ] {
         let ran = sandbox.run(&[arguments, &["--no-input"]].concat(), &[]);
         assert_eq!(ran.code, 5, "{ran:?}");

@@ -43,6 +43,44 @@ fn what_is_due_is_called_once_with_its_message_shown() {
     }
 }
 
+/// With extdebug it runs in functions and in `$(…)` too: what it prints would get into an answer,
+/// and what it refuses is skipped.
+#[test]
+fn a_debug_trap_under_extdebug_does_not_keep_it_from_being_called() {
+    for shell in [Shell::Bash, Shell::OldBash] {
+        for trap in ["echo \"[$BASH_COMMAND]\"", "[[ -t 1 ]]"] {
+            let after = format!("shopt -s extdebug; trap '{trap}' DEBUG");
+            let hooked = Hooked::between(shell, "", &after);
+            hooked.due_at(OVER);
+            hooked.start().run("cd .");
+            assert_eq!(hooked.calls().len(), 1, "{shell:?} {trap}");
+        }
+    }
+}
+
+#[test]
+fn an_exported_prompt_command_stays_one_for_the_shells_below() {
+    for shell in [Shell::Bash, Shell::OldBash] {
+        for before in [
+            "export PROMPT_COMMAND='echo mine'",
+            "declare -x PROMPT_COMMAND='echo mine;'",
+        ] {
+            let hooked = Hooked::between(shell, before, "");
+            hooked.due_at(OVER);
+            let mut terminal = hooked.start();
+            terminal.run("cd .");
+            assert_eq!(hooked.calls().len(), 1, "{shell:?} {before}");
+            // A shell that does not load the hook runs the user's own part, and only that.
+            let said = terminal.run("bash --norc");
+            assert!(said.contains("mine"), "{shell:?} {said}");
+            quiet(&said);
+            hooked.due_at(OVER + 1);
+            quiet(&terminal.run("cd ."));
+            assert_eq!(hooked.calls().len(), 1, "{shell:?} {before}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_number_is_never_due_nor_evaluated() {
     for shell in Shell::ALL {
