@@ -45,6 +45,13 @@ pub enum Confirmation {
     Yes,
 }
 
+/// What a person said to a question that `--yes` does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Yes,
+    No,
+}
+
 /// Whether a secret may go to a terminal (`--force`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToTerminal {
@@ -200,14 +207,43 @@ impl Ui {
             )
             .hint("add --yes to answer yes, or run it at a terminal"));
         }
-        let answer = self.read_line(&format!("{question} [y/N] "))?;
-        match answer.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(Failure::new(
+        match self.yes_or_no(question)? {
+            Answer::Yes => Ok(()),
+            Answer::No => Err(Failure::new(
                 Kind::PersonNeeded,
                 "declined; nothing was changed",
             )),
         }
+    }
+
+    /// A yes-or-no question, default No, that `--yes` does not answer: what cannot be
+    /// foreseen when a script is written. `instead` is the command that answers it.
+    ///
+    /// # Errors
+    /// `Kind::PersonNeeded` if nobody can be asked.
+    pub fn decide(&self, question: &str, instead: &str) -> Outcome<Answer> {
+        match self.absence() {
+            None => self.yes_or_no(question),
+            Some(reason) => {
+                let reason = match self.confirmation {
+                    Confirmation::Yes => "--yes does not answer it",
+                    Confirmation::Ask => reason,
+                };
+                Err(Failure::new(
+                    Kind::PersonNeeded,
+                    format!("would ask: {question}; {reason}"),
+                )
+                .hint(format!("run it at a terminal, or: {instead}")))
+            }
+        }
+    }
+
+    fn yes_or_no(&self, question: &str) -> Outcome<Answer> {
+        let answer = self.read_line(&format!("{question} [y/N] "))?;
+        Ok(match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Answer::Yes,
+            _ => Answer::No,
+        })
     }
 
     /// A line of text from a person.

@@ -111,6 +111,9 @@ pub struct Recover {
     /// The profile whose rights are used: one that uses awskeep, or one with keys in the AWS files
     #[arg(long, value_name = "PROFILE")]
     pub via: ProfileName,
+    /// Reactivate this inactive key of the entry; --yes does not answer that question
+    #[arg(long, value_name = "KEY_ID")]
+    pub reactivate: Option<AccessKeyId>,
     #[command(flatten)]
     pub mfa: MfaCode,
 }

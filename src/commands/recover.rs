@@ -11,9 +11,9 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::{
-    Account, Answer, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
+    Account, Answer, CallFailureClass, Caller, KeyStatus, ListedKey, Session, Signer, prove,
 };
-use crate::keys::{AccessKey, Principal, ProfileName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, Principal, ProfileName};
 use crate::lease::LEAST_LEAD;
 use crate::machine::Machine;
 use crate::profile_files::edits;
@@ -25,6 +25,7 @@ use crate::rotation::session::{self, InSession, NoCodes};
 use crate::rotation::way_out::way_out;
 use crate::rotation::ways::{NowIs, Way};
 use crate::rotation::{given, host};
+use crate::ui;
 use crate::vault::item::{Identity, Item};
 
 #[derive(Serialize)]
@@ -92,10 +93,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     };
     let caller = at_work.same_account()?;
     let listed = at_work.listed(&caller)?;
-    let Some(way) = way_out(&account, &held.item, &listed, machine.now())? else {
-        return at_work.tell(&held.item, "nothing", "works; there is nothing to recover");
-    };
-    at_work.go(&way, listed)
+    at_work.go(listed)
 }
 
 fn identity(held: &Held) -> Outcome<Identity> {
@@ -248,44 +246,141 @@ impl AtWork<'_> {
         .hint("or name a profile that holds the keys of an MFA session")
     }
 
-    fn go(&self, way: &Way, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {
-        let name = self.held.name();
-        let (question, how, told) = match way {
-            Way::Check => return Ok(()),
-            Way::Use {
-                id,
-                now_is: NowIs::Inactive,
-                ..
-            } => (
-                format!("{id} of entry {name} is inactive at AWS; activate it again?"),
-                "reactivated",
-                "is active again and in service",
-            ),
-            Way::Use {
-                id,
-                now_is: NowIs::Active,
-                ..
-            } => (
-                format!(
-                    "{id}, which entry {name} holds too, is active at AWS; serve it from now on?"
-                ),
-                "put-into-service",
-                "is in service",
-            ),
-            Way::Issue => (
-                format!(
-                    "{} of entry {name} cannot be brought back; make a new key for {} with the rights of profile {}?",
-                    self.held.item.current.id, self.identity.arn, self.args.via
-                ),
-                "issued",
-                "is new and in service",
-            ),
-        };
-        if self.context.only_says(&[format!("ask: {question}")]) {
-            return Ok(());
+    /// Offers one way after the other until a person takes one.
+    fn go(&self, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {
+        let (machine, item) = (self.context.machine, &self.held.item);
+        self.check_reactivate(&listed.value)?;
+        for (_, slot) in item.slots() {
+            if let Some(at) = slot.revoked_at {
+                let id = &slot.id;
+                let line = format!(
+                    "{}: {id} was revoked at {at}, and is never brought back",
+                    self.held.name()
+                );
+                machine.ui.tell(&line);
+            }
         }
-        let machine = self.context.machine;
-        machine.ui.confirm(&question)?;
+        let mut declined = Vec::new();
+        loop {
+            let found = way_out(self.account, item, &listed, machine.now(), &declined)?;
+            match found {
+                None => return self.tell(item, "nothing", "works; there is nothing to recover"),
+                Some(Way::Check) => return Ok(()),
+                Some(Way::Strange(id)) => return Err(strange(self.held.name(), &id)),
+                Some(Way::Use {
+                    which,
+                    id,
+                    now_is: NowIs::Inactive,
+                }) => {
+                    let question = format!(
+                        "{id} of entry {} is inactive at AWS; reactivate it? only if you know who disabled it",
+                        self.held.name()
+                    );
+                    if self.only_asks(&question) {
+                        return Ok(());
+                    }
+                    match self.agreed(&id, &question)? {
+                        ui::Answer::No => declined.push(id),
+                        ui::Answer::Yes => {
+                            let told = ("reactivated", "is active again and in service");
+                            return self.act(listed, told, |rescue| {
+                                rescue.put_back(which, NowIs::Inactive)
+                            });
+                        }
+                    }
+                }
+                Some(Way::Use {
+                    which,
+                    id,
+                    now_is: NowIs::Active,
+                }) => {
+                    let question = format!(
+                        "{id}, which entry {} holds too, is active at AWS; serve it from now on?",
+                        self.held.name()
+                    );
+                    if self.only_asks(&question) {
+                        return Ok(());
+                    }
+                    machine.ui.confirm(&question)?;
+                    let told = ("put-into-service", "is in service");
+                    return self.act(listed, told, |rescue| rescue.put_back(which, NowIs::Active));
+                }
+                Some(Way::Issue) => {
+                    let question = format!(
+                        "{} of entry {} cannot be brought back; make a new key for {} with the rights of profile {}?",
+                        item.current.id,
+                        self.held.name(),
+                        self.identity.arn,
+                        self.args.via
+                    );
+                    let question = match declined.is_empty() {
+                        true => question,
+                        false => question.replacen("cannot be", "is not", 1),
+                    };
+                    if self.only_asks(&question) {
+                        return Ok(());
+                    }
+                    machine.ui.confirm(&question)?;
+                    let told = ("issued", "is new and in service");
+                    return self.act(listed, told, |rescue| rescue.issue());
+                }
+            }
+        }
+    }
+
+    fn only_asks(&self, question: &str) -> bool {
+        self.context.only_says(&[format!("ask: {question}")])
+    }
+
+    /// Whoever disabled a key had a reason: `--yes` does not answer this, its id does.
+    fn agreed(&self, id: &AccessKeyId, question: &str) -> Outcome<ui::Answer> {
+        if self.args.reactivate.as_ref() == Some(id) {
+            return Ok(ui::Answer::Yes);
+        }
+        let instead = format!("{} --reactivate {id}", self.command());
+        self.context.machine.ui.decide(question, &instead)
+    }
+
+    /// Only an inactive key of the entry, and none that was revoked, may be named.
+    fn check_reactivate(&self, listed: &[ListedKey]) -> Outcome<()> {
+        let Some(id) = &self.args.reactivate else {
+            return Ok(());
+        };
+        let name = self.held.name();
+        let slot = self.held.item.slots().find(|(_, slot)| slot.id == *id);
+        if let Some(at) = slot.and_then(|(_, slot)| slot.revoked_at) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("entry {name}: {id} was revoked at {at}, and is never brought back"),
+            )
+            .hint(format!("without --reactivate: {}", self.command())));
+        }
+        let inactive = |key: &ListedKey| key.id == *id && key.status == KeyStatus::Inactive;
+        match slot.is_some() && listed.iter().any(inactive) {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Kind::NotFound,
+                format!("entry {name} has no inactive key {id}"),
+            )
+            .hint(format!("awskeep status {name}"))),
+        }
+    }
+
+    fn command(&self) -> String {
+        format!(
+            "awskeep recover {} --via {}",
+            self.held.name(),
+            self.args.via
+        )
+    }
+
+    fn act(
+        &self,
+        listed: Answer<Vec<ListedKey>>,
+        (how, told): (&'static str, &str),
+        work: impl FnOnce(&Rescue<'_, InSession<'_, LiveAccount>>) -> Outcome<Item>,
+    ) -> Outcome<()> {
+        let (machine, name) = (self.context.machine, self.held.name());
         if self.context.form == Form::Text && machine.ui.attended() {
             machine.ui.tell(&format!(
                 "{name}: waiting until AWS knows the key everywhere"
@@ -294,26 +389,24 @@ impl AtWork<'_> {
         let stop = host::stop_flag()?;
         let quiet = |_: &_, _: &_| ();
         let vault = &self.held.vault;
+        let reach = self.reach.clone();
         let item = given::with_tools(
             machine,
             self.account,
             vault,
-            self.reach.clone(),
+            reach,
             &stop,
             &quiet,
             |tools| {
-                let rescue = Rescue {
+                work(&Rescue {
                     tools,
                     entry: name,
                     identity: self.identity,
                     signer: self.via.signer(),
                     listed: listed.value,
                     aws_time: listed.aws_time,
-                };
-                match way {
-                    Way::Use { which, now_is, .. } => rescue.put_back(*which, *now_is),
-                    Way::Check | Way::Issue => rescue.issue(),
-                }
+                    command: self.command(),
+                })
             },
         )?;
         self.tell(&item, how, told)
@@ -330,4 +423,12 @@ impl AtWork<'_> {
             },
         )
     }
+}
+
+fn strange(name: &EntryName, id: &AccessKeyId) -> Failure {
+    Failure::new(
+        Kind::PersonNeeded,
+        format!("entry {name}: AWS gives {id} a status that this awskeep does not know"),
+    )
+    .hint("update awskeep")
 }

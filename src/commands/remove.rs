@@ -16,6 +16,7 @@ use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::session::InSession;
 use crate::settings;
 use crate::state::{self, Receipt};
+use crate::time::Time;
 use crate::vault::item::Identity;
 use crate::{aws, settings::Key};
 
@@ -158,8 +159,20 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
     };
     let account = InSession::new(&account, &codes);
     let list = || account.list_keys(Signer::Key(&key), &identity.arn);
-    // Whether it takes a session is all that the list is for.
-    let _ = account.look(held.name(), &identity.arn, &key, list)?;
+    let listed = account.look(held.name(), &identity.arn, &key, list)?;
+    // The key signs its own deletion: a run that was killed after it finds a key that
+    // AWS accepts no more, and the note that its deletion was asked for.
+    let asked_before = held.item.current.retire_started_at.is_some();
+    let accepted = match &listed {
+        Ok(_) => true,
+        Err(no) => matches!(
+            no.class,
+            CallFailureClass::Denied | CallFailureClass::NeedsMfa
+        ),
+    };
+    if !asked_before && accepted {
+        note_attempt(held, Some(identity.clone()), Some(machine.now()))?;
+    }
     let receipt = Receipt::new(machine.now(), held.name(), "delete-key").key(&key.id);
     match account.delete_key(Signer::Key(&key), &identity.arn, &key.id) {
         Ok(answer) => {
@@ -168,7 +181,18 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
         }
         // Somebody else deleted it: that is what was asked for.
         Err(failure) if failure.class == CallFailureClass::NoSuchEntity => Ok(()),
+        // An earlier request did it: of a run that was killed, or whose answer was lost.
+        Err(failure)
+            if failure.class == CallFailureClass::KeyNotAccepted && (asked_before || accepted) =>
+        {
+            state::note(machine, &receipt.result("is not accepted by AWS any more"));
+            Ok(())
+        }
         Err(failure) => {
+            if failure.class == CallFailureClass::Denied {
+                // Certain: nothing was deleted, and nothing will be.
+                note_attempt(held, held.item.identity.clone(), None)?;
+            }
             let receipt = receipt.request(failure.request_id.as_deref());
             state::note(
                 machine,
@@ -180,6 +204,14 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
             )))
         }
     }
+}
+
+/// When it was asked of AWS to delete the key, and whose it is: both survive a kill.
+fn note_attempt(held: &Held, identity: Option<Identity>, at: Option<Time>) -> Outcome<()> {
+    let mut item = held.item.clone();
+    item.identity = identity;
+    item.current.retire_started_at = at;
+    held.vault.save(&item)
 }
 
 /// Whose key it is: as proven, or asked now for an entry added with `--no-verify`.

@@ -11,7 +11,7 @@ use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
-    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, Signer,
+    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, ListedKey, Signer,
 };
 use crate::keys::{AccessKey, AccessKeyId, SecretKey};
 use crate::lease;
@@ -41,7 +41,10 @@ impl<A: Account> Run<'_, A> {
             Step::DeleteLost(id) => self.delete_extra(known, id, "delete-lost"),
             Step::Discard(id) => self.delete_extra(known, id, "discard"),
             Step::Mint => self.mint(known),
-            Step::Prove(id) => self.prove(known, id),
+            Step::Prove(id) => {
+                self.prove(&known.item, id);
+                Ok(())
+            }
             Step::Settle { until } => {
                 let left = until.since(known.now());
                 self.rest(left.max(Length::seconds(1)));
@@ -91,20 +94,31 @@ impl<A: Account> Run<'_, A> {
     }
 
     fn write_intent(&mut self, known: &Known) -> Outcome<()> {
+        let intent = self.new_intent(&known.item, known.listed(), known.now())?;
+        self.edit(known, |item| item.intent = Some(intent))
+    }
+
+    /// An intent for this item, as long as the save of the new key will need.
+    pub(super) fn new_intent(
+        &mut self,
+        item: &Item,
+        listed: &[ListedKey],
+        at: Time,
+    ) -> Outcome<Intent> {
         let nonce = nonce();
-        let mut seen: Vec<AccessKeyId> = known.listed().iter().map(|key| key.id.clone()).collect();
+        let mut seen: Vec<AccessKeyId> = listed.iter().map(|key| key.id.clone()).collect();
         seen.sort();
         let mut intent = Intent {
             nonce: nonce.clone(),
-            at: known.now(),
+            at,
             host: self.tools.reach.name(),
             seen,
             pad: String::new(),
             unknown: serde_json::Map::new(),
         };
-        intent.pad = pad(&known.item, &intent)?;
+        intent.pad = pad(item, &intent)?;
         self.nonces.push(nonce);
-        self.edit(known, |item| item.intent = Some(intent))
+        Ok(intent)
     }
 
     /// Creates a key: its id to the receipts first, the pair into the store next.
@@ -114,8 +128,11 @@ impl<A: Account> Run<'_, A> {
             return Ok(());
         }
         let signer = known.item.current.key();
-        match self.create(&signer) {
-            Ok((created, request)) => self.keep(known, &signer, created, request.as_deref()),
+        match self.create(Signer::Key(&signer)) {
+            Ok((created, request)) => {
+                let signer = Signer::Key(&signer);
+                self.keep(&known.item, signer, created, request.as_deref())
+            }
             Err(no) => match no.class {
                 Class::LimitExceeded => {
                     self.create = CreateSaid::LimitExceeded;
@@ -124,7 +141,7 @@ impl<A: Account> Run<'_, A> {
                 Class::ReplyLost => self.create_unanswered(CreateSaid::MadeButLost),
                 Class::Unknown | Class::Busy => self.create_unanswered(CreateSaid::NoAnswer),
                 Class::Denied => {
-                    self.withdraw_intent(known);
+                    self.withdraw_intent(&known.item);
                     Err(denied(&self.entry, "CreateAccessKey", &no))
                 }
                 Class::KeyNotAccepted
@@ -139,13 +156,13 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// Sends CreateAccessKey; once more only where AWS says that it did not act.
-    fn create(&self, signer: &AccessKey) -> Result<(CreatedKey, Option<String>), CallFailure> {
+    pub(super) fn create(
+        &self,
+        signer: Signer<'_>,
+    ) -> Result<(CreatedKey, Option<String>), CallFailure> {
         let mut tries = 0;
         loop {
-            let call: Call<CreatedKey> = self
-                .tools
-                .account
-                .create_key(Signer::Key(signer), &self.identity.arn);
+            let call: Call<CreatedKey> = self.tools.account.create_key(signer, &self.identity.arn);
             match call {
                 Ok(answer) => return Ok((answer.value, answer.request_id)),
                 Err(no) if no.class == Class::Busy && tries < CREATES && !(self.tools.stop)() => {
@@ -166,23 +183,24 @@ impl<A: Account> Run<'_, A> {
 
     /// Nothing was made under it, and nothing will be: the refusal was certain. An
     /// intent from an earlier run stays, since a request of that run may still arrive.
-    fn withdraw_intent(&self, known: &Known) {
-        let ours = known.item.intent.as_ref();
+    pub(super) fn withdraw_intent(&self, item: &Item) {
+        let ours = item.intent.as_ref();
         if ours.is_some_and(|intent| self.nonces.contains(&intent.nonce)) {
             // The refusal is what is told; a left-over intent harms nothing.
-            let _ = self.edit(known, |item| item.intent = None);
+            let _ = self.edit_item(item, |item| item.intent = None);
         }
     }
 
-    fn keep(
+    /// The id to the receipts, the pair into the store, before anything else.
+    pub(super) fn keep(
         &mut self,
-        known: &Known,
-        signer: &AccessKey,
+        decided_on: &Item,
+        signer: Signer<'_>,
         created: CreatedKey,
         request: Option<&str>,
     ) -> Outcome<()> {
         let id = created.key.id.clone();
-        let nonce = known.item.intent.as_ref().map(|intent| &intent.nonce);
+        let nonce = decided_on.intent.as_ref().map(|intent| &intent.nonce);
         let receipt = Receipt::new(self.tools.clock.now(), &self.entry, CREATE_RECEIPT)
             .key(&id)
             .request(request)
@@ -190,7 +208,7 @@ impl<A: Account> Run<'_, A> {
         // Saving the key counts more than the receipt: it goes on without one.
         let _ = (self.tools.append)(&receipt);
         let mut slot = Slot::new(created.key, self.tools.clock.now());
-        slot.created_at = believable(created.created_at, known.now());
+        slot.created_at = believable(created.created_at, slot.saved_at);
         let mut last = None;
         for attempt in 0..SAVES {
             match self.save_pending(&slot) {
@@ -223,12 +241,12 @@ impl<A: Account> Run<'_, A> {
         self.tools.vault.save(&item)
     }
 
-    /// The store did not take the new key: it is deleted with the current one.
-    fn take_back(&self, signer: &AccessKey, id: &AccessKeyId, why: Option<Failure>) -> Failure {
+    /// The store did not take the new key: it is deleted by who made it.
+    fn take_back(&self, signer: Signer<'_>, id: &AccessKeyId, why: Option<Failure>) -> Failure {
         let deleted = self
             .tools
             .account
-            .delete_key(Signer::Key(signer), &self.identity.arn, id);
+            .delete_key(signer, &self.identity.arn, id);
         let why = why.unwrap_or_else(|| self.unfinished("the new key could not be saved"));
         let entry = &self.entry;
         let gone = match &deleted {
@@ -247,19 +265,16 @@ impl<A: Account> Run<'_, A> {
         self.note("take-back", id, None, if gone { "done" } else { "failed" });
         let mut failure = Failure::new(why.kind, message).cause(why.message);
         failure.hints = why.hints;
-        failure.hint(format!("then: awskeep rotate {entry}"))
+        failure.hint(format!("then: {}", self.command))
     }
 
-    fn prove(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let slot = known.item.slots().find(|(_, slot)| slot.id == *id);
-        let Some((_, slot)) = slot else {
-            return Ok(());
-        };
+    pub(super) fn prove(&mut self, item: &Item, id: &AccessKeyId) {
+        let slot = item.slots().find(|(_, slot)| slot.id == *id);
+        let Some((_, slot)) = slot else { return };
         self.proof = proving::prove(self.tools, &slot.key(), &self.identity);
         if let Proof::Accepted { .. } = self.proof {
             self.note("prove", id, None, "accepted by STS and IAM");
         }
-        Ok(())
     }
 
     /// One write: pending is current, current is previous with its leases fixed.
@@ -392,12 +407,24 @@ impl<A: Account> Run<'_, A> {
             ));
         }
         let key = signer.key();
+        self.delete_by(Signer::Key(&key), Some(signer), id, step)
+            .map_err(|no| self.refused(&key, "DeleteAccessKey", &no, &known.item))
+    }
+
+    /// DeleteAccessKey, noted however it went.
+    pub(super) fn delete_by(
+        &self,
+        signer: Signer<'_>,
+        slot: Option<&Slot>,
+        id: &AccessKeyId,
+        step: &str,
+    ) -> Result<(), CallFailure> {
         let call = || {
             self.tools
                 .account
-                .delete_key(Signer::Key(&key), &self.identity.arn, id)
+                .delete_key(signer, &self.identity.arn, id)
         };
-        match self.patiently(signer, call) {
+        match self.patiently(slot, call) {
             Ok(answer) => {
                 self.note(step, id, answer.request_id.as_deref(), "done");
                 Ok(())
@@ -413,7 +440,7 @@ impl<A: Account> Run<'_, A> {
                     no.request_id.as_deref(),
                     &format!("failed: {}", no.code),
                 );
-                Err(self.refused(&key, "DeleteAccessKey", &no, &known.item))
+                Err(no)
             }
         }
     }

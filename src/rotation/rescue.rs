@@ -1,31 +1,26 @@
 //! Getting an entry whose served key is dead back into service, with the rights of
 //! somebody else who may handle the user's keys; `ways` decides. Edge, but for what it
-//! is given. Every stop in the middle leaves what the next run goes on from.
+//! is given. Every stop in the middle leaves what the next run continues from.
+//!
+//! What a rotation does too (the intent, the new key, its save, a delete) is done by
+//! the rotation's own functions, signed by somebody else.
 
-use super::denial::denied;
-use super::known::{Proof, believable};
-use super::proving::{self, pause};
-use super::run::{CREATE_RECEIPT, Tools, created_under, nonce};
+use super::known::{Demand, Early, Policy, Proof};
+use super::run::{CREATE_RECEIPT, Run, Saved, Tools, created_under};
 use super::ways::{NowIs, Which, served, slot_of};
 use crate::disk::host_in;
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
-    Account, CallFailure, CallFailureClass as Class, CreatedKey, KeyStatus, ListedKey, Signer,
+    Account, CallFailure, CallFailureClass as Class, KeyStatus, ListedKey, Signer,
 };
-use crate::keys::{AccessKeyId, EntryName};
-use crate::state::Receipt;
+use crate::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::lease::Attended;
 use crate::time::{Length, Time};
-use crate::vault::item::{Identity, Intent, Item, Slot, Stored};
+use crate::vault::item::{Identity, Item, Slot};
 
 /// How long somebody else's intent is respected, as in `plan`.
 const FOREIGN_FRESH: Length = Length::minutes(10);
-
-/// Room for the new key in the item: a slot with all its times is smaller.
-const PAD_BYTES: usize = 300;
-
-/// How often CreateAccessKey is sent again after an answer that it was not done.
-const CREATES: u32 = 3;
 
 /// A rescue under way. The caller holds the lock of the entry's IAM user.
 pub struct Rescue<'a, A> {
@@ -37,232 +32,214 @@ pub struct Rescue<'a, A> {
     /// The keys that AWS listed, and its own time then.
     pub listed: Vec<ListedKey>,
     pub aws_time: Option<Time>,
+    /// What a person types to continue.
+    pub command: String,
 }
 
-impl<A: Account> Rescue<'_, A> {
+impl<'a, A: Account> Rescue<'a, A> {
     /// Activates a key of the entry if need be, proves it, and serves it.
     ///
     /// # Errors
     /// `Kind::Unfinished` while AWS does not accept it yet; `Kind::Aws` for refusals.
     pub fn put_back(&self, which: Which, now_is: NowIs) -> Outcome<Item> {
-        let item = self.read()?;
+        let mut run = self.run();
+        let item = run.read_item()?;
+        self.refuse_foreign(&run, &item)?;
         let Some(slot) = slot_of(&item, which).cloned() else {
-            return Err(self.changed());
+            return Err(self.changed(&run));
         };
         if now_is == NowIs::Inactive {
-            let active = KeyStatus::Active;
-            let said =
-                self.tools
-                    .account
-                    .set_status(self.signer, &self.identity.arn, &slot.id, &active);
-            match said {
-                Ok(answer) => self.note("activate", &slot.id, answer.request_id, "done"),
-                Err(no) => return Err(self.refused("activate", "UpdateAccessKey", &slot.id, &no)),
-            }
+            self.activate(&run, &item, &slot)?;
         }
         // The intent that tells of them ends when this key is served.
-        self.delete_lost(&self.lost_keys(&item)?)?;
-        if let Err(failure) = self.prove(&slot, which) {
-            self.note_absent(&slot.id);
+        let lost = self.lost_keys(&item)?;
+        self.delete_lost(&run, &item, &lost)?;
+        if let Err(failure) = self.prove(&mut run, &item, &slot) {
+            self.note_absent(&run, &item, &slot.id);
             return Err(failure);
         }
-        self.serve(&item, which)
-    }
-
-    /// From when on lists lack a pending key: one list proves nothing, time does.
-    fn note_absent(&self, id: &AccessKeyId) {
-        if self.listed.iter().any(|key| key.id == *id) {
-            return;
-        }
-        // Not noted, it is looked for a little longer.
-        let Ok(mut item) = self.read() else { return };
-        if let Some(pending) = item.pending.as_mut().filter(|slot| slot.id == *id)
-            && pending.absent_seen_at.is_none()
-        {
-            pending.absent_seen_at = Some(self.now());
-            let _ = self.tools.vault.save(&item);
-        }
+        self.serve(&run, &item, which)
     }
 
     /// Makes a new key, saves it, proves it, and serves it.
     ///
     /// # Errors
-    /// `Kind::PersonNeeded` where two keys stand in the way; as `put_back` else.
+    /// `Kind::PersonNeeded` where keys stand in the way; as `put_back` else.
     pub fn issue(&self) -> Outcome<Item> {
-        let item = self.read()?;
-        self.refuse_foreign(&item)?;
+        let mut run = self.run();
+        let item = run.read_item()?;
+        self.refuse_foreign(&run, &item)?;
         let lost = self.lost_keys(&item)?;
-        let others = self.listed.iter().filter(|key| !lost.contains(&key.id));
-        if others.count() >= 2 {
-            return Err(self.two_keys());
-        }
-        self.delete_lost(&lost)?;
-        let nonce = nonce();
-        let intent = Intent {
-            nonce: nonce.clone(),
-            at: self.now(),
-            host: self.tools.reach.name(),
-            seen: self.listed.iter().map(|key| key.id.clone()).collect(),
-            pad: ".".repeat(PAD_BYTES),
-            unknown: serde_json::Map::new(),
-        };
-        let mut with_intent = item.clone();
+        self.room_for_one(&self.listed, &lost)?;
+        self.refuse_to_lose(&item)?;
+        self.delete_lost(&run, &item, &lost)?;
+        let mut without = item.clone();
         // A pending key that lists have lacked for so long is gone.
-        with_intent.pending = None;
-        with_intent.intent = Some(intent);
-        self.tools.vault.save(&with_intent)?;
-        let slot = match self.create() {
-            Ok((created, request)) => self.keep(&with_intent, created, request, &nonce)?,
-            Err(no) => return Err(self.not_created(&with_intent, &no)),
+        without.pending = None;
+        let intent = run.new_intent(&without, &self.listed, self.now())?;
+        let begun = run.edit_item(&item, |item| {
+            item.pending = None;
+            item.intent = Some(intent);
+        })?;
+        let Some(begun) = begun else {
+            return Err(self.changed(&run));
         };
-        self.prove(&slot, Which::Pending)?;
-        self.serve(&self.read()?, Which::Pending)
+        self.look_once_more(&run, &begun, &lost)?;
+        let slot = match run.create(self.signer) {
+            Ok((created, request)) => {
+                let id = created.key.id.clone();
+                run.keep(&begun, self.signer, created, request.as_deref())?;
+                id
+            }
+            Err(no) => return Err(self.not_created(&run, &begun, &no)),
+        };
+        let item = run.read_item()?;
+        match slot_of(&item, Which::Pending).cloned() {
+            Some(pending) if pending.id == slot => {
+                self.prove(&mut run, &item, &pending)?;
+                self.serve(&run, &item, Which::Pending)
+            }
+            Some(_) | None => Err(self.changed(&run)),
+        }
     }
 
-    fn delete_lost(&self, lost: &[AccessKeyId]) -> Outcome<()> {
-        for id in lost {
-            match self
-                .tools
-                .account
-                .delete_key(self.signer, &self.identity.arn, id)
-            {
-                Ok(answer) => self.note("delete-lost", id, answer.request_id, "done"),
-                Err(no) if no.class == Class::NoSuchEntity => {}
-                Err(no) => return Err(self.refused("delete-lost", "DeleteAccessKey", id, &no)),
+    /// The rotation's own hands; of its policy nothing is used here.
+    fn run(&self) -> Run<'a, A> {
+        let policy = Policy {
+            demand: Demand::Finish,
+            attended: Attended::Yes,
+            early: Early::No,
+            settle: Length::ZERO,
+            hold: Length::ZERO,
+            max_age: None,
+            lease: Length::ZERO,
+            discard: None,
+            in_files: Vec::new(),
+        };
+        let mut run = Run::new(self.tools, self.entry, self.identity, policy);
+        run.command.clone_from(&self.command);
+        run
+    }
+
+    fn key(&self) -> &'a AccessKey {
+        match self.signer {
+            Signer::Key(key) => key,
+            Signer::Session(session) => &session.key,
+        }
+    }
+
+    fn activate(&self, run: &Run<'a, A>, item: &Item, slot: &Slot) -> Outcome<()> {
+        let call = || {
+            self.tools.account.set_status(
+                self.signer,
+                &self.identity.arn,
+                &slot.id,
+                &KeyStatus::Active,
+            )
+        };
+        match run.patiently(None, call) {
+            Ok(answer) => {
+                run.note("activate", &slot.id, answer.request_id.as_deref(), "done");
+                Ok(())
             }
+            Err(no) => {
+                let result = format!("failed: {}", no.code);
+                run.note("activate", &slot.id, no.request_id.as_deref(), &result);
+                Err(run.refused(self.key(), "UpdateAccessKey", &no, item))
+            }
+        }
+    }
+
+    /// From when on lists lack a pending key: one list proves nothing, time does.
+    fn note_absent(&self, run: &Run<'a, A>, item: &Item, id: &AccessKeyId) {
+        if self.listed.iter().any(|key| key.id == *id) {
+            return;
+        }
+        // Not noted, it is looked for a little longer.
+        let _ = run.edit_item(item, |item| {
+            if let Some(pending) = item.pending.as_mut().filter(|slot| slot.id == *id) {
+                pending.absent_seen_at = pending.absent_seen_at.or(Some(self.now()));
+            }
+        });
+    }
+
+    fn delete_lost(&self, run: &Run<'a, A>, item: &Item, lost: &[AccessKeyId]) -> Outcome<()> {
+        for id in lost {
+            run.delete_by(self.signer, None, id, "delete-lost")
+                .map_err(|no| run.refused(self.key(), "DeleteAccessKey", &no, item))?;
         }
         Ok(())
     }
 
-    fn create(&self) -> Result<(CreatedKey, Option<String>), CallFailure> {
-        let mut tries = 0;
-        loop {
-            match self
-                .tools
+    /// Between the intent and CreateAccessKey, as in every rotation: what changed since
+    /// the first look, and whether to stop.
+    fn look_once_more(&self, run: &Run<'a, A>, begun: &Item, lost: &[AccessKeyId]) -> Outcome<()> {
+        let list = || {
+            self.tools
                 .account
-                .create_key(self.signer, &self.identity.arn)
-            {
-                Ok(answer) => return Ok((answer.value, answer.request_id)),
-                Err(no) if no.class == Class::Busy && tries < CREATES => {
-                    tries += 1;
-                    self.tools.clock.wait(pause(tries));
-                }
-                Err(no) => return Err(no),
-            }
-        }
-    }
-
-    /// The id to the receipts, the pair into the store, before anything else.
-    fn keep(
-        &self,
-        item: &Item,
-        created: CreatedKey,
-        request: Option<String>,
-        nonce: &str,
-    ) -> Outcome<Slot> {
-        let id = created.key.id.clone();
-        self.note(CREATE_RECEIPT, &id, request, &created_under(nonce));
-        let mut slot = Slot::new(created.key, self.tools.clock.now());
-        slot.created_at = believable(created.created_at, slot.saved_at);
-        let mut new = item.clone();
-        if let Some(intent) = &mut new.intent {
-            intent.pad.clear();
-        }
-        new.pending = Some(slot.clone());
-        match self.tools.vault.save(&new) {
-            Ok(()) => {
-                (self.tools.sync)();
-                Ok(slot)
-            }
-            Err(why) => Err(self.take_back(&id, why)),
-        }
-    }
-
-    fn take_back(&self, id: &AccessKeyId, why: Failure) -> Failure {
-        let deleted = self
-            .tools
-            .account
-            .delete_key(self.signer, &self.identity.arn, id);
-        let (said, result) = match deleted {
-            Ok(_) => ("is deleted again", "done".to_owned()),
-            Err(no) => (
-                "could not be deleted either; the next run does it",
-                format!("failed: {}", no.code),
-            ),
+                .list_keys(self.signer, &self.identity.arn)
         };
-        self.note("take-back", id, None, &result);
-        Failure {
-            message: format!("the new key {id} could not be saved, and {said}"),
-            cause: Some(why.message),
-            ..why
+        let listed = run
+            .patiently(None, list)
+            .map_err(|no| run.refused(self.key(), "ListAccessKeys", &no, begun))?;
+        if let Err(failure) = self.room_for_one(&listed.value, lost) {
+            run.withdraw_intent(begun);
+            return Err(failure);
+        }
+        if (self.tools.stop)() {
+            return Err(self.unfinished(run, "stopped as asked; nothing is lost"));
+        }
+        match run.read_item()? == *begun {
+            true => Ok(()),
+            false => Err(self.changed(run)),
         }
     }
 
-    fn not_created(&self, item: &Item, no: &CallFailure) -> Failure {
+    fn not_created(&self, run: &Run<'a, A>, begun: &Item, no: &CallFailure) -> Failure {
         let unsure = matches!(no.class, Class::Unknown | Class::ReplyLost | Class::Busy);
         if !unsure {
-            // Nothing was made under it. That it stays if this fails harms nothing.
-            let mut without = item.clone();
-            without.intent = None;
-            let _ = self.tools.vault.save(&without);
+            run.withdraw_intent(begun);
         }
         match no.class {
-            Class::LimitExceeded => self.two_keys(),
-            _ if unsure => self.unfinished(
-                "the answer to CreateAccessKey was lost; AWS may have made a key whose secret nobody has",
-                &no.message,
-            ),
-            _ => self.refused("create", "CreateAccessKey", &item.current.id, no),
+            Class::LimitExceeded => self.two_keys(&self.listed),
+            _ if unsure => self
+                .unfinished(
+                    run,
+                    "the answer to CreateAccessKey was lost; AWS may have made a key whose secret nobody has",
+                )
+                .cause(&no.message),
+            _ => {
+                let result = format!("failed: {}", no.code);
+                let id = &begun.current.id;
+                run.note("create", id, no.request_id.as_deref(), &result);
+                run.refused(self.key(), "CreateAccessKey", no, begun)
+            }
         }
     }
 
-    fn prove(&self, slot: &Slot, which: Which) -> Outcome<()> {
-        match proving::prove(self.tools, &slot.key(), self.identity) {
-            Proof::Accepted { id } => {
-                self.note("prove", &id, None, "accepted by STS and IAM");
-                Ok(())
-            }
-            Proof::Wrong { id, said } => {
-                // Its create reply was ours: as a key of somebody else it serves nobody.
-                if which == Which::Pending {
-                    self.give_up(&id)?;
-                }
-                Err(Failure::new(
-                    Kind::Aws,
-                    format!("entry {}: {id} is not put into service: {said}", self.entry),
-                )
-                .hint(format!("awskeep add {} --replace", self.entry)))
-            }
+    fn prove(&self, run: &mut Run<'a, A>, item: &Item, slot: &Slot) -> Outcome<()> {
+        run.prove(item, &slot.id);
+        match &run.proof {
+            Proof::Accepted { .. } => Ok(()),
+            // A wrong endpoint or a damaged item looks like that too: it is kept, for
+            // its secret is nowhere else.
+            Proof::Wrong { id, said } => Err(Failure::new(
+                Kind::Aws,
+                format!(
+                    "entry {}: {id} is not put into service, and kept: {said}",
+                    self.entry
+                ),
+            )
+            .hint(format!(
+                "if nobody needs {id}: aws iam delete-access-key --user-name {} --access-key-id {id}",
+                self.identity.arn.user_name()
+            ))),
             Proof::NotYet { said, .. } => {
                 let why = format!("{} is not known everywhere at AWS yet", slot.id);
-                Err(self.unfinished(&why, &said))
+                Err(self.unfinished(run, &why).cause(said))
             }
             Proof::NotTried => Err(Failure::new(Kind::Bug, "a proof of no calls")),
         }
-    }
-
-    /// Deletes a pending key that is not what it should be, and forgets it.
-    fn give_up(&self, id: &AccessKeyId) -> Outcome<()> {
-        match self
-            .tools
-            .account
-            .delete_key(self.signer, &self.identity.arn, id)
-        {
-            Ok(answer) => self.note("take-back", id, answer.request_id, "done"),
-            Err(no) if no.class == Class::NoSuchEntity => {}
-            Err(no) => return Err(self.refused("take-back", "DeleteAccessKey", id, &no)),
-        }
-        let mut item = self.read()?;
-        if item
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.id == *id)
-        {
-            item.pending = None;
-            item.intent = None;
-            self.tools.vault.save(&item)?;
-        }
-        Ok(())
     }
 
     /// The later of both clocks: leases may have been counted by either.
@@ -273,20 +250,18 @@ impl<A: Account> Rescue<'_, A> {
 
     /// One write: the proven key is current; the dead one stays to be retired if AWS
     /// still lists it. No settle: there is no working key that could wait for it.
-    fn serve(&self, decided_on: &Item, which: Which) -> Outcome<Item> {
-        let old = self.read()?;
-        if slot_of(&old, which) != slot_of(decided_on, which) {
-            return Err(self.changed());
+    fn serve(&self, run: &Run<'a, A>, decided_on: &Item, which: Which) -> Outcome<Item> {
+        let new = served(decided_on, which, &self.listed, self.now());
+        if run.save_over(decided_on, &new)? == Saved::OtherwiseChanged {
+            return Err(self.changed(run));
         }
-        let new = served(&old, which, &self.listed, self.now());
-        self.tools.vault.save(&new)?;
         (self.tools.sync)();
-        let result = if new.current.id == old.current.id {
+        let result = if new.current.id == decided_on.current.id {
             "is active again".to_owned()
         } else {
-            format!("replaces {}", old.current.id)
+            format!("replaces {}", decided_on.current.id)
         };
-        self.note("recover", &new.current.id, None, &result);
+        run.note("recover", &new.current.id, None, &result);
         Ok(new)
     }
 
@@ -305,7 +280,7 @@ impl<A: Account> Rescue<'_, A> {
             .collect())
     }
 
-    fn refuse_foreign(&self, item: &Item) -> Outcome<()> {
+    fn refuse_foreign(&self, run: &Run<'a, A>, item: &Item) -> Outcome<()> {
         match &item.intent {
             Some(intent)
                 if !self.tools.reach.keeps_out(&intent.host)
@@ -316,15 +291,43 @@ impl<A: Account> Rescue<'_, A> {
                     host_in(&intent.host),
                     intent.at
                 );
-                Err(self.unfinished(&why, "look again in 10 minutes"))
+                Err(self.unfinished(run, &why).cause("look again in 10 minutes"))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn two_keys(&self) -> Failure {
+    /// A new key takes the place of a pending one, whose secret is nowhere else.
+    fn refuse_to_lose(&self, item: &Item) -> Outcome<()> {
+        let Some(pending) = &item.pending else {
+            return Ok(());
+        };
+        let listed = self.listed.iter().find(|key| key.id == pending.id);
+        if listed.is_none_or(|key| key.status == KeyStatus::Expired) {
+            return Ok(());
+        }
+        let (entry, id) = (self.entry, &pending.id);
+        Err(Failure::new(
+            Kind::PersonNeeded,
+            format!("entry {entry}: the new key {id} of an unfinished rotation is kept here, and a newer one would take its place"),
+        )
+        .hint(format!(
+            "if nobody needs {id}: aws iam delete-access-key --user-name {} --access-key-id {id}",
+            self.identity.arn.user_name()
+        )))
+    }
+
+    fn room_for_one(&self, listed: &[ListedKey], lost: &[AccessKeyId]) -> Outcome<()> {
+        let others = listed.iter().filter(|key| !lost.contains(&key.id));
+        match others.count() {
+            0 | 1 => Ok(()),
+            _ => Err(self.two_keys(listed)),
+        }
+    }
+
+    fn two_keys(&self, listed: &[ListedKey]) -> Failure {
         let now = self.now();
-        let lines = self.listed.iter().map(|key| {
+        let lines = listed.iter().map(|key| {
             let age = key.created_at.map_or("age not known".into(), |at| {
                 format!("made {at}, {} ago", now.since(at).rough())
             });
@@ -340,7 +343,7 @@ impl<A: Account> Rescue<'_, A> {
                 lines.collect::<String>()
             ),
         );
-        for key in &self.listed {
+        for key in listed {
             failure = failure.hint(format!(
                 "if nothing uses {0}: aws iam delete-access-key --user-name {argument} --access-key-id {0}",
                 key.id
@@ -349,50 +352,12 @@ impl<A: Account> Rescue<'_, A> {
         failure
     }
 
-    fn refused(&self, step: &str, action: &str, id: &AccessKeyId, no: &CallFailure) -> Failure {
-        self.note(
-            step,
-            id,
-            no.request_id.clone(),
-            &format!("failed: {}", no.code),
-        );
-        if no.class == Class::Denied {
-            return denied(self.entry, action, no);
-        }
-        Failure::new(
-            Kind::Aws,
-            format!("entry {}: AWS refused {action}", self.entry),
-        )
-        .cause(format!("{}: {}", no.code, no.message))
-        .hint(format!("awskeep status {}", self.entry))
+    fn unfinished(&self, run: &Run<'a, A>, why: &str) -> Failure {
+        Failure::new(Kind::Unfinished, format!("entry {}: {why}", self.entry)).hint(&run.command)
     }
 
-    fn unfinished(&self, why: &str, cause: &str) -> Failure {
-        Failure::new(Kind::Unfinished, format!("entry {}: {why}", self.entry))
-            .cause(cause)
-            .hint("run it again to go on")
-    }
-
-    fn changed(&self) -> Failure {
-        self.unfinished("it changed meanwhile", "another program wrote it")
-    }
-
-    fn read(&self) -> Outcome<Item> {
-        match self.tools.vault.find(self.entry)? {
-            Some(Stored::Item(item)) => Ok(*item),
-            Some(Stored::Alias(_)) | None => Err(Failure::new(
-                Kind::NotFound,
-                format!("entry {} is not there any more", self.entry),
-            )),
-        }
-    }
-
-    /// A receipt; that it could not be written stops nothing.
-    fn note(&self, step: &str, id: &AccessKeyId, request: Option<String>, result: &str) {
-        let receipt = Receipt::new(self.tools.clock.now(), self.entry, step)
-            .key(id)
-            .request(request.as_deref())
-            .result(result);
-        let _ = (self.tools.append)(&receipt);
+    fn changed(&self, run: &Run<'a, A>) -> Failure {
+        self.unfinished(run, "it changed meanwhile")
+            .cause("another program wrote it")
     }
 }

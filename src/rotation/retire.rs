@@ -21,7 +21,7 @@ impl<A: Account> Run<'_, A> {
                 &KeyStatus::Active,
             )
         };
-        match self.patiently(signer, call) {
+        match self.patiently(Some(signer), call) {
             Ok(answer) => {
                 self.note("activate", id, answer.request_id.as_deref(), "done");
                 self.activated = Activated::Yes;
@@ -41,7 +41,7 @@ impl<A: Account> Run<'_, A> {
         let signer = &known.item.current;
         let key = signer.key();
         let call = || self.tools.account.last_used(Signer::Key(&key), id);
-        self.last_use = match self.patiently(signer, call) {
+        self.last_use = match self.patiently(Some(signer), call) {
             Ok(answer) => match answer.value {
                 LastUse::Never => LastUseSaid::Never,
                 LastUse::At {
@@ -74,7 +74,7 @@ impl<A: Account> Run<'_, A> {
                 &KeyStatus::Inactive,
             )
         };
-        match self.patiently(&item.current, call) {
+        match self.patiently(Some(&item.current), call) {
             Ok(answer) => {
                 self.note("deactivate", id, answer.request_id.as_deref(), "done");
                 let now = answer.aws_time.unwrap_or_else(|| known.now());

@@ -84,6 +84,8 @@ pub struct Run<'a, A> {
     pub(super) nonces: Vec<String>,
     /// A key that this run made: put back if another writer loses it.
     pub(super) minted: Option<Slot>,
+    /// What a person types to go on with this.
+    pub(super) command: String,
 }
 
 /// Rotates an entry, or goes on with what was begun. The caller holds the lock of
@@ -98,19 +100,7 @@ pub fn rotate<A: Account>(
     identity: &Identity,
     policy: Policy,
 ) -> Outcome<Ended> {
-    let mut run = Run {
-        tools,
-        entry: entry.clone(),
-        identity: identity.clone(),
-        policy,
-        create: CreateSaid::NotAsked,
-        proof: Proof::NotTried,
-        last_use: LastUseSaid::NotAsked,
-        activated: Activated::No,
-        promoted: Promoted::No,
-        nonces: Vec::new(),
-        minted: None,
-    };
+    let mut run = Run::new(tools, entry, identity, policy);
     for _ in 0..MOST_STEPS {
         let known = run.observe()?;
         let step = next_step(&known);
@@ -152,24 +142,34 @@ pub fn explain<A: Account>(
     identity: &Identity,
     policy: Policy,
 ) -> Outcome<Known> {
-    let run = Run {
-        tools,
-        entry: entry.clone(),
-        identity: identity.clone(),
-        policy,
-        create: CreateSaid::NotAsked,
-        proof: Proof::NotTried,
-        last_use: LastUseSaid::NotAsked,
-        activated: Activated::No,
-        promoted: Promoted::No,
-        nonces: Vec::new(),
-        minted: None,
-    };
+    let run = Run::new(tools, entry, identity, policy);
     let item = run.read_item()?;
     run.known(item).map(|(known, _)| known)
 }
 
-impl<A: Account> Run<'_, A> {
+impl<'a, A: Account> Run<'a, A> {
+    pub(super) fn new(
+        tools: &'a Tools<'a, A>,
+        entry: &EntryName,
+        identity: &Identity,
+        policy: Policy,
+    ) -> Run<'a, A> {
+        Run {
+            tools,
+            entry: entry.clone(),
+            identity: identity.clone(),
+            policy,
+            create: CreateSaid::NotAsked,
+            proof: Proof::NotTried,
+            last_use: LastUseSaid::NotAsked,
+            activated: Activated::No,
+            promoted: Promoted::No,
+            nonces: Vec::new(),
+            minted: None,
+            command: format!("awskeep rotate {entry}"),
+        }
+    }
+
     /// What is the case; what a list shows of the item's keys is noted in the item.
     fn observe(&mut self) -> Outcome<Known> {
         for _ in 0..TRIES {
@@ -280,7 +280,7 @@ impl<A: Account> Run<'_, A> {
         let key = item.current.key();
         let user = &self.identity.arn;
         let call = || self.tools.account.list_keys(Signer::Key(&key), user);
-        match self.patiently(&item.current, call) {
+        match self.patiently(Some(&item.current), call) {
             Ok(answer) => Ok((listing(&answer), aws_time(&answer))),
             Err(no) if no.class == Class::KeyNotAccepted => {
                 Ok((Listing::NotAccepted, AwsTime::NotSaid))
@@ -295,8 +295,12 @@ impl<A: Account> Run<'_, A> {
 
     /// Makes a call that changes nothing, or that may be made twice, until it is
     /// answered: again after a lost reply, and again while the signer is so young
-    /// that AWS may not know it everywhere.
-    pub(super) fn patiently<T>(&self, signer: &Slot, call: impl Fn() -> Call<T>) -> Call<T> {
+    /// that AWS may not know it everywhere. None: who signs is no key of the entry.
+    pub(super) fn patiently<T>(
+        &self,
+        signer: Option<&Slot>,
+        call: impl Fn() -> Call<T>,
+    ) -> Call<T> {
         let started = self.tools.clock.now();
         let mut tries = 0;
         loop {
@@ -308,7 +312,9 @@ impl<A: Account> Run<'_, A> {
             let now = self.tools.clock.now();
             let again = match failure.class {
                 Class::KeyNotAccepted => {
-                    is_young(signer, now) && now.since(started) < PATIENCE && tries < 200
+                    signer.is_some_and(|slot| is_young(slot, now))
+                        && now.since(started) < PATIENCE
+                        && tries < 200
                 }
                 Class::Busy | Class::Unreachable | Class::Unknown | Class::ReplyLost => {
                     tries < TRIES
@@ -370,7 +376,7 @@ impl<A: Account> Run<'_, A> {
             Kind::Unfinished,
             format!("the rotation of {entry} is not finished: {why}"),
         )
-        .hint(format!("awskeep rotate {entry}"))
+        .hint(&self.command)
     }
 
     /// A refused call as a failure: 7 where something was begun and may go on.
@@ -395,7 +401,7 @@ impl<A: Account> Run<'_, A> {
                 kind: Kind::Unfinished,
                 message: format!("{action} of entry {}: {}", self.entry, failure.message),
                 cause: failure.cause,
-                hints: vec![format!("awskeep rotate {}", self.entry)],
+                hints: vec![self.command.clone()],
             };
         }
         Failure {

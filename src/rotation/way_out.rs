@@ -4,10 +4,11 @@
 use super::ways::{Way, diagnose};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, Answer, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
+use crate::keys::AccessKeyId;
 use crate::time::Time;
 use crate::vault::item::Item;
 
-/// The way out; none if the served key works.
+/// The way out; none if the served key works. Keys in `not` were declined by a person.
 ///
 /// # Errors
 /// `Kind::Unfinished` while STS and IAM say different things of the served key;
@@ -17,9 +18,10 @@ pub fn way_out(
     item: &Item,
     listed: &Answer<Vec<ListedKey>>,
     here: Time,
+    not: &[AccessKeyId],
 ) -> Outcome<Option<Way>> {
     let now = listed.aws_time.unwrap_or(here);
-    let way = diagnose(item, &listed.value, now);
+    let way = diagnose(item, &listed.value, now, not);
     let key = item.current.key();
     let status = listed.value.iter().find(|row| row.id == key.id);
     let is_listed = match status.map(|row| &row.status) {
@@ -33,7 +35,10 @@ pub fn way_out(
     match account.caller(Signer::Key(&key)) {
         Ok(_) => Ok(None),
         Err(no) if no.class == CallFailureClass::WrongSecret => Ok(Some(match way {
-            Way::Check => Way::Issue,
+            Way::Check => {
+                let not = [not, std::slice::from_ref(&key.id)].concat();
+                diagnose(item, &listed.value, now, &not)
+            }
             way => way,
         })),
         Err(no) if no.class == CallFailureClass::KeyNotAccepted && !is_listed => Ok(Some(way)),

@@ -21,6 +21,8 @@ pub enum Way {
     },
     /// None is: a new key is made.
     Issue,
+    /// AWS gives a key of the entry a status that this program does not know.
+    Strange(AccessKeyId),
 }
 
 /// The slot of a key that can serve.
@@ -39,8 +41,9 @@ pub enum NowIs {
 }
 
 /// What a list of the user's keys says about the ways out. A new key may be missing
-/// from lists for a while: it counts until it has been missing for long enough.
-pub fn diagnose(item: &Item, listed: &[ListedKey], now: Time) -> Way {
+/// from lists for a while: it counts until it has been missing for long enough. Keys in
+/// `not` are passed over: a person said no, or they do not work. So are revoked ones.
+pub fn diagnose(item: &Item, listed: &[ListedKey], now: Time, not: &[AccessKeyId]) -> Way {
     let slots = [
         (Which::Current, Some(&item.current)),
         (Which::Pending, item.pending.as_ref()),
@@ -49,12 +52,15 @@ pub fn diagnose(item: &Item, listed: &[ListedKey], now: Time) -> Way {
     for (which, slot) in slots {
         let Some(slot) = slot else { continue };
         let status = listed.iter().find(|key| key.id == slot.id);
+        let passed_over = not.contains(&slot.id);
         let now_is = match (which, status.map(|key| &key.status)) {
-            (Which::Current, Some(KeyStatus::Active)) => return Way::Check,
+            (_, Some(KeyStatus::Other(_))) => return Way::Strange(slot.id.clone()),
+            (Which::Current, Some(KeyStatus::Active)) if !passed_over => return Way::Check,
+            (_, _) if passed_over || slot.revoked_at.is_some() => continue,
             (_, Some(KeyStatus::Active)) => NowIs::Active,
             (_, Some(KeyStatus::Inactive)) => NowIs::Inactive,
             (Which::Pending, None) if !gone(slot, now) => NowIs::Active,
-            (_, Some(KeyStatus::Expired | KeyStatus::Other(_)) | None) => continue,
+            (_, Some(KeyStatus::Expired) | None) => continue,
         };
         let id = slot.id.clone();
         return Way::Use { which, id, now_is };
@@ -178,11 +184,73 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                diagnose(&item(slots), &listed(keys), NOW),
+                diagnose(&item(slots), &listed(keys), NOW, &[]),
                 way,
                 "{slots} {keys:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_not_taken_for_dead() {
+        use KeyStatus::{Active, Inactive};
+        let strange = || KeyStatus::Other("Suspended".into());
+        for (slots, keys, letter) in [
+            ("A", &[("A", strange())][..], "A"),
+            ("AB", &[("B", strange())], "B"),
+            ("ABC", &[("B", strange()), ("C", Active)], "B"),
+            ("AC", &[("C", strange())], "C"),
+        ] {
+            let way = Way::Strange(slot(letter).id);
+            assert_eq!(
+                diagnose(&item(slots), &listed(keys), NOW, &[]),
+                way,
+                "{slots} {keys:?}"
+            );
+        }
+        // What can be used without it is.
+        let keys = listed(&[("A", Inactive), ("B", strange())]);
+        let way = Way::Use {
+            which: Which::Current,
+            id: slot("A").id,
+            now_is: NowIs::Inactive,
+        };
+        assert_eq!(diagnose(&item("AB"), &keys, NOW, &[]), way);
+    }
+
+    #[test]
+    fn what_was_declined_or_revoked_is_passed_over() {
+        use KeyStatus::{Active, Inactive};
+        let keys = listed(&[("A", Inactive), ("C", Inactive)]);
+        let previous = Way::Use {
+            which: Which::Previous,
+            id: slot("C").id,
+            now_is: NowIs::Inactive,
+        };
+        let (a, c) = (slot("A").id, slot("C").id);
+        let declined = |not: &[AccessKeyId]| diagnose(&item("AC"), &keys, NOW, not);
+        assert_eq!(declined(std::slice::from_ref(&a)), previous);
+        assert_eq!(declined(&[a.clone(), c]), Way::Issue);
+
+        let mut revoked = item("AC");
+        revoked.current.revoked_at = Some(NOW);
+        assert_eq!(diagnose(&revoked, &keys, NOW, &[]), previous);
+        revoked.previous.as_mut().unwrap().revoked_at = Some(NOW);
+        assert_eq!(diagnose(&revoked, &keys, NOW, &[]), Way::Issue);
+        // A served key with a wrong secret: the others are looked at.
+        let active = listed(&[("A", Active), ("C", Active)]);
+        assert_eq!(diagnose(&item("AC"), &active, NOW, &[]), Way::Check);
+        let way = diagnose(&item("AC"), &active, NOW, &[a]);
+        assert!(
+            matches!(
+                way,
+                Way::Use {
+                    which: Which::Previous,
+                    ..
+                }
+            ),
+            "{way:?}"
+        );
     }
 
     #[test]
@@ -199,7 +267,7 @@ mod tests {
         ] {
             let mut item = item("AB");
             item.pending.as_mut().unwrap().absent_seen_at = absent_since;
-            assert_eq!(diagnose(&item, &[], NOW), way, "{absent_since:?}");
+            assert_eq!(diagnose(&item, &[], NOW, &[]), way, "{absent_since:?}");
         }
     }
 

@@ -116,6 +116,9 @@ pub struct Slot {
     /// When a successful list first lacked this key; none again once a list shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_seen_at: Option<Time>,
+    /// When a person said that it has leaked: it is never brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
@@ -169,6 +172,7 @@ impl Slot {
             inactive_seen_at: None,
             reactivated_seen_at: None,
             absent_seen_at: None,
+            revoked_at: None,
             unknown: Map::new(),
         }
     }

@@ -737,7 +737,7 @@ fn recover_takes_a_code_of_the_other_profiles_user() {
         "{needs:?}"
     );
     assert!(needs.err.starts_with("awskeep: entry boss: "), "{needs:?}");
-    let recovered = sandbox.told(&recover, &["111111"]);
+    let recovered = sandbox.told(&recover, &["111111", "y"]);
     assert_eq!(recovered.code, 0, "{recovered:?}");
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Active));
     assert!(!sandbox.has_session());

@@ -1,13 +1,18 @@
 //! `recover --via`: a dead entry is back in service, and nothing else is touched.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use awskeep::iam_account::Answer;
+use awskeep::failure::{Kind, Outcome};
+use awskeep::iam_account::{Answer, Signer};
+use awskeep::rotation::rescue::Rescue;
 use awskeep::rotation::way_out::way_out;
 use awskeep::rotation::ways::Way;
+use awskeep::time::Time;
+use awskeep::vault::item::Item;
 use serde_json::Value;
 
-use crate::rotation_world::{Pacing, Which, World};
+use crate::rotation_world::{Event, Other, Pacing, USER, Which, World};
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::{Rights, Status};
@@ -206,13 +211,195 @@ fn a_user_of_the_same_name_is_not_the_same_user() {
         .account(|account| account.user_mut("bob").user_id = "AIDASOMEBODYELSE".into());
     let ran = recover(&sandbox, &["y"]);
     assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
-    assert!(ran.err.contains("is not put into service"), "{ran:?}");
-    assert_eq!(
-        sandbox.aws.account(|a| a.user("bob").living_keys().count()),
-        0
+    assert!(
+        ran.err.contains("is not put into service, and kept"),
+        "{ran:?}"
     );
-    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
-    assert_eq!(told["entries"][0]["keys"].as_array().unwrap().len(), 1);
+    // Its secret is nowhere else, and the endpoint may have been the wrong one.
+    let kept = || {
+        let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+        let pending = told["entries"][0]["keys"][1].clone();
+        assert_eq!(pending["slot"], "pending");
+        let id = pending["key_id"].as_str().unwrap().to_owned();
+        let active = sandbox.aws.account(|a| a.key(&id).unwrap().status);
+        assert_eq!(active, Some(Status::Active));
+        id
+    };
+    let id = kept();
+    let again = recover(&sandbox, &["y"]);
+    assert_eq!((again.code, again.out.as_str()), (6, ""), "{again:?}");
+    assert_eq!(kept(), id);
+}
+
+#[test]
+fn a_status_that_nobody_knows_is_refused() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, Some(Status::Unheard));
+    let before = sandbox.everything();
+    let ran = recover(&sandbox, &["y", "y"]);
+    assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{ran:?}");
+    assert_eq!(
+        ran.err,
+        "awskeep: entry work: AWS gives KEY a status that this awskeep does not know\nhint: update awskeep\n"
+    );
+    assert_eq!(sandbox.everything(), before);
+    let keys = sandbox.aws.account(|a| a.user("bob").living_keys().count());
+    assert_eq!(keys, 1);
+}
+
+#[test]
+fn a_reactivation_is_asked_for_by_key_id() {
+    let sandbox = with_boss();
+    by_hand(&sandbox, Some(Status::Inactive));
+    let status = || {
+        let key = sandbox
+            .aws
+            .account(|a| a.key(&sandbox.key_id).unwrap().status);
+        key.unwrap()
+    };
+    let base = ["recover", "work", "--via", "boss"];
+    let script = [&["--no-input"], &base[..], &["--yes"]].concat();
+    let ran = sandbox.run(&script, &[]);
+    assert_eq!((ran.code, status()), (5, Status::Inactive), "{ran:?}");
+    assert_eq!(
+        ran.err,
+        "awskeep: would ask: KEY of entry work is inactive at AWS; reactivate it? only if you know who disabled it; \
+         --yes does not answer it\n\
+         hint: run it at a terminal, or: awskeep recover work --via boss --reactivate KEY\n"
+    );
+    for (id, code) in [("AKIAIOSFODNN7EXAMPLE", 3), (&*sandbox.key_id, 0)] {
+        let ran = sandbox.run(&[&script[..], &["--reactivate", id]].concat(), &[]);
+        assert_eq!(ran.code, code, "{ran:?}");
+    }
+    assert_eq!(
+        (status(), served(&sandbox)),
+        (Status::Active, sandbox.key_id.clone())
+    );
+}
+
+#[test]
+fn who_declines_a_reactivation_is_offered_a_new_key() {
+    for (answers, code, how) in [
+        (&["n", "y"][..], 0, "issued"),
+        (&["n", "n"], 5, ""),
+        (&["y"], 0, "reactivated"),
+    ] {
+        let sandbox = with_boss();
+        by_hand(&sandbox, Some(Status::Inactive));
+        let ran = recover(&sandbox, answers);
+        assert_eq!(ran.code, code, "{answers:?}: {ran:?}");
+        if code != 0 {
+            continue;
+        }
+        assert_eq!(json_of(&ran)["how"], how);
+        let old = sandbox
+            .aws
+            .account(|a| a.key(&sandbox.key_id).unwrap().status);
+        let reactivated = old == Some(Status::Active);
+        assert_eq!(
+            (reactivated, served(&sandbox) == sandbox.key_id),
+            (how == "reactivated", how == "reactivated")
+        );
+    }
+}
+
+/// Bob's only key was deleted; what a recovery does then is struck by `events`.
+fn reissue(world: &Rc<World>) -> Outcome<Item> {
+    world
+        .attempt(|world| {
+            world.with_tools_of_the_boss(|tools| {
+                Rescue {
+                    tools,
+                    entry: &world.entry,
+                    identity: &world.identity,
+                    signer: Signer::Key(&world.boss),
+                    listed: Vec::new(),
+                    aws_time: Some(Time(world.aws_now())),
+                    command: "awskeep recover work --via boss".into(),
+                }
+                .issue()
+            })
+        })
+        .expect("nothing kills it")
+}
+
+fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Outcome<Item>) {
+    let world = World::new(pacing, events);
+    world.person_sets(Which::Current, None);
+    let ended = reissue(&world);
+    (world, ended)
+}
+
+fn made(world: &World) -> usize {
+    let aws = world.aws.account.borrow();
+    aws.user(USER).keys.len() - 1
+}
+
+#[test]
+fn a_save_that_fails_once_costs_no_key() {
+    let (world, ended) = struck(Pacing::AtOnce, &[]);
+    assert!(ended.is_ok(), "{ended:?}");
+    let writes: Vec<usize> = world.writes.borrow().iter().copied().collect();
+    let [_intent, pending, _serve] = writes[..] else {
+        panic!("{writes:?}")
+    };
+    for failed in [vec![pending], vec![pending, pending + 1]] {
+        let events: Vec<_> = failed.iter().map(|n| (*n, Event::LostBefore)).collect();
+        let (world, ended) = struck(Pacing::AtOnce, &events);
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!(made(&world), 1);
+    }
+    // All tries fail: the key is deleted again, and the entry is as before.
+    let events: Vec<_> = (pending..pending + 3)
+        .map(|n| (n, Event::LostBefore))
+        .collect();
+    let (world, ended) = struck(Pacing::AtOnce, &events);
+    let failure = ended.unwrap_err();
+    assert_eq!(failure.kind, Kind::Store, "{failure}");
+    let last = failure.hints.last().unwrap();
+    assert_eq!(last, "then: awskeep recover work --via boss");
+    let living = world.aws.account.borrow().user(USER).living_keys().count();
+    assert_eq!((made(&world), living, world.item().pending), (1, 0, None));
+}
+
+#[test]
+fn what_another_program_writes_meanwhile_is_not_written_over() {
+    let (world, _) = struck(Pacing::Glacial, &[]);
+    let writes = world.writes.borrow().clone();
+    let until = Time(1_999_999_999);
+    for n in (0..world.effects.get()).filter(|n| !writes.contains(n)) {
+        let event = Event::OtherWrites(Other::HandsOut(until));
+        let (world, ended) = struck(Pacing::Glacial, &[(n, event)]);
+        let failure = ended.unwrap_err();
+        assert_eq!(failure.kind, Kind::Unfinished, "{n}: {failure}");
+        assert_eq!(world.item().handed_out_until, Some(until), "effect {n}");
+    }
+}
+
+#[test]
+fn it_looks_once_more_before_it_makes_a_key() {
+    let (world, _) = struck(Pacing::AtOnce, &[]);
+    let intent = *world.writes.borrow().iter().next().unwrap();
+    // Another program took the intent away: it is not ours to make a key under.
+    let taken = Event::OtherWrites(Other::AsItWas);
+    let (world, ended) = struck(Pacing::AtOnce, &[(intent + 1, taken)]);
+    let failure = ended.unwrap_err();
+    assert_eq!(
+        (failure.kind, made(&world)),
+        (Kind::Unfinished, 0),
+        "{failure}"
+    );
+    // Two keys by then: there is no room.
+    let world = World::new(Pacing::AtOnce, &[(intent + 1, Event::PersonCreates)]);
+    world.person_sets(Which::Current, None);
+    world.person_creates();
+    let failure = reissue(&world).unwrap_err();
+    assert_eq!(
+        (failure.kind, made(&world)),
+        (Kind::PersonNeeded, 2),
+        "{failure}"
+    );
+    assert_eq!(world.item().intent, None);
 }
 
 #[test]
@@ -266,7 +453,15 @@ fn a_list_that_lacks_the_served_key_gives_nothing_up() {
         request_id: None,
     };
     let way = || {
-        world.with_tools(|tools| way_out(tools.account, &world.item(), &listed, tools.clock.now()))
+        world.with_tools(|tools| {
+            way_out(
+                tools.account,
+                &world.item(),
+                &listed,
+                tools.clock.now(),
+                &[],
+            )
+        })
     };
     assert_eq!(way().unwrap(), None);
     world.person_sets(Which::Current, None);

@@ -287,7 +287,7 @@ fn recover(world: &Rc<World>) -> Option<Outcome<Item>> {
             let listed = listed.map_err(|no| failed(no.code))?;
             let item = world.item();
             let here = tools.clock.now();
-            let Some(way) = way_out(tools.account, &item, &listed, here)? else {
+            let Some(way) = way_out(tools.account, &item, &listed, here, &[])? else {
                 return Ok(item);
             };
             let rescue = Rescue {
@@ -297,10 +297,12 @@ fn recover(world: &Rc<World>) -> Option<Outcome<Item>> {
                 signer,
                 listed: listed.value,
                 aws_time: listed.aws_time,
+                command: "awskeep recover work --via boss".into(),
             };
             match way {
                 Way::Use { which, now_is, .. } => rescue.put_back(which, now_is),
                 Way::Check | Way::Issue => rescue.issue(),
+                Way::Strange(id) => panic!("{id} has a status that AWS never gave it"),
             }
         })
     })

@@ -231,7 +231,7 @@ impl World {
                 watch.disabled.borrow_mut().remove(&id);
                 watch.activated.borrow_mut().insert(id);
             }
-            Some(Status::Inactive | Status::Expired) => {
+            Some(Status::Inactive | Status::Expired | Status::Unheard) => {
                 watch.disabled.borrow_mut().insert(id);
             }
             None => {

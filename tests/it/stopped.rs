@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
+use crate::sim::people::Rights;
 
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
@@ -140,6 +141,56 @@ fn stopped_while_the_new_key_spreads_it_stays_pending() {
         assert_eq!(living(&sandbox), made);
         assert_ne!(served(&sandbox), sandbox.key_id);
     }
+}
+
+#[test]
+fn recover_stopped_before_a_key_is_made_makes_none() {
+    for signal in SIGNALS {
+        let sandbox = with_work();
+        let at = sandbox.clock.load(Ordering::SeqCst);
+        let (id, secret) = sandbox.aws.account(|account| {
+            account.set_by_hand(&sandbox.key_id, None, at);
+            account.add_user("/", "boss").rights = Rights::Everybody;
+            account.add_key("boss", at - 60)
+        });
+        let keys = format!("[boss]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        sandbox.write(".aws/credentials", &keys);
+        let arguments = ["recover", "work", "--via", "boss", "--yes"];
+        // The second look is the one between the intent and CreateAccessKey.
+        let look = ("ListAccessKeys", 2);
+        let ran = signalled_at(&sandbox, &arguments, look, When::After, signal);
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (
+                7,
+                "awskeep: entry work: stopped as asked; nothing is lost\n\
+                 hint: awskeep recover work --via boss\n"
+            )
+        );
+        assert_eq!(living(&sandbox), [] as [String; 0]);
+        let again = sandbox.run(&arguments, &[]);
+        assert_eq!(again.code, 0, "{again:?}");
+        assert_eq!(living(&sandbox), [served(&sandbox)]);
+    }
+}
+
+#[test]
+fn remove_killed_after_the_delete_can_be_run_again() {
+    let sandbox = with_work();
+    let arguments = ["remove", "work", "--delete-key", "--yes"];
+    let delete = ("DeleteAccessKey", 1);
+    let killed = signalled_at(&sandbox, &arguments, delete, When::After, Signal::KILL);
+    assert_eq!(killed.code, 255, "{killed:?}");
+    assert_eq!(living(&sandbox), [] as [String; 0]);
+    let again = sandbox.run(&arguments, &[]);
+    assert_eq!(
+        (again.code, again.err.as_str()),
+        (
+            0,
+            "entry work is removed; key KEY is forgotten here and deleted at AWS\n"
+        )
+    );
+    assert_eq!(sandbox.run(&["status", "work"], &[]).code, 3);
 }
 
 #[test]

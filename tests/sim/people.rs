@@ -8,6 +8,8 @@ pub enum Status {
     Active,
     Inactive,
     Expired,
+    /// One that no program of today has heard of.
+    Unheard,
 }
 
 impl Status {
@@ -16,6 +18,7 @@ impl Status {
             Status::Active => "Active",
             Status::Inactive => "Inactive",
             Status::Expired => "Expired",
+            Status::Unheard => "Suspended",
         }
     }
 
@@ -120,7 +123,7 @@ impl Key {
         };
         let lag = match self.status {
             Some(Status::Active) => &pace.birth,
-            Some(Status::Inactive | Status::Expired) | None => &pace.death,
+            Some(Status::Inactive | Status::Expired | Status::Unheard) | None => &pace.death,
         };
         let stale = lag.hides(now - self.changed_at, *looks);
         *looks += 1;

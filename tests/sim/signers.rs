@@ -81,7 +81,9 @@ impl Account {
             };
             return match key.seen_at(door, now, lags) {
                 Some(Status::Active) => Ok(Who::User(at)),
-                Some(Status::Inactive | Status::Expired) | None => Err(Refusal::unknown_key()),
+                Some(Status::Inactive | Status::Expired | Status::Unheard) | None => {
+                    Err(Refusal::unknown_key())
+                }
             };
         }
         Err(Refusal::unknown_key())
