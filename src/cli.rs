@@ -60,7 +60,13 @@ pub enum Command {
     Import(Import),
     /// Print an entry's key as AWS SDKs expect it from a credential_process
     CredentialProcess(CredentialProcess),
-    /// Replace an entry's key by a new one, or go on with what was begun
+    /// Replace an entry's key with a new one, or finish what was begun
+    ///
+    /// With an earlier rotation unfinished, it finishes what is ready, says that it did not
+    /// rotate, and begins no other. A replaced key that is held (inactive, can be brought back)
+    /// takes the place of a new one: it is deleted only after a question, which --yes does not
+    /// answer and --delete-now does. --finish never begins a rotation; it exits with 0 if nothing
+    /// can be done now, and with 7 if something that is ready did not succeed.
     Rotate(Rotate),
     /// Show where each key is in its life, and what comes next
     Status(Status),

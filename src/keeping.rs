@@ -269,7 +269,7 @@ pub fn lose_nothing(entries: &Entries<'_>, item: &Item, doing: &str) -> Outcome<
         (None, Some(previous)) => previous,
         (_, _) => {
             return Err(failure
-                .hint(format!("go on with it: awskeep rotate {entry}"))
+                .hint(format!("finish it: awskeep rotate {entry} --finish"))
                 .hint(format!("or drop it: awskeep rotate {entry} --undo")));
         }
     };

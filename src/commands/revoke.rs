@@ -345,7 +345,7 @@ impl AtWork<'_> {
         }
         // Whatever stopped the run says so; and that the leaked key lives on.
         let name = self.held.name();
-        let failure = match words::told(ended, Demand::Finish) {
+        let failure = match words::told(ended, words::Asked::Else) {
             Err(_) if ended.step == Step::Refuse(Refusal::NeedsMfa) => {
                 session::needed(&format!("awskeep revoke {name} --key {id}"), name)
             }

@@ -20,7 +20,7 @@ use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::rotation::known::Demand;
 use crate::rotation::mfa_code::{self, Given};
-use crate::rotation::words::{self, Foreseen, State};
+use crate::rotation::words::{self, Asked, Foreseen, State};
 use crate::rotation::{host, life, wanted};
 use crate::state::{self, Receipt, Receipts};
 use crate::time::{Length, Time};
@@ -213,12 +213,13 @@ fn one(
     given: &Given,
 ) -> Outcome<Told> {
     let entries = Entries::open(context.machine)?;
-    let mut policy = turn::policy(context, &entries, args, name)?;
+    let (mut policy, about) = turn::policy(context, &entries, args, name)?;
     loop {
         let turn = Turn {
             context,
             entries: &entries,
             args,
+            about: &about,
             stop,
             given,
         };
@@ -226,7 +227,12 @@ fn one(
             Taken::Run(ended) => ended,
             Taken::Look(foreseen) => return Ok(Told::Foreseen(foreseen)),
         };
-        let state = words::told(&ended, policy.demand)?;
+        let asked = match (policy.demand, args.instead.finish) {
+            (Demand::Now, _) => Asked::NewKey,
+            (Demand::Finish, true) => Asked::Finish,
+            (Demand::Finish | Demand::IfDue, _) => Asked::Else,
+        };
+        let state = words::told(&ended, asked)?;
         // The lock is free again: others may work while this one waits.
         let Some(until) = wanted::still_to_wait(&ended, args.wait) else {
             return Ok(Told::State(state));

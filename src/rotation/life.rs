@@ -137,7 +137,8 @@ pub fn command_of_rest(item: &Item) -> String {
     let making = item.pending.is_some() || item.intent.is_some();
     let flag = match (item.undo_wanted_at, &item.previous) {
         (Some(_), _) => " --undo",
-        (None, Some(previous)) if !making && previous.inactive_seen_at.is_none() => " --finish",
+        (None, _) if making => " --finish",
+        (None, Some(previous)) if previous.inactive_seen_at.is_none() => " --finish",
         (None, _) => "",
     };
     format!("awskeep rotate {}{flag}", item.entry)
@@ -183,7 +184,7 @@ fn unfinished(item: &Item) -> Option<Unfinished> {
     let begun = |since, what| Unfinished {
         since,
         what,
-        command: format!("awskeep rotate {entry}"),
+        command: format!("awskeep rotate {entry} --finish"),
     };
     if let Some(since) = item.undo_wanted_at {
         return Some(Unfinished {
@@ -224,17 +225,16 @@ fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Tim
         "previous" => retirement(&mut life, slot, item, rules),
         "pending" => {
             life.next = Next::Prove;
-            life.command = Some(format!("awskeep rotate {}", item.entry));
+            life.command = Some(format!("awskeep rotate {} --finish", item.entry));
         }
         _ => {
             life.due_at = due_at(born, rules.max_age);
             if item.pending.is_some() || item.intent.is_some() {
                 life.next = Next::BeReplaced;
+                life.command = Some(format!("awskeep rotate {} --finish", item.entry));
             } else if let Some(due) = life.due_at {
                 life.next = Next::Rotate;
                 life.not_before = Some(due);
-            }
-            if life.next != Next::None {
                 life.command = Some(format!("awskeep rotate {}", item.entry));
             }
         }

@@ -71,7 +71,7 @@ fn a_key_in_service_is_due_after_two_thirds() {
 #[test]
 fn what_was_begun_is_noticed_after_an_hour() {
     let made = |item: &mut Item| item.pending = slot("B", |_| ());
-    let told = "prove, then put into service: awskeep rotate work";
+    let told = "prove, then put into service: awskeep rotate work --finish";
     check(made, 0, told, &[]);
     check(
         made,
@@ -191,8 +191,10 @@ fn a_session_that_ended_too_early_is_told_with_the_command_that_goes_on() {
         item.previous = slot("B", |slot| slot.inactive_seen_at = Some(BORN));
     };
     assert_eq!(told(held), None);
-    assert_eq!(told(|item| item.pending = slot("B", |_| ())), command(""));
-    assert_eq!(told(|item| item.intent = intent(BORN)), command(""));
+    let pending = |item: &mut Item| item.pending = slot("B", |_| ());
+    assert_eq!(told(pending), command(" --finish"));
+    let begun = |item: &mut Item| item.intent = intent(BORN);
+    assert_eq!(told(begun), command(" --finish"));
     let undone = |item: &mut Item| item.undo_wanted_at = Some(BORN);
     assert_eq!(told(undone), command(" --undo"));
 }

@@ -5,7 +5,7 @@
 //! What a rotation does too (the intent, the new key, its save, a delete) is done by
 //! the rotation's own functions, signed by somebody else.
 
-use super::known::{Demand, Early, Policy, Proof};
+use super::known::{Demand, Early, Policy, Proof, Unsure};
 use super::run::{CREATE_RECEIPT, Run, Saved, Tools, created_under};
 use super::ways::{NowIs, Which, served, slot_of};
 use crate::disk::host_in;
@@ -114,6 +114,7 @@ impl<'a, A: Account> Rescue<'a, A> {
             max_age: None,
             lease: Length::ZERO,
             discard: None,
+            unsure: Unsure::Wait,
             in_files: Vec::new(),
         };
         let mut run = Run::new(self.tools, self.entry, self.identity, policy);

@@ -166,7 +166,7 @@ impl<'a, A: Account> Run<'a, A> {
             promoted: Promoted::No,
             nonces: Vec::new(),
             minted: None,
-            command: format!("awskeep rotate {entry}"),
+            command: format!("awskeep rotate {entry} --finish"),
         }
     }
 

@@ -5,7 +5,8 @@ mod refusals;
 
 use serde::Serialize;
 
-use super::known::{CreateSaid, Demand, Known};
+use super::known::{CreateSaid, Known};
+use super::life::command_of_rest;
 use super::plan::{Step, Wait};
 use super::run::{Ended, Promoted};
 use crate::failure::{Failure, Kind, Outcome};
@@ -43,19 +44,37 @@ pub struct Replaced {
     pub inactive_since: Option<Time>,
 }
 
+/// What the person or the schedule asked for, as far as the words depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A new key.
+    NewKey,
+    /// Only what is ready: that nothing is, is no failure.
+    Finish,
+    /// Something else: an undo, what is due, an old key hurried.
+    Else,
+}
+
 /// The state to tell, or why the run counts as failed.
 ///
 /// # Errors
 /// Each refusal with its kind and next command; `Kind::Unfinished` while the new
 /// key is not in service.
-pub fn told(ended: &Ended, demand: Demand) -> Outcome<State> {
+pub fn told(ended: &Ended, asked: Asked) -> Outcome<State> {
     let known = &ended.known;
     let (next, until, line) = match &ended.step {
         Step::Refuse(refusal) => return Err(refused(refusal, known)),
-        Step::Wait(wait) => waiting(wait, known, ended.promoted, demand)?,
+        Step::Wait(wait) => waiting(wait, known, ended.promoted, asked)?,
         _ => ("none", None, in_service(known)),
     };
     let item = &known.item;
+    let line = match (asked, ended.promoted, &item.previous) {
+        (Asked::NewKey, Promoted::No, Some(_)) => {
+            let entry = &item.entry;
+            format!("{entry}: not rotated: the last rotation is not finished yet\n{line}")
+        }
+        (_, _, _) => line,
+    };
     Ok(State {
         entry: item.entry.to_string(),
         key_id: item.current.id.to_string(),
@@ -76,7 +95,7 @@ pub fn told(ended: &Ended, demand: Demand) -> Outcome<State> {
 type Told = (&'static str, Option<Time>, String);
 
 /// A wait with the new key in service is told; any other is a failure.
-fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Outcome<Told> {
+fn waiting(wait: &Wait, known: &Known, promoted: Promoted, asked: Asked) -> Outcome<Told> {
     let entry = &known.item.entry;
     match wait {
         Wait::Leased { until } => {
@@ -91,9 +110,11 @@ fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Ou
             let why = "stays active, since AWS does not let its last use be looked at";
             Ok(deactivated_after(*until, why, known))
         }
-        Wait::Held { .. } if demand == Demand::Now && promoted == Promoted::No => Err(held(known)),
+        Wait::Held { until } if asked == Asked::NewKey && promoted == Promoted::No => {
+            Err(held(*until, known))
+        }
         Wait::Held { until } => {
-            let when = format!("after {} by the next awskeep rotate {entry}", until.day());
+            let when = format!("after {} by awskeep rotate {entry} --finish", until.day());
             Ok(deleted(Some(*until), &when, known))
         }
         Wait::NextSession => {
@@ -120,11 +141,19 @@ fn waiting(wait: &Wait, known: &Known, promoted: Promoted, demand: Demand) -> Ou
                 format!("{old} is in no list any more; one more look after {until} makes sure");
             Ok(looked_at_again(*until, &why, known))
         }
+        Wait::CurrentUnseen if asked == Asked::Finish => {
+            let why = current_unseen(known).message;
+            Ok(("look-again", None, why))
+        }
         Wait::CurrentUnseen => Err(current_unseen(known)),
         Wait::NoAnswerToCreate(said) => Err(unfinished(no_answer(said), known)),
         Wait::PendingNotProven { id, said } => Err(pending_not_proven(id, said, known)),
         Wait::UndoNotProven { id, said } => {
             Err(unfinished(&format!("{id} is not accepted again yet"), known).cause(said))
+        }
+        Wait::RetireOnItsWay { until } if asked == Asked::Finish => {
+            let why = retire_on_its_way(*until, known).message;
+            Ok(("look-again", Some(*until), why))
         }
         Wait::RetireOnItsWay { until } => Err(retire_on_its_way(*until, known)),
         Wait::Stopped => Err(unfinished("stopped as asked; nothing is lost", known)),
@@ -140,7 +169,7 @@ fn deactivated_after(until: Time, why: &str, known: &Known) -> Told {
     let (serves, old, undo) = (in_service(known), old(known), undo(known));
     let entry = &known.item.entry;
     let line = format!(
-        "{serves}\n{old} {why}; it is deactivated after {until}, by the next awskeep rotate {entry}; {undo}"
+        "{serves}\n{old} {why}; it is deactivated after {until} by awskeep rotate {entry} --finish; {undo}"
     );
     ("deactivate", Some(until), line)
 }
@@ -187,7 +216,7 @@ fn looked_at_again(until: Time, why: &str, known: &Known) -> Told {
 fn unfinished(why: &str, known: &Known) -> Failure {
     let entry = &known.item.entry;
     Failure::new(Kind::Unfinished, format!("entry {entry}: {why}"))
-        .hint(format!("awskeep rotate {entry}"))
+        .hint(command_of_rest(&known.item))
 }
 
 fn current_unseen(known: &Known) -> Failure {
@@ -252,17 +281,17 @@ fn in_service(known: &Known) -> String {
     }
 }
 
-fn held(known: &Known) -> Failure {
-    let entry = &known.item.entry;
+fn held(until: Time, known: &Known) -> Failure {
+    let (entry, until) = (&known.item.entry, until.day());
     Failure::new(
         Kind::PersonNeeded,
         format!(
-            "entry {entry}: the replaced key {} is held, inactive, and takes the place of a new one",
+            "entry {entry}: not rotated: the replaced key {} is inactive, held until {until}, and takes the place of a new one",
             old(known)
         ),
     )
     .hint(format!(
-        "awskeep rotate {entry} --delete-now deletes it; then rotate again"
+        "awskeep rotate {entry} --delete-now deletes it; then: awskeep rotate {entry}"
     ))
     .hint(format!("awskeep rotate {entry} --undo brings it back"))
 }

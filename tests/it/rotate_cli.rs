@@ -160,6 +160,14 @@ impl Sandbox {
     }
 }
 
+fn not_known_yet() -> Fault {
+    Fault::Refuse {
+        status: 403,
+        code: "InvalidClientTokenId",
+        message: "The security token included in the request is invalid.",
+    }
+}
+
 #[test]
 fn a_rotation_from_first_to_last() {
     let sandbox = Sandbox::new("cli-plain");
@@ -220,6 +228,93 @@ fn a_rotation_from_first_to_last() {
     // The key is awskeep's own by now: nothing is asked.
     sandbox.rotate(&[]).exits(0);
     assert_ne!(sandbox.served(), new);
+}
+
+#[test]
+fn a_cron_line_with_yes_does_not_give_up_a_held_key() {
+    let sandbox = Sandbox::new("cli-held");
+    let old = sandbox.first_id.clone();
+    sandbox.rotate(&["--yes"]).exits(0);
+    sandbox.rotate(&["--retire-now", "--yes"]).exits(0);
+    let (new, keys) = (sandbox.served(), sandbox.at_aws());
+    for flags in [&["--yes"][..], &[]] {
+        let refused = sandbox.rotate(flags).exits(5);
+        let told = format!(
+            "awskeep: entry work: not rotated: the replaced key …{} is inactive, held until ",
+            &old[old.len() - 4..]
+        );
+        let hints = "\nhint: awskeep rotate work --delete-now deletes it; then: awskeep rotate work\n\
+                     hint: awskeep rotate work --undo brings it back\n";
+        let said = &refused.err;
+        assert!(said.starts_with(&told) && said.ends_with(hints), "{said}");
+        assert_eq!(
+            (sandbox.served(), sandbox.at_aws()),
+            (new.clone(), keys.clone())
+        );
+    }
+    sandbox.rotate(&["--delete-now", "--yes"]).exits(0);
+    assert_eq!(sandbox.at_aws(), BTreeMap::from([(new.clone(), true)]));
+    sandbox.rotate(&["--yes"]).exits(0);
+    assert_ne!(sandbox.served(), new);
+}
+
+#[test]
+fn finish_fails_only_for_what_is_ready() {
+    let sandbox = Sandbox::new("cli-finish");
+    let finish = |code: u8, next: &str| {
+        let ran = sandbox.rotate(&["--finish"]).exits(code);
+        if code == 0 {
+            assert_eq!(ran.json()["next"], next, "{}", ran.err);
+        }
+        ran
+    };
+    finish(0, "none");
+    // A new key that AWS does not take yet was ready to be proven.
+    sandbox
+        .server
+        .set_script(Script::default().every("GetCallerIdentity", not_known_yet()));
+    sandbox.rotate(&["--yes"]).exits(7);
+    let stuck = finish(7, "");
+    let hint = "\nhint: awskeep rotate work --finish\n";
+    assert!(stuck.err.ends_with(hint), "{}", stuck.err);
+    sandbox.server.set_script(Script::default());
+    finish(0, "deactivate");
+    // Leased, then held, then an undo that must wait for a minute: nothing is ready.
+    finish(0, "deactivate");
+    sandbox.rotate(&["--retire-now", "--yes"]).exits(0);
+    finish(0, "delete");
+    sandbox.rotate(&["--undo"]).exits(7);
+    finish(0, "look-again");
+    sandbox.advance(61);
+    finish(0, "look-again");
+    assert_eq!(sandbox.served(), sandbox.first_id);
+}
+
+#[test]
+fn the_last_line_names_finish_and_says_whether_it_rotated() {
+    let sandbox = Sandbox::new("cli-last-line");
+    let rotate = |flags: &[&str]| {
+        let ran = sandbox.run(&[&["rotate", "work"], flags].concat()).exits(0);
+        assert!(
+            ran.err.contains(" by awskeep rotate work --finish; undo: "),
+            "{}",
+            ran.err
+        );
+        ran.err
+    };
+    let first = rotate(&["--yes"]);
+    let again = rotate(&["--yes"]);
+    let not = "work: not rotated: the last rotation is not finished yet\n";
+    assert_eq!(again, format!("{not}{first}"));
+    let finished = rotate(&["--finish"]);
+    assert_eq!(finished, first);
+    rotate(&["--retire-now", "--yes"]);
+    assert_eq!(
+        rotate(&["--finish"])
+            .matches("is inactive, deleted after")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -294,14 +389,9 @@ fn a_lost_reply_to_create_ends_with_one_discard() {
 #[test]
 fn a_new_key_that_aws_does_not_know_yet_waits_for_the_next_run() {
     let sandbox = Sandbox::new("cli-slow");
-    let refuse = Fault::Refuse {
-        status: 403,
-        code: "InvalidClientTokenId",
-        message: "The security token included in the request is invalid.",
-    };
     sandbox
         .server
-        .set_script(Script::default().every("GetCallerIdentity", refuse));
+        .set_script(Script::default().every("GetCallerIdentity", not_known_yet()));
     let slow = sandbox.rotate(&["--yes"]).exits(7);
     assert!(slow.err.contains("awskeep rotate work"), "{}", slow.err);
     assert_eq!(sandbox.served(), sandbox.first_id);

@@ -50,6 +50,30 @@ fn wait_stays_until_the_old_key_is_inactive() {
 }
 
 #[test]
+fn a_held_key_is_given_up_only_by_who_is_asked() {
+    let sandbox = with_work();
+    let rotate = |flags: &[&str], answers: &[&str]| {
+        sandbox.run(&[&["rotate", "work"][..], flags].concat(), answers)
+    };
+    assert_eq!(rotate(&["--yes"], &[]).code, 0);
+    assert_eq!(rotate(&["--retire-now", "--yes"], &[]).code, 0);
+    let question = "KEY is held, inactive, and can still be brought back; delete it now to make room for a new key? [y/N] \n";
+    for flags in [&[][..], &["--yes"]] {
+        let declined = rotate(flags, &["n"]);
+        assert_eq!(declined.code, 5, "{declined:?}");
+        assert!(declined.err.contains(question), "{declined:?}");
+        assert!(
+            declined.err.contains("awskeep: entry work: not rotated: "),
+            "{declined:?}"
+        );
+        assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+    }
+    let agreed = rotate(&[], &["y"]);
+    assert_eq!(agreed.code, 0, "{agreed:?}");
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), None);
+}
+
+#[test]
 fn wait_for_deleted_stays_until_it_is_gone() {
     let sandbox = with_work();
     assert_eq!(sandbox.run(&["config", "set", "hold", "2h"], &[]).code, 0);

@@ -11,7 +11,7 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::prove;
-use crate::keys::EntryName;
+use crate::keys::{AccessKeyId, EntryName};
 use crate::lease::{self, Attended, Auto};
 use crate::rotation::known::{Demand, Early, Known, Policy, Unsure, born};
 use crate::rotation::mfa_code::{Codes, Given};
@@ -22,6 +22,7 @@ use crate::rotation::words::{self, Foreseen};
 use crate::rotation::{given, mfa_run, wanted};
 use crate::settings::Key;
 use crate::time::Time;
+use crate::ui::Answer;
 use crate::vault::item::{Identity, Item};
 
 /// How a run went.
@@ -36,6 +37,8 @@ pub struct Turn<'a> {
     pub context: &'a Context<'a>,
     pub entries: &'a Entries<'a>,
     pub args: &'a Rotate,
+    /// The key that was current when the command began.
+    pub about: &'a AccessKeyId,
     pub stop: &'a Arc<AtomicBool>,
     pub given: &'a Given,
 }
@@ -80,6 +83,11 @@ impl Turn<'_> {
             false => None,
         };
         self.check_discard(held, policy)?;
+        if replaced_meanwhile(policy, self.about, &held.item) {
+            let (name, id) = (held.name(), self.about);
+            let line = format!("{name}: {id} was replaced while this waited for another awskeep");
+            self.context.machine.ui.tell(&line);
+        }
         if self.args.instead.explain || self.context.mode == Mode::Say {
             let mut known = run::explain(tools, held.name(), identity, policy.clone())?;
             if let Some(item) = undone {
@@ -234,14 +242,19 @@ impl Turn<'_> {
         let Some(previous) = &item.previous else {
             return Ok(ended.clone());
         };
-        let ui = &self.context.machine.ui;
-        ui.confirm(&format!(
+        let question = format!(
             "{} is held, inactive, and can still be brought back; delete it now to make room for a new key?",
             previous.id
-        ))
-        .map_err(|failure| {
-            failure.hint(format!("awskeep rotate {} --undo brings it back", item.entry))
-        })?;
+        );
+        // Who wrote --yes into a cron line did not think of the key that is held now.
+        let instead = format!("awskeep rotate {} --delete-now", item.entry);
+        match self.context.machine.ui.decide(&question, &instead) {
+            Ok(Answer::Yes) => {}
+            // What the run came to says that it is held, and what can be done.
+            Ok(Answer::No) => return Ok(ended.clone()),
+            Err(failure) if failure.kind == Kind::PersonNeeded => return Ok(ended.clone()),
+            Err(failure) => return Err(failure),
+        }
         let mut hurried = Policy {
             early: Early::Delete,
             demand: Demand::Finish,
@@ -278,7 +291,7 @@ pub fn policy(
     entries: &Entries<'_>,
     args: &Rotate,
     name: &EntryName,
-) -> Outcome<Policy> {
+) -> Outcome<(Policy, AccessKeyId)> {
     let settings = &entries.settings;
     let held = entries.get(name)?;
     let instead = &args.instead;
@@ -304,7 +317,7 @@ pub fn policy(
         Demand::Now
     };
     let max_age = wanted::max_age(settings, held.name())?;
-    Ok(Policy {
+    let policy = Policy {
         demand,
         attended,
         early,
@@ -315,7 +328,21 @@ pub fn policy(
         discard: instead.discard.clone(),
         unsure: Unsure::Wait,
         in_files: wanted::in_files(context.machine, &held.item)?,
-    })
+    };
+    Ok((policy, held.item.current.id))
+}
+
+/// Another awskeep replaced the very key that a new one was wanted for, while this one
+/// waited for the lock: that is done. The old key is still hurried, but no other one.
+fn replaced_meanwhile(policy: &mut Policy, about: &AccessKeyId, item: &Item) -> bool {
+    if policy.demand != Demand::Now || item.current.id == *about {
+        return false;
+    }
+    policy.demand = Demand::Finish;
+    if item.previous.as_ref().is_none_or(|slot| slot.id != *about) {
+        policy.early = Early::No;
+    }
+    true
 }
 
 /// The item with the wish for the old key noted; saved, a crash does not forget it.
@@ -370,4 +397,66 @@ fn progress(context: &Context<'_>, step: &Step, known: &Known) {
         | Step::Clear => return,
     };
     context.machine.ui.tell(&line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::AccessKey;
+    use crate::time::Length;
+    use crate::vault::item::Slot;
+
+    fn slot(letter: &str) -> Slot {
+        let id = format!("AKIA{}", letter.repeat(16));
+        Slot::new(AccessKey::from_pasted(&id, "secret").unwrap(), Time(5))
+    }
+
+    #[test]
+    fn what_another_run_replaced_meanwhile_is_done() {
+        use Demand::{Finish, IfDue, Now};
+        // The entry's keys after the lock, what was wanted of A, and what still is.
+        for (current, previous, wanted, still, waited) in [
+            ("A", "", (Now, Early::Delete), (Now, Early::Delete), false),
+            ("A", "Z", (Now, Early::No), (Now, Early::No), false),
+            ("B", "A", (Now, Early::No), (Finish, Early::No), true),
+            (
+                "B",
+                "A",
+                (Now, Early::Delete),
+                (Finish, Early::Delete),
+                true,
+            ),
+            ("B", "", (Now, Early::Delete), (Finish, Early::No), true),
+            ("C", "B", (Now, Early::Delete), (Finish, Early::No), true),
+            (
+                "B",
+                "A",
+                (Finish, Early::Retire),
+                (Finish, Early::Retire),
+                false,
+            ),
+            ("B", "A", (IfDue, Early::No), (IfDue, Early::No), false),
+        ] {
+            let mut item = Item::new("work".parse().unwrap(), slot(current).key(), Time(5));
+            item.previous = (!previous.is_empty()).then(|| slot(previous));
+            let mut policy = Policy {
+                demand: wanted.0,
+                attended: Attended::Yes,
+                early: wanted.1,
+                settle: Length::ZERO,
+                hold: Length::days(14),
+                max_age: None,
+                lease: Length::hours(1),
+                discard: None,
+                unsure: Unsure::Wait,
+                in_files: Vec::new(),
+            };
+            let said = replaced_meanwhile(&mut policy, &slot("A").id, &item);
+            assert_eq!(
+                (policy.demand, policy.early, said),
+                (still.0, still.1, waited),
+                "{current} {previous} {wanted:?}"
+            );
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::rotation::mfa_code::Given;
-use crate::rotation::{given, news};
+use crate::rotation::{given, life, news};
 use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
 use crate::state::{Memory, Receipt, Receipts, Remembered};
 use crate::time::Time;
@@ -197,7 +197,7 @@ impl Round<'_> {
             Work::SayWaits => {
                 let mut past = past;
                 let why = past.waits.clone().unwrap_or_default();
-                let command = format!("awskeep rotate {}", held.name());
+                let command = life::command_of_rest(&held.item);
                 self.say_trouble(&mut past, &why, Some(&command));
                 Ok(past)
             }

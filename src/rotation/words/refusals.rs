@@ -28,15 +28,16 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
                 "another awskeep rotates it, from {} since {at}",
                 host_in(host)
             );
-            of(Kind::Unfinished, &what)
-                .hint(format!("look again in 10 minutes: awskeep rotate {entry}"))
+            of(Kind::Unfinished, &what).hint(format!(
+                "look again in 10 minutes: awskeep rotate {entry} --finish"
+            ))
         }
         Refusal::OtherKey(id) => other_key(id, known),
         Refusal::Unexplained { id, create } => unexplained(id, create, known),
         Refusal::EarlierRequest => {
             let what =
                 "AWS says there are two keys, and lists one: an earlier request is still arriving";
-            of(Kind::Unfinished, what).hint(format!("in a minute: awskeep rotate {entry}"))
+            of(Kind::Unfinished, what).hint(format!("in a minute: awskeep rotate {entry} --finish"))
         }
         Refusal::WrongPending { id, said } => {
             let what =
