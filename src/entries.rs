@@ -1,6 +1,8 @@
 //! The entries on this machine: which store each is in, finding the one that a
 //! person means, and the locks that every writer of an item takes. Edge.
 
+use std::time::Duration;
+
 use crate::cli::Target;
 use crate::disk::{Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
@@ -221,18 +223,18 @@ impl<'m> Entries<'m> {
     /// The same, for the one command that goes on without a lock where there is no place
     /// for one.
     pub fn try_lock_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Outcome<Taken> {
-        let name = match identity {
-            Some(Identity { arn, .. }) => {
-                format!(
-                    "user-{}-{}-{}.lock",
-                    arn.partition(),
-                    arn.account(),
-                    arn.user_name()
-                )
-            }
-            None => format!("entry-{entry}.lock"),
-        };
-        self.machine.try_lock(&name)
+        self.machine.try_lock(&lock_name(identity, entry))
+    }
+
+    /// The same without waiting, for who only looks; none if another awskeep holds it.
+    pub fn glance_at_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Option<Taken> {
+        let name = lock_name(identity, entry);
+        self.machine.locks.take(&name, Duration::ZERO, &|_| ()).ok()
+    }
+
+    /// Another awskeep that holds the lock now.
+    pub fn at_work(&self, identity: Option<&Identity>, entry: &EntryName) -> Option<String> {
+        self.machine.locks.holder(&lock_name(identity, entry))
     }
 
     /// The lock that guards names: held, after the user's, by whoever makes or
@@ -312,4 +314,17 @@ fn role(profiles: &Profiles, profile: &str) -> Option<Failure> {
             "awskeep rotate {entry}, and so on: name entry {entry}"
         )),
     )
+}
+
+/// The name of the lock of an IAM user, or of an entry whose user is not known yet.
+fn lock_name(identity: Option<&Identity>, entry: &EntryName) -> String {
+    match identity {
+        Some(Identity { arn, .. }) => format!(
+            "user-{}-{}-{}.lock",
+            arn.partition(),
+            arn.account(),
+            arn.user_name()
+        ),
+        None => format!("entry-{entry}.lock"),
+    }
 }

@@ -19,12 +19,13 @@ use crate::machine::Machine;
 use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
+use crate::rotation::given::Around;
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::rescue::Rescue;
 use crate::rotation::session::{self, InSession, NoCodes};
 use crate::rotation::way_out::way_out;
 use crate::rotation::ways::{NowIs, Way};
-use crate::rotation::{given, host};
+use crate::rotation::{given, host, proving};
 use crate::ui;
 use crate::vault::item::{Identity, Item};
 
@@ -381,11 +382,16 @@ impl AtWork<'_> {
         work: impl FnOnce(&Rescue<'_, InSession<'_, LiveAccount>>) -> Outcome<Item>,
     ) -> Outcome<()> {
         let (machine, name) = (self.context.machine, self.held.name());
-        if self.context.form == Form::Text && machine.ui.attended() {
-            machine.ui.tell(&format!(
-                "{name}: waiting until AWS knows the key everywhere"
-            ));
-        }
+        let told_to_a_person = self.context.form == Form::Text && machine.ui.attended();
+        let on_wait = |line: &str| {
+            if told_to_a_person {
+                machine.ui.tell(&format!("{name}: {line}"));
+            }
+        };
+        on_wait(&format!(
+            "waiting until AWS knows the key everywhere, for {} at most; Ctrl-C is safe",
+            proving::PATIENCE
+        ));
         let stop = host::stop_flag()?;
         let quiet = |_: &_, _: &_| ();
         let vault = &self.held.vault;
@@ -395,8 +401,11 @@ impl AtWork<'_> {
             self.account,
             vault,
             reach,
-            &stop,
-            &quiet,
+            &Around {
+                stop: &stop,
+                on_step: &quiet,
+                on_wait: &on_wait,
+            },
             |tools| {
                 work(&Rescue {
                     tools,

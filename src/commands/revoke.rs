@@ -16,6 +16,7 @@ use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer
 use crate::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
+use crate::rotation::given::Around;
 use crate::rotation::known::{Demand, Early, Known, Policy, Unsure};
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::mfa_run;
@@ -67,7 +68,9 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
     };
     let account = aws::account(machine, &aws::place_of(&held.item))?;
     let account = InSession::kept(&account, &codes, &held.vault, &held.item, machine.now())?;
-    let id = args.key.clone().unwrap_or(held.item.current.id.clone());
+    // The one that was current when the command began: it may have waited for another
+    // that replaced it.
+    let id = args.key.clone().unwrap_or(found.item.current.id.clone());
     let at_work = AtWork {
         context,
         entries: &entries,
@@ -160,6 +163,7 @@ impl AtWork<'_> {
                 previous.id
             ))?;
         }
+        self.mark(id)?;
         let ended = self.with_tools(|tools| {
             if item.previous.is_some() {
                 let cleared = self.step(tools, Demand::Finish, Early::Delete)?;
@@ -174,6 +178,28 @@ impl AtWork<'_> {
         self.done(id, &ended)
     }
 
+    /// Notes that the key has leaked, so that nothing ever brings it back.
+    fn mark(&self, id: &AccessKeyId) -> Outcome<()> {
+        let name = self.held.name();
+        let mut item = self.entries.get(name)?.item;
+        if item != self.held.item {
+            return Err(Failure::new(
+                Kind::Unfinished,
+                format!("entry {name}: it changed meanwhile"),
+            )
+            .hint(format!("awskeep revoke {name} --key {id}")));
+        }
+        let now = self.context.machine.now();
+        let slots = [Some(&mut item.current), item.previous.as_mut()];
+        for slot in slots.into_iter().flatten().filter(|slot| slot.id == *id) {
+            slot.revoked_at = slot.revoked_at.or(Some(now));
+        }
+        match item == self.held.item {
+            true => Ok(()),
+            false => self.held.vault.save(&item),
+        }
+    }
+
     /// A replaced key that is leased: inactive now.
     fn retire(&self, id: &AccessKeyId) -> Outcome<()> {
         let name = self.held.name();
@@ -183,6 +209,7 @@ impl AtWork<'_> {
         self.context.machine.ui.confirm(&format!(
             "deactivate {id}, the replaced key of entry {name}, at once? what still uses it stops working"
         ))?;
+        self.mark(id)?;
         let ended = self.with_tools(|tools| {
             let ended = self.step(tools, Demand::Finish, Early::Retire)?;
             mfa_run::put_away(tools, name, &ended)?;
@@ -280,8 +307,13 @@ impl AtWork<'_> {
         let machine = self.context.machine;
         let told = self.context.form == Form::Text && machine.ui.attended();
         let on_step = |step: &Step, known: &Known| {
-            if let (true, Some(line)) = (told, progress(step)) {
+            if let (true, Some(line)) = (told, words::progress(step, known)) {
                 machine.ui.tell(&format!("{}: {line}", known.item.entry));
+            }
+        };
+        let on_wait = |line: &str| {
+            if told {
+                machine.ui.tell(&format!("{}: {line}", self.held.name()));
             }
         };
         let stop = host::stop_flag()?;
@@ -290,8 +322,11 @@ impl AtWork<'_> {
             self.account,
             &self.held.vault,
             self.reach.clone(),
-            &stop,
-            &on_step,
+            &Around {
+                stop: &stop,
+                on_step: &on_step,
+                on_wait: &on_wait,
+            },
             work,
         )
     }
@@ -407,29 +442,5 @@ impl AtWork<'_> {
                 sessions,
             },
         )
-    }
-}
-
-fn progress(step: &Step) -> Option<String> {
-    match step {
-        Step::Mint => Some("asking AWS for a new key".into()),
-        Step::Prove(id) => Some(format!("waiting until AWS knows {id} everywhere")),
-        Step::LetKeep { until } => Some(words::let_keep(*until)),
-        Step::Deactivate(id) => Some(format!("deactivating {id}")),
-        Step::Delete(id) | Step::DeleteLost(id) | Step::Discard(id) | Step::DeletePending(id) => {
-            Some(format!("deleting {id}"))
-        }
-        Step::Done
-        | Step::Refuse(_)
-        | Step::Wait(_)
-        | Step::WriteIntent
-        | Step::ClearIntent
-        | Step::Settle { .. }
-        | Step::Promote
-        | Step::DropPending
-        | Step::Activate(_)
-        | Step::Swap
-        | Step::AskLastUse(_)
-        | Step::Clear => None,
     }
 }

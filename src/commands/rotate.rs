@@ -92,7 +92,7 @@ fn by_a_person(
     for name in names {
         let result = one(context, args, name, stop, given);
         if acts {
-            leave_receipt(context.machine, name, result.as_ref().err());
+            leave_receipt(context.machine, name, result.as_ref().err(), stop);
         }
         match result {
             Ok(state) => states.push(state),
@@ -131,10 +131,17 @@ fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Ou
 }
 
 /// What went wrong stays known until it is made good: `status` and the log show it.
-fn leave_receipt(machine: &Machine, name: &EntryName, failure: Option<&Failure>) {
+fn leave_receipt(
+    machine: &Machine,
+    name: &EntryName,
+    failure: Option<&Failure>,
+    stop: &AtomicBool,
+) {
     let receipt = Receipt::new(machine.now(), name, "rotate");
     match failure {
         Some(failure) => match failure.kind {
+            // Somebody wanted it so: nothing failed.
+            Kind::Unfinished if stop.load(Ordering::SeqCst) => {}
             Kind::Failed | Kind::Store | Kind::Aws | Kind::Unfinished | Kind::Bug => {
                 state::note(
                     machine,
@@ -214,6 +221,7 @@ fn one(
 ) -> Outcome<Told> {
     let entries = Entries::open(context.machine)?;
     let (mut policy, about) = turn::policy(context, &entries, args, name)?;
+    let mut waits_until = None;
     loop {
         let turn = Turn {
             context,
@@ -241,6 +249,13 @@ fn one(
             policy.demand = Demand::Finish;
             context.machine.ui.tell(&state.line);
         }
+        if waits_until != Some(until) {
+            waits_until = Some(until);
+            let line = format!(
+                "{name}: waiting until {until}, with a look every 10 minutes; Ctrl-C is safe, and awskeep rotate {name} --finish does the rest"
+            );
+            context.machine.ui.tell(&line);
+        }
         wait_until(context.machine, name, until, stop)?;
     }
 }
@@ -251,7 +266,7 @@ fn wait_until(machine: &Machine, name: &EntryName, until: Time, stop: &AtomicBoo
         if stop.load(Ordering::SeqCst) {
             return Err(Failure::new(
                 Kind::Unfinished,
-                format!("entry {name}: stopped as asked; the new key is in service, the old one is not retired yet"),
+                format!("entry {name}: stopped waiting as asked; the new key is in service, the old one is not retired yet"),
             )
             .hint(format!("awskeep rotate {name} --finish")));
         }

@@ -13,7 +13,7 @@ use crate::lease::Auto;
 use crate::machine::Machine;
 use crate::rotation::denial::denied;
 use crate::rotation::given;
-use crate::rotation::life::{self, Attention, Life};
+use crate::rotation::life::{self, Attention, Life, Next};
 use crate::rotation::mfa_run::SESSION_RECEIPT;
 use crate::rotation::session::{InSession, NoCodes};
 use crate::schedule;
@@ -36,6 +36,9 @@ struct Row {
     last_failure: Option<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_aws: Option<Vec<AtAws>>,
+    /// Another awskeep that changes its keys now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_work: Option<String>,
 }
 
 /// What AWS says of one key of the user; `slot` is none for a key of no slot here.
@@ -80,7 +83,7 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     for held in &held {
         let mut row = row(&entries, held, &receipts)?;
         if args.online {
-            match ask(context, held, &mut row.life.attention) {
+            match ask(context, held, &mut row.life) {
                 Ok(seen) => row.at_aws = Some(seen),
                 Err(failure) => troubles.push(failure),
             }
@@ -142,6 +145,17 @@ fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row>
     let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
     let mfa_session_until = held.vault.find_session(name)?.map(|kept| kept.expires_at);
+    let at_work = match life.unfinished {
+        Some(_) => entries.at_work(held.item.identity.as_ref(), name),
+        None => None,
+    };
+    if at_work.is_some() {
+        // It is not stuck: somebody is at it.
+        life.attention.retain(|attention| {
+            let begun = life.unfinished.as_ref();
+            begun.is_none_or(|begun| begun.what != attention.why)
+        });
+    }
     let last_failure = life::last_failure(receipts, name).cloned();
     if let Some(failure) = &last_failure {
         let command = match failure.step == SESSION_RECEIPT {
@@ -161,6 +175,7 @@ fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row>
         mfa_session_until,
         last_failure,
         at_aws: None,
+        at_work,
     })
 }
 
@@ -176,7 +191,7 @@ fn failed(receipt: &Receipt) -> String {
 }
 
 /// What AWS says of the user's keys; a dead or missing current key wants attention.
-fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Outcome<Vec<AtAws>> {
+fn ask(context: &Context<'_>, held: &Held, life: &mut Life) -> Outcome<Vec<AtAws>> {
     let (item, name) = (&held.item, held.name());
     let machine = context.machine;
     let account = aws::account(machine, &aws::place_of(item))?;
@@ -188,9 +203,15 @@ fn ask(context: &Context<'_>, held: &Held, attention: &mut Vec<Attention>) -> Ou
     };
     let signer = Signer::Key(&key);
     let mut dead = |how: &str| {
-        attention.push(Attention {
+        let command = format!("awskeep recover {name} --via PROFILE");
+        for row in life.keys.iter_mut().filter(|row| row.slot == "current") {
+            row.next = Next::Recover;
+            row.not_before = None;
+            row.command = Some(command.clone());
+        }
+        life.attention.push(Attention {
             why: format!("{} {how} at AWS", key.id),
-            command: format!("awskeep recover {name} --via PROFILE"),
+            command,
         });
     };
     let listed = match account.list_keys(signer, &identity.arn) {
@@ -328,7 +349,9 @@ fn by_themselves(told: &Told) -> String {
 /// What does not fit into the table.
 fn remarks(row: &Row) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(begun) = &row.life.unfinished {
+    if let Some(who) = &row.at_work {
+        lines.push(format!("{who} is at work on it"));
+    } else if let Some(begun) = &row.life.unfinished {
         lines.push(format!("{}: {}", begun.what, begun.command));
     }
     if let Some(until) = row.mfa_session_until {

@@ -20,6 +20,13 @@ use crate::settings::{Key, Settings};
 use crate::state::{Receipt, Receipts};
 use crate::vault::Vault;
 
+/// What a command hears while a run is at work, and what it can say to it.
+pub struct Around<'a> {
+    pub stop: &'a Arc<AtomicBool>,
+    pub on_step: &'a dyn Fn(&Step, &Known),
+    pub on_wait: &'a dyn Fn(&str),
+}
+
 /// Calls `work` with the tools of this machine.
 ///
 /// # Errors
@@ -29,15 +36,14 @@ pub fn with_tools<A: Account, T>(
     account: &A,
     vault: &Vault,
     reach: Reach,
-    stop: &Arc<AtomicBool>,
-    on_step: &dyn Fn(&Step, &Known),
+    around: &Around<'_>,
     work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
 ) -> Outcome<T> {
     let receipts = Receipts::of(machine)?;
     let append = |receipt: &Receipt| receipts.append(receipt);
     let read = || receipts.read();
     let sync = || host::sync_store(machine, vault.kind);
-    let stopped = || stop.load(Ordering::SeqCst);
+    let stopped = || around.stop.load(Ordering::SeqCst);
     work(&Tools {
         account,
         vault,
@@ -46,7 +52,8 @@ pub fn with_tools<A: Account, T>(
         receipts: &read,
         sync: &sync,
         stop: &stopped,
-        on_step,
+        on_step: around.on_step,
+        on_wait: around.on_wait,
         reach,
     })
 }

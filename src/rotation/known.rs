@@ -272,10 +272,11 @@ pub fn born(slot: &Slot) -> Time {
 }
 
 /// Whether the key was made or brought back so recently that AWS may not know it
-/// everywhere. That it came here recently makes no old key young.
+/// everywhere. That it came here recently makes no old key young: a key that this
+/// program made was promoted, and of any other AWS's word counts.
 pub fn is_young(slot: &Slot, now: Time) -> bool {
-    let latest = slot.promoted_at.unwrap_or_default().max(born(slot));
-    now.since(latest) < YOUNG
+    let latest = slot.promoted_at.max(slot.created_at);
+    latest.is_some_and(|latest| now.since(latest) < YOUNG)
 }
 
 /// When AWS says that a key was made; none if that is still to come: nobody waits for

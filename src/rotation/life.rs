@@ -59,6 +59,9 @@ pub struct KeyLife {
     pub leased_until: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Time>,
+    /// When a person said that it has leaked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
     pub next: Next,
     /// When the next step can be taken, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +84,8 @@ pub enum Next {
     Deactivate,
     Delete,
     LookAgain,
+    /// AWS does not accept it any more.
+    Recover,
 }
 
 /// A rotation that was begun and has not put a key into service.
@@ -217,6 +222,7 @@ fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Tim
         due_at: None,
         leased_until: None,
         held_until: None,
+        revoked_at: slot.revoked_at,
         next: Next::None,
         not_before: None,
         command: None,
@@ -229,7 +235,10 @@ fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Tim
         }
         _ => {
             life.due_at = due_at(born, rules.max_age);
-            if item.pending.is_some() || item.intent.is_some() {
+            if slot.absent_seen_at.is_some() {
+                life.next = Next::LookAgain;
+                life.command = Some(format!("awskeep rotate {} --explain", item.entry));
+            } else if item.pending.is_some() || item.intent.is_some() {
                 life.next = Next::BeReplaced;
                 life.command = Some(format!("awskeep rotate {} --finish", item.entry));
             } else if let Some(due) = life.due_at {
@@ -266,7 +275,8 @@ fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
         | Next::Prove
         | Next::Deactivate
         | Next::Delete
-        | Next::LookAgain => " --finish",
+        | Next::LookAgain
+        | Next::Recover => " --finish",
     };
     life.command = Some(format!("awskeep rotate {}{flag}", item.entry));
 }
@@ -294,9 +304,12 @@ fn wanted(key: &KeyLife, entry: &EntryName, now: Time) -> Option<Attention> {
                 at.day()
             ),
         ),
-        Next::None | Next::BeReplaced | Next::Prove | Next::BringBack | Next::LookAgain => {
-            return None;
-        }
+        Next::None
+        | Next::BeReplaced
+        | Next::Prove
+        | Next::BringBack
+        | Next::LookAgain
+        | Next::Recover => return None,
     };
     late.then(|| Attention {
         why,
@@ -326,6 +339,7 @@ impl KeyLife {
             }
             (Next::Delete, false) => "delete once its hold is over",
             (Next::LookAgain, _) => "make sure that it is gone",
+            (Next::Recover, _) => "recover",
         };
         match &self.command {
             Some(command) => format!("{what}: {command}"),

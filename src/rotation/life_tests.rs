@@ -63,7 +63,7 @@ fn a_key_in_service_is_due_after_two_thirds() {
     check(
         gone,
         1,
-        "stays until it is due",
+        "make sure that it is gone: awskeep rotate work --explain",
         &["AKIAAAAAAAAAAAAAAAAA is in no list of IAM since 2026-11-23T08:00:00Z"],
     );
 }

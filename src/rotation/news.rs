@@ -9,8 +9,11 @@ use crate::vault::item::Item;
 /// would want to know. `next_turn` is when the next run has something to do for it.
 pub fn of(before: &Item, after: &Item, rules: Rules, next_turn: Option<Time>) -> Option<String> {
     let entry = &after.entry;
-    let undo = format!("undo: awskeep rotate {entry} --undo");
     let replaced = after.previous.as_ref();
+    let undo = match replaced.and_then(|slot| slot.revoked_at) {
+        Some(_) => "it was revoked, and is never brought back".to_owned(),
+        None => format!("undo: awskeep rotate {entry} --undo"),
+    };
     if before.current.id != after.current.id {
         let new = short(&after.current.id);
         let old = replaced.map(|slot| short(&slot.id)).unwrap_or_default();

@@ -193,6 +193,9 @@ fn undo(k: &Known) -> Step {
     let (None, Some(previous)) = (&item.intent, &item.previous) else {
         return Step::ClearIntent;
     };
+    if previous.revoked_at.is_some() {
+        return Step::Refuse(Refusal::Revoked(previous.id.clone()));
+    }
     if k.absent_for(previous, GONE) {
         return Step::Refuse(Refusal::UndoGone(previous.id.clone()));
     }

@@ -88,8 +88,8 @@ fn a_key_is_young_for_ten_minutes_after_what_befell_it_last() {
         (9_999, Some(599), Some(86_400), true),
         // An old key that was added just now is known everywhere.
         (5, Some(600), None, false),
-        (599, None, None, true),
-        (600, None, None, false),
+        (5, None, None, false),
+        (9_999, None, Some(599), true),
     ] {
         let mut slot = pending().item.pending.unwrap();
         slot.saved_at = ago(saved);

@@ -220,6 +220,9 @@ fn row_undo_brings_the_previous_key_back() {
     };
     let refused = Step::Refuse(Refusal::UndoGone(id(B)));
     check(wanted(replaced()), gone, refused);
+    let leaked = |k: &mut Known| previous(k).revoked_at = Some(NOW);
+    let refused = Step::Refuse(Refusal::Revoked(id(B)));
+    check(wanted(replaced()), leaked, refused);
     let (id, said) = (id(B), "no".to_owned());
     let slow = Step::Wait(Wait::UndoNotProven { id, said });
     for because in [NotYet::NotAccepted, NotYet::NoAnswer] {

@@ -13,7 +13,7 @@ use crate::time::Length;
 use crate::vault::item::Identity;
 
 /// How long a new key is given to become known.
-const PATIENCE: Length = Length::minutes(2);
+pub const PATIENCE: Length = Length::minutes(2);
 
 /// The most calls that one proof makes.
 const MOST_CALLS: u32 = 400;

@@ -1,6 +1,7 @@
 //! The loop: observe, ask the plan, perform one step, observe again. Edge, but for
 //! what it is given: the account, the vault, the clock and the receipts.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Tools<'a, A> {
     pub sync: &'a dyn Fn(),
     /// Whether the process was asked to stop.
     pub stop: &'a dyn Fn() -> bool,
+    /// Given a line for each wait of more than a second that a call of its own takes.
+    pub on_wait: &'a dyn Fn(&str),
     /// Told before each step is performed.
     pub on_step: &'a dyn Fn(&Step, &Known),
     /// Whom the lock that this run holds keeps out.
@@ -86,6 +89,8 @@ pub struct Run<'a, A> {
     pub(super) minted: Option<Slot>,
     /// What a person types to go on with this.
     pub(super) command: String,
+    /// Whether AWS has answered in this run: until then it cannot be reached at all.
+    answered: Cell<bool>,
 }
 
 /// Rotates an entry, or goes on with what was begun. The caller holds the lock of
@@ -108,7 +113,7 @@ pub fn rotate<A: Account>(
         let promoted = run.promoted;
         match &step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => {
-                if let Step::Refuse(Refusal::UndoGone(_)) = &step {
+                if let Step::Refuse(Refusal::UndoGone(_) | Refusal::Revoked(_)) = &step {
                     // Told once; the next run goes on with what is there.
                     run.edit(&known, |item| item.undo_wanted_at = None)?;
                 }
@@ -167,6 +172,7 @@ impl<'a, A: Account> Run<'a, A> {
             nonces: Vec::new(),
             minted: None,
             command: format!("awskeep rotate {entry} --finish"),
+            answered: Cell::new(false),
         }
     }
 
@@ -305,9 +311,15 @@ impl<'a, A: Account> Run<'a, A> {
         let mut tries = 0;
         loop {
             let failure = match call() {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.answered.set(true);
+                    return Ok(answer);
+                }
                 Err(failure) => failure,
             };
+            if failure.class != Class::Unreachable {
+                self.answered.set(true);
+            }
             tries += 1;
             let now = self.tools.clock.now();
             let again = match failure.class {
@@ -316,9 +328,9 @@ impl<'a, A: Account> Run<'a, A> {
                         && now.since(started) < PATIENCE
                         && tries < 200
                 }
-                Class::Busy | Class::Unreachable | Class::Unknown | Class::ReplyLost => {
-                    tries < TRIES
-                }
+                // No network: that is told at once.
+                Class::Unreachable => self.answered.get() && tries < TRIES,
+                Class::Busy | Class::Unknown | Class::ReplyLost => tries < TRIES,
                 Class::WrongSecret
                 | Class::Denied
                 | Class::NeedsMfa
@@ -329,6 +341,9 @@ impl<'a, A: Account> Run<'a, A> {
             };
             if !again || (self.tools.stop)() {
                 return Err(failure);
+            }
+            if tries == 1 {
+                (self.tools.on_wait)(&waits(&failure, signer, started));
             }
             self.tools.clock.wait(pause(tries));
         }
@@ -434,6 +449,22 @@ pub(super) enum Saved {
     Yes,
     /// The item is not what was decided on: look again.
     OtherwiseChanged,
+}
+
+/// Why a call is made again, and until when.
+fn waits(failure: &CallFailure, signer: Option<&Slot>, started: Time) -> String {
+    match (failure.class, signer) {
+        (Class::KeyNotAccepted, Some(slot)) => format!(
+            "AWS does not accept {} everywhere yet; trying until {}, Ctrl-C is safe",
+            slot.id,
+            started + PATIENCE
+        ),
+        (_, _) => format!(
+            "no usable answer from AWS ({}); trying {} more times, Ctrl-C is safe",
+            failure.code,
+            TRIES - 1
+        ),
+    }
 }
 
 fn listing(answer: &Answer<Vec<ListedKey>>) -> Listing {

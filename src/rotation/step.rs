@@ -65,6 +65,8 @@ pub enum Refusal {
     },
     PendingDeactivated(AccessKeyId),
     UndoGone(AccessKeyId),
+    /// Undo of a key that a person said has leaked.
+    Revoked(AccessKeyId),
     Reactivated(AccessKeyId),
     UsedLate {
         id: AccessKeyId,

@@ -267,6 +267,10 @@ fn old(known: &Known) -> String {
 }
 
 fn undo(known: &Known) -> String {
+    let previous = known.item.previous.as_ref();
+    if previous.is_some_and(|slot| slot.revoked_at.is_some()) {
+        return "it was revoked, and is never brought back".into();
+    }
     format!("undo: awskeep rotate {} --undo", known.item.entry)
 }
 
@@ -300,4 +304,36 @@ fn held(until: Time, known: &Known) -> Failure {
 pub(super) fn short(id: &AccessKeyId) -> String {
     let text = id.as_str();
     format!("…{}", &text[text.len().saturating_sub(4)..])
+}
+
+/// What a step takes time for, and until when; none for what takes a moment.
+pub fn progress(step: &Step, known: &Known) -> Option<String> {
+    Some(match step {
+        Step::Mint => "asking AWS for a new key".into(),
+        Step::Prove(id) => format!(
+            "waiting until AWS knows {id} everywhere, for {} at most; Ctrl-C is safe",
+            super::proving::PATIENCE
+        ),
+        Step::Settle { until } => format!(
+            "giving other regions and services {} to learn of it, until {until}; Ctrl-C is safe",
+            known.policy.settle
+        ),
+        Step::DeleteLost(id) => {
+            format!("deleting {id}, which an interrupted rotation made and could not save")
+        }
+        Step::Activate(id) => format!("activating {id}"),
+        Step::LetKeep { until } => let_keep(*until),
+        Step::Deactivate(id) => format!("deactivating {id}"),
+        Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => format!("deleting {id}"),
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::WriteIntent
+        | Step::ClearIntent
+        | Step::Promote
+        | Step::DropPending
+        | Step::Swap
+        | Step::AskLastUse(_)
+        | Step::Clear => return None,
+    })
 }

@@ -41,6 +41,7 @@ mod sandbox;
 mod schedule;
 mod second_thoughts;
 mod setup;
+mod side_by_side;
 mod status;
 mod stopped;
 mod tidy;

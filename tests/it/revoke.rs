@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script};
-use crate::sim::people::Status;
+use crate::sim::people::{Rights, Status};
 
 fn with_work() -> Sandbox {
     let mut sandbox = Sandbox::new();
@@ -80,6 +80,45 @@ fn a_leaked_key_is_replaced_and_inactive_at_once() {
     assert_eq!(told["key_id"], new.as_str());
     assert_eq!(status_of(&sandbox, &new), Some(Status::Active));
     sandbox.scan(&[]);
+}
+
+#[test]
+fn a_revoked_key_is_never_brought_back() {
+    let sandbox = with_work();
+    assert_eq!(sandbox.run(&["revoke", "work", "--yes"], &[]).code, 0);
+    let new = served(&sandbox);
+    let finish = sandbox.run(&["rotate", "work", "--finish"], &[]);
+    let end = "; it was revoked, and is never brought back\n";
+    assert!(finish.code == 0 && finish.err.ends_with(end), "{finish:?}");
+    let undo = sandbox.run(&["rotate", "work", "--undo"], &[]);
+    assert_eq!(
+        (undo.code, undo.err.as_str()),
+        (
+            3,
+            "awskeep: entry work: KEY was revoked, and is never brought back\n\
+             hint: awskeep rotate work --finish\n"
+        )
+    );
+    // The new key dies too, and somebody with more rights recovers.
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    let (id, secret) = sandbox.aws.account(|account| {
+        account.set_by_hand(&new, None, at);
+        account.add_user("/", "boss").rights = Rights::Everybody;
+        account.add_key("boss", at - 60)
+    });
+    let keys = format!("[boss]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    sandbox.write(".aws/credentials", &keys);
+    let recover = ["recover", "work", "--via", "boss", "--yes"];
+    let named = [&recover[..], &["--reactivate", &sandbox.key_id]].concat();
+    assert_eq!(sandbox.run(&named, &[]).code, 2);
+    let recovered = sandbox.run(&recover, &[]);
+    assert_eq!(recovered.code, 0, "{recovered:?}");
+    assert!(
+        recovered.err.contains("work: KEY was revoked at 20"),
+        "{recovered:?}"
+    );
+    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+    assert!(![&new, &sandbox.key_id].contains(&&served(&sandbox)));
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 use std::sync::atomic::Ordering;
 
+use awskeep::time::{Length, Time};
 use serde_json::Value;
 
 use crate::sandbox::{Ran, Sandbox};
-use crate::sim::people::Status;
+use crate::sim::people::{Because, Status};
+use crate::sim::{SimConfig, SimServer};
 
 /// A sandbox with entry `work`, and one clock for here and AWS.
 fn with_work() -> Sandbox {
@@ -112,6 +114,64 @@ fn a_dead_key_that_was_added_just_now_is_told_at_once() {
     let dead = sandbox.run(&["rotate", "work", "--yes"], &[]);
     assert_eq!(dead.code, 6, "{dead:?}");
     assert!(dead.err.contains("awskeep recover work"), "{dead:?}");
+    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+}
+
+#[test]
+fn a_key_that_aws_has_known_for_days_is_not_waited_for() {
+    // The user may not list keys, so that its age is not known here.
+    let mut sandbox = Sandbox::new();
+    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    sandbox.aws.clock().follow(&sandbox.clock);
+    sandbox.aws.account(|account| {
+        account
+            .user_mut("bob")
+            .deny("ListAccessKeys", Because::NotAllowed);
+    });
+    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), 0));
+    let before = sandbox.clock.load(Ordering::SeqCst);
+    let dead = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(dead.code, 6, "{dead:?}");
+    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+}
+
+#[test]
+fn a_wait_for_a_young_key_is_told() {
+    let sandbox = rotated();
+    let current = sandbox.run(&["credential-process", "work"], &[]);
+    let told: Value = serde_json::from_str(&current.out).unwrap();
+    let new = told["AccessKeyId"].as_str().unwrap();
+    let at = sandbox.clock.load(Ordering::SeqCst);
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(new, Some(Status::Inactive), at));
+    sandbox.aws.clock().advance(30);
+    let began = sandbox.clock.load(Ordering::SeqCst);
+    let dead = sandbox.run(&["rotate", "work"], &[]);
+    assert_eq!(dead.code, 6, "{dead:?}");
+    let until = Time(began) + Length::minutes(2);
+    let line = format!(
+        "work: AWS does not accept {new} everywhere yet; trying until {until}, Ctrl-C is safe\n"
+    );
+    assert_eq!(dead.err.matches(&line).count(), 1, "{dead:?}");
+    assert!(
+        sandbox.clock.load(Ordering::SeqCst) >= until.0,
+        "it was waited"
+    );
+}
+
+#[test]
+fn without_a_network_nothing_is_waited_for() {
+    let mut sandbox = with_work();
+    // Its address answers no more.
+    sandbox.aws = SimServer::start(SimConfig::default());
+    let before = sandbox.clock.load(Ordering::SeqCst);
+    let offline = sandbox.run(&["rotate", "work", "--yes"], &[]);
+    assert_eq!(offline.code, 1, "{offline:?}");
+    assert!(offline.err.contains("cannot be reached"), "{offline:?}");
     assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
 }
 

@@ -45,6 +45,12 @@ fn wait_stays_until_the_old_key_is_inactive() {
     assert!((3_900..4_600).contains(&took), "{took}");
     let calls = sandbox.aws.take_journal().len();
     assert!(calls < 60, "{calls} calls");
+    // What it waits for, and until when, is said once.
+    assert_eq!(
+        ran.err.matches("work: waiting until 20").count(),
+        1,
+        "{ran:?}"
+    );
     // That it is in service is said when it is, not at the end of the wait.
     assert!(ran.err.contains("is in service since"), "{ran:?}");
 }

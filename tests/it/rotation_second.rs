@@ -71,6 +71,7 @@ impl Second {
                 sync: &|| {},
                 stop: &|| false,
                 on_step: &|_, _| {},
+                on_wait: &|_| {},
                 reach: Reach::Locked("other/2.2".into()),
             };
             // Its end, good or bad, is its own; what it did is checked.

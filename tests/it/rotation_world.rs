@@ -438,6 +438,7 @@ impl World {
             sync: &|| {},
             stop: &|| false,
             on_step: &|_, _| {},
+            on_wait: &|_| {},
             reach: Reach::Locked("here/1.1".into()),
         })
     }

@@ -167,6 +167,9 @@ fn online_asks_aws_and_sees_what_people_did() {
         .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), at));
     let dead = sandbox.run(&["status", "--online", "--check"], &[]);
     assert_eq!(dead.code, 8, "{dead:?}");
+    let next = rows(&dead)[1].last().cloned();
+    let recover = "recover: awskeep recover work --via PROFILE";
+    assert_eq!(next.as_deref(), Some(recover));
     assert_eq!(
         dead.err,
         "awskeep: entry work: KEY is not accepted at AWS\nhint: awskeep recover work --via PROFILE\n"

@@ -200,10 +200,15 @@ fn a_wait_can_be_cut_short() {
         let last_look = ("ListAccessKeys", 5);
         let ran = signalled_at(&sandbox, &arguments, last_look, When::After, signal);
         assert_eq!(ran.code, 7, "{ran:?}");
-        let end = "entry work: stopped as asked; the new key is in service, the old one is not \
+        let end = "entry work: stopped waiting as asked; the new key is in service, the old one is not \
                    retired yet\nhint: awskeep rotate work --finish\n";
         assert!(ran.err.ends_with(end), "{ran:?}");
         assert_ne!(served(&sandbox), sandbox.key_id);
         assert_eq!(living(&sandbox).len(), 2);
+        // Nothing failed.
+        let check = sandbox.run(&["status", "--check"], &[]);
+        assert_eq!((check.code, check.err.as_str()), (0, ""), "{check:?}");
+        let log = sandbox.run(&["log", "work"], &[]);
+        assert!(!log.out.contains("failed"), "{log:?}");
     }
 }

@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicBool;
 use crate::aws;
 use crate::cli::Rotate;
 use crate::commands::{Context, Form, Mode};
+use crate::disk::{self, Locks, Reach};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::prove;
 use crate::keys::{AccessKeyId, EntryName};
 use crate::lease::{self, Attended, Auto};
+use crate::rotation::given::Around;
 use crate::rotation::known::{Demand, Early, Known, Policy, Unsure, born};
 use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::plan::{Step, Wait, next_step};
@@ -48,7 +50,7 @@ impl Turn<'_> {
         let machine = self.context.machine;
         let entries = self.entries;
         let identity = self.identity(name)?;
-        let user = entries.lock_user(Some(&identity), name)?;
+        let user = self.lock(&identity, name)?;
         let held = entries.get(name)?;
         let account = aws::account(machine, &aws::place_of(&held.item))?;
         let codes = Codes {
@@ -60,15 +62,43 @@ impl Turn<'_> {
         let (vault, item) = (&held.vault, &held.item);
         let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
         let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
+        let on_wait = |line: &str| told(self.context, name, line);
         given::with_tools(
             machine,
             &account,
             vault,
-            user.reach(),
-            self.stop,
-            &on_step,
+            reach(user.as_ref()),
+            &Around {
+                stop: self.stop,
+                on_step: &on_step,
+                on_wait: &on_wait,
+            },
             |tools| self.act(tools, &held, &identity, policy),
         )
+    }
+
+    /// Who only looks waits for nobody, and says who is at work; none then.
+    fn lock(&self, identity: &Identity, name: &EntryName) -> Outcome<Option<Locks>> {
+        if self.acts() {
+            return self.entries.lock_user(Some(identity), name).map(Some);
+        }
+        match self.entries.glance_at_user(Some(identity), name) {
+            Some(disk::Taken::Held(locks)) => Ok(Some(locks)),
+            Some(disk::Taken::Nowhere(_)) => Ok(None),
+            None => {
+                let who = self.entries.at_work(Some(identity), name);
+                let who = who.unwrap_or_else(|| "another awskeep".into());
+                let ui = &self.context.machine.ui;
+                ui.tell(&format!(
+                    "{name}: {who} is at work on it; this is how it stands now"
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    fn acts(&self) -> bool {
+        self.context.mode == Mode::Act && !self.args.instead.explain
     }
 
     fn act(
@@ -88,7 +118,7 @@ impl Turn<'_> {
             let line = format!("{name}: {id} was replaced while this waited for another awskeep");
             self.context.machine.ui.tell(&line);
         }
-        if self.args.instead.explain || self.context.mode == Mode::Say {
+        if !self.acts() {
             let mut known = run::explain(tools, held.name(), identity, policy.clone())?;
             if let Some(item) = undone {
                 known.item = item;
@@ -273,12 +303,15 @@ impl Turn<'_> {
         if let Some(identity) = &held.item.identity {
             return Ok(identity.clone());
         }
-        let _entry = self.entries.lock_user(None, name)?;
+        let _entry = match self.acts() {
+            true => Some(self.entries.lock_user(None, name)?),
+            false => None,
+        };
         let mut held = self.entries.get(name)?;
         let account = aws::account(self.context.machine, &aws::place_of(&held.item))?;
         let proof = prove::prove_existing(&account, &held.item.current.key())?;
         held.item.identity = Some(proof.identity.clone());
-        if self.context.mode == Mode::Act && !self.args.instead.explain {
+        if self.acts() {
             held.vault.save(&held.item)?;
         }
         Ok(proof.identity)
@@ -358,45 +391,38 @@ fn undo_wanted(held: &Held, now: Time) -> Outcome<Item> {
         )
         .hint("awskeep list"));
     }
+    let revoked = item.previous.as_ref().filter(|_| item.pending.is_none());
+    if let Some(slot) = revoked.filter(|slot| slot.revoked_at.is_some()) {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!(
+                "entry {}: {} was revoked, and is never brought back",
+                held.name(),
+                slot.id
+            ),
+        )
+        .hint(format!("awskeep rotate {} --finish", held.name())));
+    }
     item.undo_wanted_at = item.undo_wanted_at.or(Some(now));
     Ok(item)
 }
 
-/// Lines for a person at the terminal; a pipe gets the result only.
-fn progress(context: &Context<'_>, step: &Step, known: &Known) {
-    if context.form == Form::Json || !context.machine.ui.attended() {
-        return;
+/// How far the lock reaches, if there is one.
+fn reach(user: Option<&Locks>) -> Reach {
+    user.map_or(Reach::Nobody, Locks::reach)
+}
+
+/// A line for a person at the terminal; a pipe gets the result only.
+fn told(context: &Context<'_>, name: &EntryName, line: &str) {
+    if context.form == Form::Text && context.machine.ui.attended() {
+        context.machine.ui.tell(&format!("{name}: {line}"));
     }
-    let item = &known.item;
-    let line = match step {
-        Step::Mint => format!("{}: asking AWS for a new key", item.entry),
-        Step::Prove(id) => format!("{}: waiting until AWS knows {id} everywhere", item.entry),
-        Step::Settle { .. } => format!(
-            "{}: giving other regions and services {} to learn of it",
-            item.entry, known.policy.settle
-        ),
-        Step::DeleteLost(id) => format!(
-            "{}: deleting {id}, which an interrupted rotation made and could not save",
-            item.entry
-        ),
-        Step::Activate(id) => format!("{}: activating {id}", item.entry),
-        Step::LetKeep { until } => format!("{}: {}", item.entry, words::let_keep(*until)),
-        Step::Deactivate(id) => format!("{}: deactivating {id}", item.entry),
-        Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => {
-            format!("{}: deleting {id}", item.entry)
-        }
-        Step::Done
-        | Step::Refuse(_)
-        | Step::Wait(_)
-        | Step::WriteIntent
-        | Step::ClearIntent
-        | Step::Promote
-        | Step::DropPending
-        | Step::Swap
-        | Step::AskLastUse(_)
-        | Step::Clear => return,
-    };
-    context.machine.ui.tell(&line);
+}
+
+fn progress(context: &Context<'_>, step: &Step, known: &Known) {
+    if let Some(line) = words::progress(step, known) {
+        told(context, &known.item.entry, &line);
+    }
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ impl Round<'_> {
         let name = held.name();
         let no_code = Given::default();
         let result = one(self.context, self.args, name, self.stop, &no_code);
-        leave_receipt(self.context.machine, name, result.as_ref().err());
+        leave_receipt(self.context.machine, name, result.as_ref().err(), self.stop);
         self.receipts = receipts(self.context.machine);
         match result {
             Ok(state) => {

@@ -51,6 +51,7 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
             ))
         }
         Refusal::UndoGone(id) => undo_gone(id, known),
+        Refusal::Revoked(id) => revoked(id, known),
         Refusal::Reactivated(id) => reactivated(id, known),
         Refusal::UsedLate { id, use_of } => of(Kind::PersonNeeded, &used_late(id, use_of)).hint(
             format!("find who uses it; then: awskeep rotate {entry} --retire-now"),
@@ -93,6 +94,18 @@ fn undo_gone(id: &AccessKeyId, known: &Known) -> Failure {
         Kind::NotFound,
         format!(
             "entry {entry}: {id} is deleted at AWS and cannot be brought back; {current} stays in service"
+        ),
+    )
+    .hint(format!("awskeep rotate {entry} --finish"))
+}
+
+/// For a key that a person said has leaked.
+pub(super) fn revoked(id: &AccessKeyId, known: &Known) -> Failure {
+    let (entry, current) = (&known.item.entry, &known.item.current.id);
+    Failure::new(
+        Kind::NotFound,
+        format!(
+            "entry {entry}: {id} was revoked, and is never brought back; {current} stays in service"
         ),
     )
     .hint(format!("awskeep rotate {entry} --finish"))
