@@ -28,12 +28,12 @@ pub const DEFAULT_REGION: &str = "us-east-1";
 /// `Kind::Failed` if the CA bundle cannot be read; `Kind::Usage` for an endpoint
 /// that is neither https nor loopback.
 pub fn account(machine: &Machine, place: &Place) -> Outcome<LiveAccount> {
-    let ca_bundle_pem = match machine.var("AWS_CA_BUNDLE") {
+    let ca_bundle_pem = match machine.path_var("AWS_CA_BUNDLE").map(Path::new) {
         None => None,
         Some(path) => Some(
-            disk::read_regular(Path::new(path), disk::MOST_TEXT)
+            disk::read_regular(path, disk::MOST_TEXT)
                 .map_err(|error| {
-                    let message = format!("AWS_CA_BUNDLE {path} cannot be read");
+                    let message = format!("AWS_CA_BUNDLE {} cannot be read", path.display());
                     Failure::new(Kind::Failed, message).cause(error)
                 })?
                 .to_vec(),

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 
-pub use access::{is_foreign, others_can_write, private_dir};
+pub use access::{how_to_close, is_foreign, others_can_write, private_dir, refuse_others};
 pub use lock::Lock;
 pub use locks::{LockPlaces, Locks, Reach, Taken, host_in};
 
@@ -36,7 +36,7 @@ const MOST_LINKS: usize = 40;
 /// message says that only the folder could not be synced.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
     let target = follow_links(path)?;
-    replace(path, &target, bytes, &Attributes::new(mode))
+    replace(path, &target, bytes, &Attributes::new(mode), &|| Ok(()))
 }
 
 /// Like `write_atomic`, with the mode and the owner of the file that is there;
@@ -45,13 +45,90 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Outcome<()> {
 /// # Errors
 /// Those of `write_atomic`, and `Kind::Failed` if the owner cannot be kept.
 pub fn replace_keeping_mode(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    replace_unchanged(path, bytes, Readers::Kept, &|| Ok(()))
+}
+
+/// Who may read a file that takes the place of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Who could read the other one.
+    Kept,
+    /// Its owner alone.
+    Owner,
+}
+
+/// Like `replace_keeping_mode`; `unchanged` is asked last, and an error of it leaves
+/// everything as it was.
+///
+/// # Errors
+/// Those of `replace_keeping_mode` and of `unchanged`.
+pub fn replace_unchanged(
+    path: &Path,
+    bytes: &[u8],
+    readers: Readers,
+    unchanged: &dyn Fn() -> Outcome<()>,
+) -> Outcome<()> {
     let target = follow_links(path)?;
-    let attributes = match fs::metadata(&target) {
+    let mut attributes = match fs::metadata(&target) {
         Ok(there) => Attributes::of(&there),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Attributes::new(0o600),
         Err(error) => return Err(failed("read", path, &error)),
     };
-    replace(path, &target, bytes, &attributes)
+    if readers == Readers::Owner {
+        attributes.mode &= 0o700;
+    }
+    replace(path, &target, bytes, &attributes, unchanged)
+}
+
+/// Whether a file can be put there: files are replaced by a rename, so it is the
+/// folder that counts, or the first one above it that exists.
+///
+/// # Errors
+/// `Kind::Failed` if it cannot.
+pub fn refuse_read_only(path: &Path) -> Outcome<()> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Access;
+        let target = follow_links(path)?;
+        let mut folder = folder_of(&target);
+        while !folder.exists() && folder_of(folder) != folder {
+            folder = folder_of(folder);
+        }
+        rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| failed("write", path, &errno.into()))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// What writers that were killed have left beside a file: another copy of what it held
+/// or was to hold.
+pub fn left_beside(path: &Path) -> Vec<PathBuf> {
+    let Ok(target) = follow_links(path) else {
+        return Vec::new();
+    };
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let older = format!(".{name}.awskeep-new");
+    let is_temp = |name: &str| {
+        let random = name.strip_prefix(TEMP_PREFIX);
+        random.is_some_and(|r| r.len() == 6 && r.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    fs::read_dir(folder_of(&target))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name == older.as_str() || is_temp(&name)
+        })
+        .filter(|entry| {
+            let there = fs::symlink_metadata(entry.path());
+            there.is_ok_and(|there| there.is_file() && !is_foreign(&there))
+        })
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// More than any file that people write by hand has, in bytes.
@@ -197,6 +274,9 @@ impl Attributes {
                 fchown(file, Some(uid), Some(gid))?;
             }
         }
+        // What the folder gives to all new files would open this one with its mode.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fremovexattr(file, access::ACCESS_LIST);
         file.set_permissions(fs::Permissions::from_mode(self.mode))
     }
 
@@ -207,27 +287,85 @@ impl Attributes {
     }
 }
 
-fn replace(path: &Path, target: &Path, bytes: &[u8], attributes: &Attributes) -> Outcome<()> {
+fn replace(
+    path: &Path,
+    target: &Path,
+    bytes: &[u8],
+    attributes: &Attributes,
+    unchanged: &dyn Fn() -> Outcome<()>,
+) -> Outcome<()> {
     let folder = folder_of(target);
-    // The builder makes it 0600; dropping it before `persist` deletes it.
-    let temp = tempfile::Builder::new()
-        .prefix(TEMP_PREFIX)
-        .tempfile_in(folder)
-        .map_err(|error| failed("write", path, &error))?;
-    attributes
-        .put_on(temp.as_file())
-        .map_err(|error| failed("keep the mode and owner of", path, &error))?;
-    let written = temp
-        .as_file()
-        .write_all(bytes)
-        .and_then(|()| temp.as_file().sync_all());
-    written.map_err(|error| failed("write", path, &error))?;
+    let fill = |file: &File| {
+        attributes
+            .put_on(file)
+            .map_err(|error| failed("keep the mode and owner of", path, &error))?;
+        let mut writer = file;
+        writer
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| failed("write", path, &error))?;
+        unchanged()
+    };
+    let temp = match unnamed(folder) {
+        Some(file) => {
+            fill(&file)?;
+            named(&file, folder)
+        }
+        None => None,
+    };
+    let temp = match temp {
+        Some(temp) => temp,
+        None => {
+            // The builder makes it 0600; dropping it before `persist` deletes it.
+            let temp = tempfile::Builder::new()
+                .prefix(TEMP_PREFIX)
+                .tempfile_in(folder)
+                .map_err(|error| failed("write", path, &error))?;
+            fill(temp.as_file())?;
+            temp.into_temp_path()
+        }
+    };
     temp.persist(target)
         .map_err(|error| failed("write", path, &error.error))?;
     sync_folder(folder).map_err(|error| {
         let doing = "sync the folder, a power cut may undo the new content, of";
         failed(doing, path, &error)
     })
+}
+
+/// A file without a name, so that nothing of it is left if we are killed; none where the
+/// file system has no such files.
+#[cfg(target_os = "linux")]
+fn unnamed(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok()?;
+    Some(file.into())
+}
+
+/// Its name for the moment before the rename, since a link cannot replace a file.
+#[cfg(target_os = "linux")]
+fn named(file: &File, folder: &Path) -> Option<tempfile::TempPath> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |at: &Path| {
+        linkat(CWD, open.as_str(), CWD, at, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+    };
+    let made = tempfile::Builder::new()
+        .prefix(TEMP_PREFIX)
+        .make_in(folder, link);
+    made.ok().map(tempfile::NamedTempFile::into_temp_path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn named(_: &File, _: &Path) -> Option<tempfile::TempPath> {
+    None
 }
 
 /// Where a write to `path` goes: through every link that we or root made.
@@ -264,21 +402,33 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename or a deletion last. Some file systems cannot sync a folder; they
-/// say so, and there is nothing more to do.
+/// Makes a rename or a deletion last. Where a folder cannot be synced there is nothing
+/// more to do, and what was done is done.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if cannot_be_synced(&error) => Ok(()),
         result => result,
     }
+}
+
+/// The file system has no way to do it, or does not let us; not that a disk failed.
+#[cfg(unix)]
+fn cannot_be_synced(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    let tame = [
+        Errno::INVAL,
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+        Errno::BADF,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::ISDIR,
+        Errno::NOTTY,
+        Errno::ROFS,
+    ];
+    errno.is_some_and(|errno| tame.contains(&errno))
 }
 
 #[cfg(not(unix))]
@@ -356,6 +506,87 @@ mod tests {
         symlink("circle", dir.path().join("circle")).unwrap();
         let failure = write_atomic(&dir.path().join("circle"), b"", 0o600).unwrap_err();
         assert!(failure.to_string().contains("circle"), "{failure}");
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_write_that_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let seen = std::cell::RefCell::new(Vec::new());
+        // Whoever is killed now has written everything, and renamed nothing.
+        let stop = || {
+            seen.borrow_mut().extend(names(dir.path()));
+            Err(Failure::new(Kind::Unfinished, "changed meanwhile"))
+        };
+        let failure = replace_unchanged(&path, b"secret", Readers::Kept, &stop).unwrap_err();
+        assert_eq!(failure.message, "changed meanwhile");
+        let has_unnamed = unnamed(dir.path()).is_some();
+        assert_eq!(seen.borrow().len(), if has_unnamed { 1 } else { 2 });
+        assert_eq!(names(dir.path()), ["a"]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_found_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        for name in [
+            "real/credentials",
+            "real/.awskeep-Ab12cd",
+            "real/.credentials.awskeep-new",
+            "real/.config.awskeep-new",
+            "real/.awskeep-mine",
+            "real/.awskeep-notes1.txt",
+        ] {
+            fs::write(at(name), "").unwrap();
+        }
+        fs::create_dir(at("real/.awskeep-folder")).unwrap();
+        symlink("real/credentials", at("credentials")).unwrap();
+        let mut found = left_beside(&at("credentials"));
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                at("real/.awskeep-Ab12cd"),
+                at("real/.credentials.awskeep-new")
+            ]
+        );
+        assert_eq!(left_beside(&at("nothing/here")), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_secret_takes_the_place_of_an_open_file_as_a_private_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        for (before, readers, after) in [
+            (0o644, Readers::Kept, 0o644),
+            (0o644, Readers::Owner, 0o600),
+            (0o600, Readers::Owner, 0o600),
+        ] {
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            replace_unchanged(&path, b"x", readers, &|| Ok(())).unwrap();
+            assert_eq!(mode(&path), after);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_fails_no_write() {
+        use rustix::io::Errno;
+        for (errno, tame) in [
+            (Errno::INVAL, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSYS, true),
+            (Errno::ACCESS, true),
+            (Errno::IO, false),
+            (Errno::NOSPC, false),
+        ] {
+            assert_eq!(cannot_be_synced(&errno.into()), tame, "{errno:?}");
+        }
+        #[cfg(target_os = "linux")]
+        sync_folder(Path::new("/proc")).unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! So it must be stable (the name on PATH, not where a link points today), and
 //! nobody else may be able to replace it.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::disk;
@@ -34,7 +35,7 @@ pub fn choose(machine: &Machine, named: Option<&Path>) -> Outcome<PathBuf> {
                 open.display()
             ),
         )
-        .hint(format!("chmod go-w {}", disk::argument(&open)))
+        .hint(disk::how_to_close(&open))
         .hint("or name another copy with --helper-path"));
     }
     Ok(path)
@@ -95,9 +96,9 @@ fn is_build(path: &Path) -> bool {
 fn is_temporary(machine: &Machine, path: &Path) -> bool {
     let named = ["TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"]
         .iter()
-        .filter_map(|name| machine.var(name));
+        .filter_map(|name| machine.path_var(name));
     named
-        .chain(["/tmp", "/var/tmp", "/dev/shm", "/run"])
+        .chain(["/tmp", "/var/tmp", "/dev/shm", "/run"].map(OsStr::new))
         .any(|folder| path.starts_with(folder))
 }
 

@@ -13,7 +13,7 @@ use crate::lease;
 use crate::machine::Machine;
 use crate::passphrase::{self, Making};
 use crate::rotation::denial::wants_mfa;
-use crate::rotation::known::believable;
+use crate::rotation::known::{believable, deleted_after, leased_until};
 use crate::rotation::session::Expected;
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
@@ -276,10 +276,10 @@ pub fn lose_nothing(entries: &Entries<'_>, item: &Item, doing: &str) -> Outcome<
     let settings = &entries.settings;
     let hold = settings.length(Key::Hold, Some(entry))?;
     let hold = lease::hold(hold, wanted::max_age(settings, entry)?);
-    let leased_until = previous.leased_until.unwrap_or_default();
+    let leased_until = leased_until(previous);
     let wait = match previous.inactive_seen_at {
         Some(seen) => {
-            let until = (seen + hold).max(leased_until);
+            let until = deleted_after(previous, seen, hold);
             format!("or after {until}: awskeep rotate {entry} --finish")
         }
         None => format!(

@@ -2,7 +2,7 @@
 //! Edge. Built once, in `main`, and passed down; tests build their own.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,6 +54,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(20);
 pub struct Machine {
     /// Environment variables that are valid UTF-8.
     pub vars: BTreeMap<String, String>,
+    /// Those that are not: paths may be.
+    pub odd_vars: BTreeMap<String, OsString>,
     pub folders: Folders,
     /// Where the locks are that all awskeeps of this user share.
     pub locks: LockPlaces,
@@ -79,12 +81,20 @@ pub struct Folders {
 impl Machine {
     /// The real machine.
     pub fn of_process(started: Instant) -> Machine {
+        let mut vars = BTreeMap::new();
+        let mut odd_vars = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(vars.insert(name, value)),
+                Err(value) => drop(odd_vars.insert(name, value)),
+            }
+        }
         Machine {
-            vars: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
+            vars,
+            odd_vars,
             folders: Folders {
                 home: dirs::home_dir(),
                 config: dirs::config_dir(),
@@ -108,9 +118,15 @@ impl Machine {
             .filter(|value| !value.is_empty())
     }
 
+    /// A variable that names a path, in whatever bytes, and is not empty.
+    pub fn path_var(&self, name: &str) -> Option<&OsStr> {
+        let odd = || self.odd_vars.get(name).map(OsString::as_os_str);
+        self.var(name).map(OsStr::new).or_else(odd)
+    }
+
     /// Where a program may stand: in each folder of PATH, but the current one.
     pub fn on_path(&self, program: &OsStr) -> impl Iterator<Item = PathBuf> {
-        std::env::split_paths(self.var("PATH").unwrap_or_default())
+        std::env::split_paths(self.path_var("PATH").unwrap_or_default())
             .filter(|folder| folder.is_absolute())
             .map(move |folder| folder.join(program))
     }
@@ -166,10 +182,10 @@ impl Machine {
 
     fn aws_file(&self, variable: &str, name: &str) -> Outcome<PathBuf> {
         let home = || self.folder(self.folders.home.as_deref(), "home");
-        match self.var(variable) {
-            Some(named) => match named.strip_prefix("~/") {
-                Some(below_home) => Ok(home()?.join(below_home)),
-                None => Ok(self.here.join(named)),
+        match self.path_var(variable).map(Path::new) {
+            Some(named) => match named.strip_prefix("~") {
+                Ok(below_home) => Ok(home()?.join(below_home)),
+                Err(_) => Ok(self.here.join(named)),
             },
             None => Ok(home()?.join(".aws").join(name)),
         }

@@ -1,5 +1,7 @@
 //! Where the encrypted file's passphrase comes from, and making the file. Edge.
 
+use std::path::{Path, PathBuf};
+
 use crate::cli::Passphrase;
 use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
@@ -89,15 +91,21 @@ fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretK
     let fd = from.and_then(|from| from.passphrase_fd);
     let file = from
         .and_then(|from| from.passphrase_file.clone())
-        .or_else(|| machine.var("AWSKEEP_PASSPHRASE_FILE").map(Into::into));
+        .or_else(|| machine.path_var("AWSKEEP_PASSPHRASE_FILE").map(Into::into));
     let (place, path) = match (fd, file) {
         (Some(fd), _) => (
             format!("--passphrase-fd {fd}"),
-            format!("/dev/fd/{fd}").into(),
+            PathBuf::from(format!("/dev/fd/{fd}")),
         ),
         (None, Some(path)) => (path.display().to_string(), machine.here.join(path)),
         (None, None) => return Ok(None),
     };
+    if fd.is_none()
+        && let Ok(there) = std::fs::metadata(&path)
+        && there.is_file()
+    {
+        refuse_open(&path, &there)?;
+    }
     let text = disk::read_given(path.as_path(), MOST_PASSPHRASE)
         .and_then(disk::text_of)
         .map_err(|error| {
@@ -115,4 +123,25 @@ fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretK
         ));
     }
     Ok(Some(SecretKey::new(line.to_owned())))
+}
+
+/// As ssh does with a private key: a file of ours that others can read is refused, and
+/// one that they can write, whoever owns it.
+fn refuse_open(path: &Path, there: &std::fs::Metadata) -> Outcome<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let is_ours = there.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && there.mode() & 0o077 != 0 {
+            let shown = path.display();
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("the passphrase file {shown} can be read by others"),
+            )
+            .hint(format!("chmod 600 {}", disk::argument(path))));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = there;
+    disk::refuse_others(path, "has the passphrase")
 }

@@ -5,15 +5,16 @@
 //! renamed into place: it must differ by exactly what was meant.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::disk::Locks;
+use crate::disk::{self, Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, EntryName, ProfileName};
 use crate::machine::Machine;
 use crate::profile_files::command_line::{self, Helper, Platform, PointsAt};
 use crate::profile_files::document::{Document, FileKind};
 use crate::profile_files::edits;
-use crate::profile_files::files::AwsFile;
+use crate::profile_files::files::{AwsFile, Replaced};
 use crate::profile_files::put_keys;
 use crate::profile_files::sdk_reader::{self, Change};
 use crate::profile_files::takes;
@@ -21,6 +22,9 @@ use crate::profile_files::undo::Edited;
 
 /// The property that makes SDKs run us.
 const PROCESS: &str = "credential_process";
+
+/// Held while an AWS file is replaced.
+const LOCK: &str = "profile-files.lock";
 
 /// Both files as read at one moment.
 pub struct Profiles {
@@ -141,7 +145,7 @@ impl Profiles {
         let _lock = lock(machine)?;
         self.check_pointing(pointing, entry)?;
         let (edited, changes) = self.pointed(pointing, entry)?;
-        replace(&mut self.config, edited, &changes)
+        replace(&mut self.config, edited, &changes).map(drop)
     }
 
     /// Points a profile that uses awskeep at another entry; the helper's path stays.
@@ -202,10 +206,11 @@ impl Profiles {
             Change::set(profile, "aws_secret_access_key"),
             Change::removed(profile, PROCESS),
         ];
-        replace(&mut self.credentials, credentials, &changes)?;
+        let replaced = replace(&mut self.credentials, credentials, &changes)?;
+        tell_closed(machine, &self.credentials, replaced);
         let config = config.then(|document| takes::drop_empty_section(document, profile))?;
         let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
-        replace(&mut self.config, config, &changes)
+        replace(&mut self.config, config, &changes).map(drop)
     }
 
     fn points(&self) -> Vec<PointsAt> {
@@ -307,7 +312,7 @@ const OTHERS: [(&str, &str); 9] = [
 
 /// Holds off other runs of awskeep that would change the AWS files.
 pub fn lock(machine: &Machine) -> Outcome<Locks> {
-    machine.lock("profile-files.lock")
+    machine.lock(LOCK)
 }
 
 fn own_process(document: &Document, profile: &ProfileName) -> Option<Helper> {
@@ -315,7 +320,44 @@ fn own_process(document: &Document, profile: &ProfileName) -> Option<Helper> {
     command_line::parse_helper(&property.value)
 }
 
-fn replace(file: &mut AwsFile, edited: Edited, changes: &[Change]) -> Outcome<()> {
+/// Takes away what an awskeep that was killed left beside the AWS files: it may hold a
+/// secret. Nobody is at work on them while their lock can be had.
+pub fn sweep(machine: &Machine) {
+    let files = [machine.aws_config_file(), machine.aws_credentials_file()];
+    let mut left: Vec<PathBuf> = files
+        .into_iter()
+        .flatten()
+        .flat_map(|file| disk::left_beside(&file))
+        .collect();
+    left.sort();
+    left.dedup();
+    if left.is_empty() {
+        return;
+    }
+    let lock = machine.locks.take(LOCK, Duration::ZERO, &|_| {});
+    let Ok(Taken::Held(_lock)) = lock else { return };
+    for path in left {
+        if let Ok(true) = disk::remove(&path) {
+            machine.ui.tell(&format!(
+                "{} was left behind by an awskeep that was killed, and is deleted",
+                path.display()
+            ));
+        }
+    }
+}
+
+/// Says that a file which others could read, and which got a secret, is closed to them.
+pub fn tell_closed(machine: &Machine, file: &AwsFile, replaced: Replaced) {
+    match replaced {
+        Replaced::AsItWas => {}
+        Replaced::ClosedToOthers => machine.ui.tell(&format!(
+            "{} could be read by others, and is yours alone to read now (mode 600)",
+            file.path.display()
+        )),
+    }
+}
+
+fn replace(file: &mut AwsFile, edited: Edited, changes: &[Change]) -> Outcome<Replaced> {
     let kind = file.document.kind();
     sdk_reader::differs_by_exactly(kind, file.document.text(), edited.document.text(), changes)
         .map_err(|what| {

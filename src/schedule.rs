@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind};
 use crate::lease::{Auto, due_at};
-use crate::rotation::known::born;
+use crate::rotation::known::{born, deleted_after, leased_until};
 use crate::rotation::life::{HandledBy, Rules};
 use crate::rotation::plan::LAST_USE_KNOWN;
 use crate::time::{Length, Time};
@@ -130,9 +130,9 @@ fn ready(situation: &Situation<'_>) -> Option<(Time, Work)> {
     let next_session = situation.rules.handled_by == HandledBy::Session;
     let waits = |previous: &&Slot| next_session && previous.inactive_seen_at.is_some();
     if let Some(previous) = item.previous.as_ref().filter(|slot| !waits(slot)) {
-        let leased_until = previous.leased_until?;
+        let leased_until = leased_until(previous);
         let at = match previous.inactive_seen_at {
-            Some(seen) => (seen + situation.rules.hold).max(leased_until),
+            Some(seen) => deleted_after(previous, seen, situation.rules.hold),
             None => {
                 let promoted = item.current.promoted_at.unwrap_or(leased_until);
                 leased_until.max(promoted + LAST_USE_KNOWN)

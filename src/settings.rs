@@ -87,13 +87,7 @@ impl Settings {
             variables: BTreeMap::new(),
             mistakes: Vec::new(),
         };
-        let options = ParseOption {
-            enabled_quote: false,
-            enabled_escape: false,
-            ..ParseOption::default()
-        };
-        // rust-ini would take a byte order mark for part of the first header.
-        match Ini::load_from_str_opt(text.trim_start_matches('\u{feff}'), options) {
+        match ini(text) {
             Ok(file) => settings.take_sections(&file),
             Err(error) => settings.mistake(Failure::new(
                 Kind::Usage,
@@ -198,10 +192,7 @@ impl Settings {
                     continue;
                 }
                 Some("default") => None,
-                Some(header) => match header
-                    .strip_prefix("entry ")
-                    .map(|name| name.trim().parse::<EntryName>())
-                {
+                Some(header) => match entry_of(header) {
                     Some(Ok(name)) => Some(name),
                     Some(Err(failure)) => {
                         self.mistake(failure);
@@ -259,6 +250,23 @@ impl Settings {
             ..failure
         });
     }
+}
+
+/// The file's sections and settings.
+fn ini(text: &str) -> Result<Ini, ini::ParseError> {
+    let options = ParseOption {
+        enabled_quote: false,
+        enabled_escape: false,
+        ..ParseOption::default()
+    };
+    // rust-ini would take a byte order mark for part of the first header.
+    Ini::load_from_str_opt(text.trim_start_matches('\u{feff}'), options)
+}
+
+/// The entry that a header names; none if it is of another kind.
+fn entry_of(header: &str) -> Option<Outcome<EntryName>> {
+    let name = header.strip_prefix("entry ")?;
+    Some(name.trim().parse::<EntryName>())
 }
 
 /// The file's text; nothing if it is missing.

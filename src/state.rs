@@ -8,7 +8,7 @@ mod remembered;
 
 pub use remembered::{Glance, Memory, Remembered, Start, forget, look_again};
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,10 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKeyId, EntryName};
 use crate::machine::Machine;
 use crate::time::Time;
+
+/// More than a receipt takes.
+#[cfg(target_os = "linux")]
+const ROOM_BYTES: u64 = 4 << 10;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,28 @@ impl Receipts {
         &self.path
     }
 
+    /// Whether a receipt could be written and synced now: asked before a key is made or
+    /// deleted, since only its receipt says later whose it is.
+    ///
+    /// # Errors
+    /// `Kind::Failed` if not.
+    pub fn refuse_unwritable(&self) -> Outcome<()> {
+        let file = self.open()?;
+        let failed = |error: std::io::Error| disk::failed("write", &self.path, &error);
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{FallocateFlags, fallocate};
+            use rustix::io::Errno;
+            let end = file.metadata().map_err(failed)?.len();
+            let room = fallocate(&file, FallocateFlags::KEEP_SIZE, end, ROOM_BYTES);
+            // Not every file system can say so beforehand.
+            if let Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = room {
+                return Err(failed(errno.into()));
+            }
+        }
+        file.sync_all().map_err(failed)
+    }
+
     /// Appends one receipt and syncs it to disk.
     ///
     /// # Errors
@@ -92,23 +118,29 @@ impl Receipts {
             )
             .cause(error)
         };
-        if let Some(folder) = self.path.parent() {
-            disk::private_dir(folder)?;
-        }
         let mut line = serde_json::to_string(receipt).map_err(|error| {
             Failure::new(Kind::Bug, "a receipt cannot be written as JSON").cause(error)
         })?;
         line.push('\n');
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).read(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.path).map_err(failed)?;
+        let mut file = self.open()?;
         if ends_torn(&mut file).map_err(failed)? {
             line.insert(0, '\n');
         }
         file.write_all(line.as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)
+    }
+
+    fn open(&self) -> Outcome<File> {
+        if let Some(folder) = self.path.parent() {
+            disk::private_dir(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).read(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options
+            .open(&self.path)
+            .map_err(|error| disk::failed("write", &self.path, &error))
     }
 
     /// All receipts, oldest first; lines that cannot be read are skipped.
@@ -129,6 +161,22 @@ impl Receipts {
             .cause(error)),
         }
     }
+}
+
+/// Refuses to make or delete a key where no receipt of it can be written.
+///
+/// # Errors
+/// `Kind::Failed` with the cause.
+pub fn refuse_without_receipts(machine: &Machine) -> Outcome<()> {
+    Receipts::of(machine)
+        .and_then(|receipts| receipts.refuse_unwritable())
+        .map_err(|failure| Failure {
+            message: format!(
+                "no key is made or deleted without a receipt: {}",
+                failure.message
+            ),
+            ..failure
+        })
 }
 
 /// Notes what was done; a state folder that cannot be written is worth a warning,

@@ -196,7 +196,12 @@ impl Fixture {
 
     fn store_entries(&self) -> Result<(), String> {
         let passphrase = self.folder.join("passphrase");
-        fs::write(&passphrase, PASSPHRASE).map_err(|error| error.to_string())?;
+        fs::write(&passphrase, PASSPHRASE)
+            .and_then(|()| {
+                let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                fs::set_permissions(&passphrase, private)
+            })
+            .map_err(|error| error.to_string())?;
         let passphrase = passphrase
             .to_str()
             .ok_or("the temporary folder is not UTF-8")?;

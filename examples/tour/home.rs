@@ -55,6 +55,9 @@ impl Home {
             "correct horse battery staple\n",
         )
         .map_err(text)?;
+        // As with ssh's keys: one that others can read is refused.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(folder.path().join("passphrase"), private).map_err(text)?;
 
         let mut account = Account::new();
         // An account of its own, so that two tours at once do not wait for each other.

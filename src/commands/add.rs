@@ -61,9 +61,10 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     let vault = entries.vault(kind)?;
     // Only a dry run goes on without the file that it would make.
     let is_there = kind != StoreKind::File || passphrase::file_is_there(machine)?;
-    if is_there {
-        refuse_taken_name(&vault, name, args)?;
-    }
+    let unfinished = match is_there {
+        true => refuse_taken_name(machine, &vault, name, profile.as_ref(), args)?,
+        false => None,
+    };
 
     let pointing = match &profile {
         Some(profile) => Some(Pointing {
@@ -78,6 +79,23 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     }
     // Last of what can be refused: nobody types a secret in vain.
     let key = read_key(machine, args)?;
+    if let Some(there) = unfinished
+        .as_ref()
+        .filter(|there| there.current.key() != key)
+    {
+        return Err(taken(name, there));
+    }
+    if let (Some(item), Some(pointing)) = (unfinished, &pointing) {
+        let plan = format!(
+            "point profile {} at entry {name}, which has {}",
+            pointing.profile, key.id
+        );
+        if context.only_says(&[plan]) {
+            return Ok(());
+        }
+        Profiles::read(machine)?.point(machine, pointing, name)?;
+        return tell(context, &item, kind, profile.as_ref());
+    }
     let elsewhere = entries.holding(&key.id)?.filter(|held| held.name() != name);
     if let Some(held) = elsewhere {
         return use_other_entry(context, &held, &key, pointing.as_ref());
@@ -102,17 +120,26 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         &Receipt::new(machine.now(), name, "add").key(&item.current.id),
     );
     if let Some(pointing) = &pointing {
-        Profiles::read(machine)?.point(machine, pointing, name)?;
+        let pointed = Profiles::read(machine)?.point(machine, pointing, name);
+        pointed.map_err(|failure| not_pointed(&item, pointing, failure))?;
     }
     tell(context, &item, kind, profile.as_ref())
 }
 
-fn refuse_taken_name(vault: &Vault, name: &EntryName, args: &Add) -> Outcome<()> {
+/// Whether the name may be used. An entry that the wanted profile does not use yet is
+/// given: with the same key, the profile is all that is missing.
+fn refuse_taken_name(
+    machine: &Machine,
+    vault: &Vault,
+    name: &EntryName,
+    profile: Option<&ProfileName>,
+    args: &Add,
+) -> Outcome<Option<Item>> {
     if args.replace {
-        return Ok(());
+        return Ok(None);
     }
     match vault.find(name)? {
-        None => Ok(()),
+        None => Ok(None),
         Some(Stored::Alias(alias)) => Err(Failure::new(
             Kind::Usage,
             format!("{name} still answers for entry {}", alias.renamed_to),
@@ -120,14 +147,38 @@ fn refuse_taken_name(vault: &Vault, name: &EntryName, args: &Add) -> Outcome<()>
         .hint(format!(
             "awskeep add {name} --replace takes the name away from it"
         ))),
-        Some(Stored::Item(item)) => Err(Failure::new(
-            Kind::Usage,
-            format!("entry {name} is there already, with {}", item.current.id),
-        )
-        .hint(format!(
-            "awskeep add {name} --replace puts another key in its place"
-        ))),
+        Some(Stored::Item(item)) => match profile {
+            Some(profile)
+                if Profiles::read(machine)?.entry_of(profile.as_str()).as_ref() != Some(name) =>
+            {
+                Ok(Some(*item))
+            }
+            Some(_) | None => Err(taken(name, &item)),
+        },
     }
+}
+
+fn taken(name: &EntryName, there: &Item) -> Failure {
+    Failure::new(
+        Kind::Usage,
+        format!("entry {name} is there already, with {}", there.current.id),
+    )
+    .hint(format!(
+        "awskeep add {name} --replace puts another key in its place"
+    ))
+}
+
+/// The entry is kept, and its profile could not be written.
+fn not_pointed(item: &Item, pointing: &Pointing, failure: Failure) -> Failure {
+    let (name, id) = (&item.entry, &item.current.id);
+    Failure {
+        message: format!(
+            "entry {name} keeps {id}, but profile {} does not use it yet: {}",
+            pointing.profile, failure.message
+        ),
+        ..failure
+    }
+    .hint("then run the same command again: it writes the profile")
 }
 
 fn read_key(machine: &Machine, args: &Add) -> Outcome<AccessKey> {

@@ -27,6 +27,7 @@ use crate::cli::{Cli, Command, Rotate};
 use crate::failure::Outcome;
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::profiles;
 use crate::state;
 
 /// What every command is given.
@@ -114,6 +115,10 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         },
     };
     let looks_again = looks_again(&cli.command);
+    // The helper is not kept waiting by what another command left.
+    if context.mode == Mode::Act && !matches!(cli.command, Command::CredentialProcess(_)) {
+        profiles::sweep(machine);
+    }
     let result = match cli.command {
         Command::Add(args) => add::run(&context, &args),
         Command::Import(args) => {

@@ -51,6 +51,9 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     if context.only_says(&plan(&held, &users, &roles, args)) {
         return Ok(());
     }
+    if args.delete_key {
+        state::refuse_without_receipts(machine)?;
+    }
     machine.ui.confirm(&question(&held, &users, &roles, args))?;
 
     if args.delete_key {

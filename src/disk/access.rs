@@ -1,18 +1,20 @@
 //! Who else may write a file or a folder. Edge: it only looks, but for
 //! `private_dir`, which makes one.
 //!
-//! Windows protects a profile's folders by access lists of its own; nothing is
-//! looked at there. Access lists of macOS are not looked at either.
+//! Linux's POSIX access lists count. Windows protects a profile's folders by access
+//! lists of its own; nothing is looked at there. Those of macOS and of NFS 4 are not
+//! looked at either.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failed;
+use super::{argument, failed};
 use crate::failure::{Failure, Kind, Outcome};
 
 /// Makes a folder, and those above it, that only we may enter; one that is there must
-/// be ours and not be writable by others.
+/// be ours and not be writable by others, nor may others be able to put another in its
+/// place.
 ///
 /// # Errors
 /// `Kind::Failed` with the path and how to mend it.
@@ -25,7 +27,45 @@ pub fn private_dir(path: &Path) -> Outcome<()> {
     }
     #[cfg(unix)]
     unix::own_and_closed(path, &there)?;
-    Ok(())
+    refuse_others(path, "must be yours alone")
+}
+
+/// The one rule for what is written, obeyed or run: nobody but us and root may be able
+/// to change it, or put something else in its place. It holds for what is not there yet.
+///
+/// # Errors
+/// `Kind::Failed`, naming the part that others can write; `because` follows the path.
+pub fn refuse_others(path: &Path, because: &str) -> Outcome<()> {
+    let Some(open) = others_can_write(path)? else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} {because}, but others can write {}",
+        path.display(),
+        open.display()
+    );
+    Err(Failure::new(Kind::Failed, message).hint(how_to_close(&open)))
+}
+
+/// The command that takes others' way to write away, or shows it.
+pub fn how_to_close(open: &Path) -> String {
+    let shown = argument(open);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(there) = fs::symlink_metadata(open) else {
+            return format!("ls -ld {shown}");
+        };
+        let sticky = there.is_dir() && there.mode() & 0o1000 != 0;
+        if is_foreign(&there) || sticky || there.is_symlink() {
+            return format!("ls -ld {shown}");
+        }
+        #[cfg(target_os = "linux")]
+        if unix::has_access_list(open) {
+            return format!("setfacl -b {shown} && chmod go-w {shown}");
+        }
+    }
+    format!("chmod go-w {shown}")
 }
 
 #[cfg(unix)]
@@ -73,6 +113,8 @@ pub fn others_can_write(path: &Path) -> Outcome<Option<PathBuf>> {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub(super) use unix::ACCESS_LIST;
 #[cfg(unix)]
 pub(super) use unix::own_and_closed;
 
@@ -101,11 +143,9 @@ mod unix {
                 Failure::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(path)))
             );
         }
-        if others_write(there) {
+        if others_write(path, there) {
             let message = format!("others can write into the folder {shown}");
-            return Err(
-                Failure::new(Kind::Failed, message).hint(format!("chmod go-w {}", argument(path)))
-            );
+            return Err(Failure::new(Kind::Failed, message).hint(super::how_to_close(path)));
         }
         Ok(())
     }
@@ -125,7 +165,7 @@ mod unix {
             }
             let next = at.join(&name);
             let there = look(&next)?;
-            if !closed_to_others(&folder, there.as_ref()) {
+            if !closed_to_others(&at, &folder, there.as_ref()) {
                 return Ok(Some(at));
             }
             let Some(there) = there else {
@@ -146,7 +186,7 @@ mod unix {
             }
             folder = look(&at)?.ok_or_else(|| failed("read", &at, &not_there()))?;
         }
-        let open = is_foreign(&folder) || others_write(&folder);
+        let open = is_foreign(&folder) || others_write(&at, &folder);
         Ok(open.then_some(at))
     }
 
@@ -155,14 +195,14 @@ mod unix {
     }
 
     /// Whether nobody else can decide what stands under a name in this folder.
-    fn closed_to_others(folder: &Metadata, next: Option<&Metadata>) -> bool {
+    fn closed_to_others(at: &Path, folder: &Metadata, next: Option<&Metadata>) -> bool {
         if is_foreign(folder) {
             return false;
         }
         let sticky = folder.mode() & STICKY != 0;
         match next {
             Some(next) if sticky => !is_foreign(next),
-            Some(_) | None => !others_write(folder),
+            Some(_) | None => !others_write(at, folder),
         }
     }
 
@@ -184,9 +224,85 @@ mod unix {
         }
     }
 
-    fn others_write(there: &Metadata) -> bool {
-        there.mode() & ALL_WRITE != 0
-            || there.mode() & GROUP_WRITES != 0 && !is_private_group(there.gid())
+    fn others_write(path: &Path, there: &Metadata) -> bool {
+        if there.mode() & ALL_WRITE != 0 {
+            return true;
+        }
+        // With an access list this bit is the mask of all that it grants.
+        if there.mode() & GROUP_WRITES == 0 {
+            return false;
+        }
+        match access_list(path) {
+            AccessList::None => !is_private_group(there.gid()),
+            AccessList::Is(list) => lets_others_write(&list, there.gid(), is_private_group),
+            AccessList::Unreadable => true,
+        }
+    }
+
+    enum AccessList {
+        None,
+        Is(Vec<u8>),
+        Unreadable,
+    }
+
+    #[cfg(target_os = "linux")]
+    pub const ACCESS_LIST: &str = "system.posix_acl_access";
+
+    #[cfg(target_os = "linux")]
+    pub fn has_access_list(path: &Path) -> bool {
+        !matches!(access_list(path), AccessList::None)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn access_list(path: &Path) -> AccessList {
+        use rustix::io::Errno;
+        // As much as the kernel lets one attribute hold.
+        let mut list = vec![0; 64 << 10];
+        match rustix::fs::getxattr(path, ACCESS_LIST, &mut list[..]) {
+            Ok(length) => {
+                list.truncate(length);
+                AccessList::Is(list)
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => AccessList::None,
+            Err(_) => AccessList::Unreadable,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn access_list(_: &Path) -> AccessList {
+        AccessList::None
+    }
+
+    /// Reads a list as the kernel gives it: a version, then entries of tag, permissions
+    /// and id, all little-endian. What cannot be read lets others write.
+    /// <https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/include/uapi/linux/posix_acl_xattr.h>
+    fn lets_others_write(list: &[u8], owners: u32, is_private: impl Fn(u32) -> bool) -> bool {
+        const USER: u16 = 0x02;
+        const OWNERS: u16 = 0x04;
+        const GROUP: u16 = 0x08;
+        const MASK: u16 = 0x10;
+        let (Some([2, 0, 0, 0]), Some(entries)) = (list.get(..4), list.get(4..)) else {
+            return true;
+        };
+        let (entries, rest) = entries.as_chunks::<8>();
+        let entries = entries.iter().map(|[t0, t1, p0, p1, i0, i1, i2, i3]| {
+            let (tag, permissions) = (
+                u16::from_le_bytes([*t0, *t1]),
+                u16::from_le_bytes([*p0, *p1]),
+            );
+            (tag, permissions, u32::from_le_bytes([*i0, *i1, *i2, *i3]))
+        });
+        let mask = entries.clone().find(|(tag, ..)| *tag == MASK);
+        let mask = mask.map_or(0o7, |(_, permissions, _)| permissions);
+        let us = rustix::process::geteuid().as_raw();
+        let mut writers = entries.filter(|(_, permissions, _)| permissions & mask & 0o2 != 0);
+        !rest.is_empty()
+            || writers.any(|(tag, _, id)| match tag {
+                USER => ![0, us].contains(&id),
+                OWNERS => !is_private(owners),
+                GROUP => !is_private(id),
+                _ => false,
+            })
     }
 
     /// Many systems give each user a group of their own and a umask of 002.
@@ -279,6 +395,81 @@ mod unix {
                 let found = others_can_write(&root.join(path)).unwrap();
                 assert_eq!(found, wanted.map(|name| root.join(name)), "{path}");
             }
+        }
+
+        /// An access list as the kernel has it.
+        fn list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+            let mut list = 2u32.to_le_bytes().to_vec();
+            for (tag, permissions, id) in entries {
+                list.extend(tag.to_le_bytes());
+                list.extend(permissions.to_le_bytes());
+                list.extend(id.to_le_bytes());
+            }
+            list
+        }
+
+        const NOBODY: u32 = u32::MAX;
+
+        #[test]
+        fn who_an_access_list_lets_write() {
+            let us = rustix::process::geteuid().as_raw();
+            let (owner, mask) = ((0x01, 6, NOBODY), (0x10, 6, NOBODY));
+            let rest = [(0x04, 4, NOBODY), mask, (0x20, 0, NOBODY)];
+            for (entry, writes) in [
+                ((0x02, 6, 12_345), true),
+                ((0x02, 4, 12_345), false),
+                ((0x02, 6, us), false),
+                ((0x02, 6, 0), false),
+                ((0x08, 6, 50), true),
+                ((0x08, 6, 1000), false),
+                ((0x04, 6, NOBODY), true),
+                ((0x04, 4, NOBODY), false),
+            ] {
+                let mut entries = vec![owner, entry];
+                entries.extend(rest);
+                let found = lets_others_write(&list(&entries), 50, |gid| gid == 1000);
+                assert_eq!(found, writes, "{entry:?}");
+            }
+            let masked = [owner, (0x02, 6, 12_345), (0x10, 4, NOBODY)];
+            assert!(!lets_others_write(&list(&masked), 1000, |gid| gid == 1000));
+            for damaged in [&b""[..], b"\x01\0\0\0", b"\x02\0\0\0\x01"] {
+                assert!(lets_others_write(damaged, 0, |_| true), "{damaged:?}");
+            }
+        }
+
+        /// Linux's file systems have access lists, but for a few in memory.
+        #[cfg(target_os = "linux")]
+        #[test]
+        fn whom_an_access_list_lets_write_is_seen_in_the_file_and_in_its_folder() {
+            let dir = tempfile::tempdir().unwrap();
+            let root = fs::canonicalize(dir.path()).unwrap();
+            let (folder, file) = (root.join("folder"), root.join("folder/file"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(&file, "").unwrap();
+            let grant = |path: &Path, permissions| {
+                let entries = [
+                    (0x01, 7, NOBODY),
+                    (0x02, permissions, 12_345),
+                    (0x04, 0, NOBODY),
+                    (0x10, 7, NOBODY),
+                    (0x20, 0, NOBODY),
+                ];
+                let flags = rustix::fs::XattrFlags::empty();
+                rustix::fs::setxattr(path, ACCESS_LIST, &list(&entries), flags).unwrap();
+            };
+            grant(&file, 4);
+            grant(&folder, 5);
+            assert_eq!(others_can_write(&file).unwrap(), None);
+            grant(&file, 6);
+            assert_eq!(others_can_write(&file).unwrap(), Some(file.clone()));
+            assert_eq!(
+                crate::disk::how_to_close(&file),
+                format!("setfacl -b {0} && chmod go-w {0}", file.display())
+            );
+            grant(&folder, 7);
+            let new = folder.join("new");
+            assert_eq!(others_can_write(&new).unwrap(), Some(folder.clone()));
+            assert!(private_dir(&folder).is_err());
         }
 
         #[test]

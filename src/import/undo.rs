@@ -143,7 +143,8 @@ pub fn run(
     for mut back in undo.files {
         before("put back")?;
         let is_new = back.was == Was::Missing && back.new.text().is_empty();
-        back.file.replace(back.new)?;
+        let replaced = back.file.replace(back.new)?;
+        profiles::tell_closed(machine, &back.file, replaced);
         if is_new {
             disk::remove(&back.file.path)?;
         }

@@ -146,5 +146,5 @@ fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
         .cause(what)
         .hint("edit the profile by hand, then run it again")
     })?;
-    file.replace(new.clone())
+    file.replace(new.clone()).map(drop)
 }

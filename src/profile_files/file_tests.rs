@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::files::{AwsFile, Places, lock};
+use super::files::{AwsFile, Replaced};
 use super::{Document, FileKind};
 use crate::failure::Kind;
 
@@ -64,71 +64,6 @@ fn text_that_is_not_utf8_names_its_line() {
     let failure = AwsFile::read(&path, FileKind::Config).unwrap_err();
     assert!(failure.message.contains("config:3:"), "{failure}");
     assert!(!failure.to_string().contains("s3cret"));
-}
-
-#[test]
-fn what_a_killed_run_left_is_written_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config");
-    fs::write(folder.path().join(".config.awskeep-new"), "half").unwrap();
-    read(&path).replace(changed("[p]\n")).unwrap();
-    assert_eq!(names_in(folder.path()), ["config"]);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "[p]\n");
-}
-
-#[test]
-fn only_one_holds_the_lock() {
-    let folder = tempfile::tempdir().unwrap();
-    let below = folder.path().join("state");
-    let held = lock(&below).unwrap();
-    assert_eq!(lock(&below).unwrap_err().kind, Kind::Unfinished);
-    drop(held);
-    lock(&below).unwrap();
-}
-
-#[test]
-fn places_follow_the_environment() {
-    let home = Path::new("/home/me");
-    for (variables, home, expected) in [
-        (
-            vec![],
-            Some(home),
-            Some(("/home/me/.aws/config", "/home/me/.aws/credentials")),
-        ),
-        (
-            vec![
-                ("AWS_CONFIG_FILE", "~/c"),
-                ("AWS_SHARED_CREDENTIALS_FILE", "/x/s"),
-            ],
-            Some(home),
-            Some(("/home/me/c", "/x/s")),
-        ),
-        (
-            vec![
-                ("AWS_CONFIG_FILE", "/c"),
-                ("AWS_SHARED_CREDENTIALS_FILE", "s"),
-            ],
-            None,
-            Some(("/c", "s")),
-        ),
-        (
-            vec![("AWS_CONFIG_FILE", "")],
-            Some(home),
-            Some(("/home/me/.aws/config", "/home/me/.aws/credentials")),
-        ),
-        (vec![], None, None),
-    ] {
-        let variable = |name: &str| {
-            let found = variables.iter().find(|v| v.0 == name);
-            found.map(|v| v.1.to_owned())
-        };
-        let places = Places::find(home, variable).ok();
-        let expected = expected.map(|(config, credentials)| Places {
-            config: config.into(),
-            credentials: credentials.into(),
-        });
-        assert_eq!(places, expected, "{variables:?}");
-    }
 }
 
 #[cfg(unix)]
@@ -210,6 +145,85 @@ mod unix {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::hard_link(&path, folder.path().join("second")).unwrap();
         assert!(read(&path).replace(changed("[q]\n")).is_err());
+    }
+
+    #[test]
+    fn what_others_can_put_in_the_files_place_is_refused() {
+        let check = |make: &dyn Fn(&Path), open: &str| {
+            let home = tempfile::tempdir().unwrap();
+            let home = fs::canonicalize(home.path()).unwrap();
+            fs::create_dir_all(home.join("dots")).unwrap();
+            fs::create_dir_all(home.join("aws")).unwrap();
+            make(&home);
+            let path = home.join("aws/config");
+            let failure = read(&path).replace(changed("[q]\n")).unwrap_err();
+            let open = home.join(open).display().to_string();
+            assert_eq!(
+                failure.message,
+                format!(
+                    "{} names programs that you then run, but others can write {open}",
+                    path.display()
+                )
+            );
+            assert_eq!(failure.hints, [format!("chmod go-w {open}")]);
+            fs::remove_dir_all(home).unwrap();
+        };
+        let open = |path: std::path::PathBuf| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        };
+        // There is no file yet.
+        check(&|home| open(home.join("aws")), "aws");
+        // A link: to put another in its place is as good as writing what it leads to.
+        check(
+            &|home| {
+                fs::write(home.join("dots/config"), "[p]\n").unwrap();
+                symlink("../dots/config", home.join("aws/config")).unwrap();
+                open(home.join("aws"));
+            },
+            "aws",
+        );
+        check(
+            &|home| {
+                symlink("../dots/config", home.join("aws/config")).unwrap();
+                open(home.join("dots"));
+            },
+            "dots",
+        );
+    }
+
+    #[test]
+    fn a_link_of_another_user_is_not_followed() {
+        if !rustix::process::geteuid().is_root() {
+            // Nobody else can make a link of another user; `disk` tests the rule.
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let (real, link) = (home.path().join("real"), home.path().join("config"));
+        fs::write(&real, "[p]\n").unwrap();
+        symlink(&real, &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+        let failure = read(&link).replace(changed("[q]\n")).unwrap_err();
+        assert_eq!(failure.hints, [format!("ls -ld {}", link.display())]);
+        assert_eq!(fs::read_to_string(&real).unwrap(), "[p]\n");
+    }
+
+    #[test]
+    fn a_secret_closes_the_file_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials");
+        let secret = "[p]\naws_secret_access_key = x\n";
+        for (before, text, mode_before, replaced, mode_after) in [
+            ("", secret, 0o644, Replaced::ClosedToOthers, 0o600),
+            ("", secret, 0o640, Replaced::ClosedToOthers, 0o600),
+            ("", secret, 0o600, Replaced::AsItWas, 0o600),
+            ("", "[p]\nregion = x\n", 0o644, Replaced::AsItWas, 0o644),
+            (secret, "[p]\n", 0o644, Replaced::AsItWas, 0o644),
+        ] {
+            fs::write(&path, before).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode_before)).unwrap();
+            assert_eq!(read(&path).replace(changed(text)).unwrap(), replaced);
+            assert_eq!(mode(&path), mode_after, "{text} {mode_before:o}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::keys::EntryName;
 use crate::lease::{self, Attended};
 use crate::machine::Machine;
 use crate::settings::{Key, Settings};
-use crate::state::{Receipt, Receipts};
+use crate::state::{self, Receipt, Receipts};
 use crate::vault::Vault;
 
 /// What a command hears while a run is at work, and what it can say to it.
@@ -50,6 +50,7 @@ pub fn with_tools<A: Account, T>(
         clock: &machine.clock,
         append: &append,
         receipts: &read,
+        can_note: &|| state::refuse_without_receipts(machine),
         sync: &sync,
         stop: &stopped,
         on_step: around.on_step,

@@ -271,6 +271,21 @@ pub fn born(slot: &Slot) -> Time {
     slot.created_at.unwrap_or(slot.saved_at)
 }
 
+/// Until when somebody may rightly use a replaced key. One without this time was written
+/// by another program: it counts as leased for as long as any lease can be, from when it
+/// was saved.
+pub fn leased_until(previous: &Slot) -> Time {
+    previous
+        .leased_until
+        .unwrap_or(previous.saved_at + Length::days(36_500))
+}
+
+/// From when on a replaced key may be deleted that is inactive since then: the hold is
+/// over, and every lease on it.
+pub fn deleted_after(previous: &Slot, inactive_since: Time, hold: Length) -> Time {
+    (inactive_since + hold).max(leased_until(previous))
+}
+
 /// Whether the key was made or brought back so recently that AWS may not know it
 /// everywhere. That it came here recently makes no old key young: a key that this
 /// program made was promoted, and of any other AWS's word counts.

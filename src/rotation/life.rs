@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::known::born;
+use super::known::{born, deleted_after, leased_until};
 use crate::keys::EntryName;
 use crate::lease::due_at;
 use crate::state::Receipt;
@@ -255,7 +255,7 @@ fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
     life.leased_until = slot.leased_until;
     life.held_until = slot
         .inactive_seen_at
-        .map(|seen| (seen + rules.hold).max(slot.leased_until.unwrap_or(seen)));
+        .map(|seen| deleted_after(slot, seen, rules.hold));
     (life.next, life.not_before) = if item.undo_wanted_at.is_some() {
         (Next::BringBack, None)
     } else if slot.absent_seen_at.is_some() {
@@ -264,7 +264,7 @@ fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
         let alone = rules.handled_by == HandledBy::Key;
         (Next::Delete, life.held_until.filter(|_| alone))
     } else {
-        (Next::Deactivate, life.leased_until)
+        (Next::Deactivate, Some(leased_until(slot)))
     };
     let flag = match life.next {
         Next::BringBack => " --undo",

@@ -161,7 +161,7 @@ impl Codes<'_> {
                     open.display()
                 ),
             )
-            .hint(format!("chmod go-w {}", disk::argument(&open))));
+            .hint(disk::how_to_close(&open)));
         }
         let (stderr, group) = match self.machine.ui.attended() {
             true => (Stdio::inherit(), Group::Ours),

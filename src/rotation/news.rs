@@ -1,5 +1,6 @@
 //! What a run without a person did, in one line for a later prompt. Pure.
 
+use super::known::deleted_after;
 use super::life::{HandledBy, Rules};
 use super::words::short;
 use crate::time::Time;
@@ -31,13 +32,49 @@ pub fn of(before: &Item, after: &Item, rules: Rules, next_turn: Option<Time>) ->
         Some(old) => {
             let since = old.inactive_seen_at.filter(|_| was_active)?;
             let end = match rules.handled_by {
-                HandledBy::Key => format!("after {}", (since + rules.hold).day()),
+                HandledBy::Key => format!("after {}", deleted_after(old, since, rules.hold).day()),
                 HandledBy::Session => "in the MFA session of the next rotation".to_owned(),
             };
             let old = short(&old.id);
             Some(format!(
                 "{entry}: the old {old} is inactive, deleted {end}; {undo}"
             ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::AccessKey;
+    use crate::rotation::life::Life;
+    use crate::time::Length;
+    use crate::vault::item::Slot;
+
+    /// A key that was handed out for longer than it is held is not deleted before.
+    #[test]
+    fn a_notice_has_the_day_that_status_has() {
+        let at = |days| Time(1_800_000_000) + Length::days(days);
+        let key = |id| AccessKey::from_pasted(id, "secret").unwrap();
+        let rules = Rules {
+            max_age: Some(Length::days(90)),
+            hold: Length::days(14),
+            handled_by: HandledBy::Key,
+        };
+        for (leased_days, deleted_days) in [(0, 14), (30, 30)] {
+            let mut before = Item::new("work".parse().unwrap(), key("AKIAAAAAAAAAAAAAAAAA"), at(0));
+            let mut previous = Slot::new(key("AKIABBBBBBBBBBBBBBBB"), at(0));
+            previous.leased_until = Some(at(leased_days));
+            before.previous = Some(previous.clone());
+            let mut after = before.clone();
+            previous.inactive_seen_at = Some(at(0));
+            after.previous = Some(previous);
+            let line = of(&before, &after, rules, None).unwrap();
+            let day = at(deleted_days).day();
+            assert!(line.contains(&format!("deleted after {day};")), "{line}");
+            let told = Life::of(&after, rules, at(1));
+            let held = told.keys.iter().find_map(|key| key.held_until);
+            assert_eq!(held, Some(at(deleted_days)));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::known::{
     Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, IntentIs, Known, LIST_LAG, LastUseSaid,
-    Life, Listing, NotYet, Proof, Unsure,
+    Life, Listing, NotYet, Proof, Unsure, deleted_after, leased_until,
 };
 pub use super::step::{Death, LateUse, Refusal, Step, Wait};
 use crate::keys::AccessKeyId;
@@ -393,7 +393,7 @@ fn last_use_gate(k: &Known, previous: &Slot) -> Option<Step> {
 fn previous_inactive(k: &Known, previous: &Slot) -> Step {
     let leased_until = leased_until(previous);
     let seen = previous.inactive_seen_at.unwrap_or(k.now());
-    let held_until = (seen + k.policy.hold).max(leased_until);
+    let held_until = deleted_after(previous, seen, k.policy.hold);
     let unused = match &k.last_use {
         LastUseSaid::Never => true,
         LastUseSaid::At { time, .. } => *time <= leased_until,
@@ -410,14 +410,6 @@ fn previous_inactive(k: &Known, previous: &Slot) -> Step {
         return Step::AskLastUse(previous.id.clone());
     }
     Step::Wait(Wait::Held { until: held_until })
-}
-
-/// A replaced key without this time was written by another program: it counts as
-/// leased for as long as any lease can be, from when it was saved.
-fn leased_until(previous: &Slot) -> Time {
-    previous
-        .leased_until
-        .unwrap_or(previous.saved_at + Length::days(36_500))
 }
 
 fn just_changed(k: &Known, at: Option<Time>) -> bool {

@@ -42,6 +42,7 @@ impl<'a, A: Account> Rescue<'a, A> {
     /// # Errors
     /// `Kind::Unfinished` while AWS does not accept it yet; `Kind::Aws` for refusals.
     pub fn put_back(&self, which: Which, now_is: NowIs) -> Outcome<Item> {
+        (self.tools.can_note)()?;
         let mut run = self.run();
         let item = run.read_item()?;
         self.refuse_foreign(&run, &item)?;
@@ -66,6 +67,7 @@ impl<'a, A: Account> Rescue<'a, A> {
     /// # Errors
     /// `Kind::PersonNeeded` where keys stand in the way; as `put_back` else.
     pub fn issue(&self) -> Outcome<Item> {
+        (self.tools.can_note)()?;
         let mut run = self.run();
         let item = run.read_item()?;
         self.refuse_foreign(&run, &item)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::denial::denied;
 use super::known::{
-    Activated, AwsTime, CreateSaid, Demand, IntentIs, Known, LastUseSaid, Listing, Policy, Proof,
-    Remembered, is_young, remember,
+    Activated, AwsTime, CreateSaid, Demand, Early, IntentIs, Known, LastUseSaid, Listing, Policy,
+    Proof, Remembered, is_young, remember,
 };
 use super::plan::{Refusal, Step, Wait, next_step};
 use super::proving::{pause, random};
@@ -43,6 +43,8 @@ pub struct Tools<'a, A> {
     pub clock: &'a Clock,
     /// Appends a receipt and syncs it.
     pub append: &'a dyn Fn(&Receipt) -> Outcome<()>,
+    /// Whether a receipt could be written now.
+    pub can_note: &'a dyn Fn() -> Outcome<()>,
     /// All receipts there are.
     pub receipts: &'a dyn Fn() -> Outcome<Vec<Receipt>>,
     /// Makes what the vault has saved survive a power cut, as far as one can.
@@ -131,7 +133,12 @@ pub fn rotate<A: Account>(
                     promoted,
                 });
             }
-            _ => run.perform(&step, &known)?,
+            _ => {
+                if leaves_receipt(&step, &run.policy) {
+                    (tools.can_note)()?;
+                }
+                run.perform(&step, &known)?;
+            }
         }
     }
     Err(run.unfinished("it takes more steps than it should"))
@@ -150,6 +157,33 @@ pub fn explain<A: Account>(
     let run = Run::new(tools, entry, identity, policy);
     let item = run.read_item()?;
     run.known(item).map(|(known, _)| known)
+}
+
+/// Whether the step makes, deletes or changes a key at AWS, or is the first of those that
+/// do. A key that somebody wants inactive at once does not wait for a receipt.
+fn leaves_receipt(step: &Step, policy: &Policy) -> bool {
+    match step {
+        Step::WriteIntent
+        | Step::Mint
+        | Step::DeleteLost(_)
+        | Step::Discard(_)
+        | Step::DeletePending(_)
+        | Step::Activate(_)
+        | Step::Delete(_) => true,
+        Step::Deactivate(_) => policy.early == Early::No,
+        Step::Done
+        | Step::Refuse(_)
+        | Step::Wait(_)
+        | Step::ClearIntent
+        | Step::Prove(_)
+        | Step::Settle { .. }
+        | Step::Promote
+        | Step::DropPending
+        | Step::Swap
+        | Step::AskLastUse(_)
+        | Step::LetKeep { .. }
+        | Step::Clear => false,
+    }
 }
 
 impl<'a, A: Account> Run<'a, A> {

@@ -40,6 +40,9 @@ impl FileChange {
         own_folder: Option<&Path>,
     ) -> Outcome<Option<FileChange>> {
         let before = read(path)?;
+        if direction == Direction::Put {
+            refuse_others(path)?;
+        }
         let is_ours = |there: &[u8]| {
             own_folder.is_some_and(|folder| path.starts_with(folder))
                 || String::from_utf8_lossy(there).contains(MARK)
@@ -69,6 +72,9 @@ impl FileChange {
     /// `Kind::Failed` with file and line if marks are damaged.
     pub fn block(path: &Path, body: &str, direction: Direction) -> Outcome<Option<FileChange>> {
         let before = read(path)?;
+        if direction == Direction::Put {
+            refuse_others(path)?;
+        }
         let changed = match direction {
             Direction::Put => block::put(before.as_deref(), body),
             Direction::TakeOut => block::take_out(before.as_deref()),
@@ -125,12 +131,7 @@ impl FileChange {
         let Some(after) = &self.after else {
             return disk::remove(&self.path).map(drop);
         };
-        // Shells run what stands there.
-        if let Some(open) = disk::others_can_write(&self.path)? {
-            let message = format!("others can write {}", open.display());
-            return Err(Failure::new(Kind::Failed, message)
-                .hint(format!("chmod go-w {}", disk::argument(&open))));
-        }
+        refuse_others(&self.path)?;
         if self.before.is_some() {
             return disk::replace_keeping_mode(&self.path, after);
         }
@@ -139,6 +140,11 @@ impl FileChange {
         }
         disk::write_atomic(&self.path, after, 0o644)
     }
+}
+
+/// Shells run what stands there, whether it is changed now or was put there before.
+fn refuse_others(path: &Path) -> Outcome<()> {
+    disk::refuse_others(path, "is run by your shells")
 }
 
 /// A file's bytes; none if it is not there.

@@ -328,13 +328,14 @@ fn links_to_dotfiles_stay() {
     messy.is_moved();
     assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
     messy.is_untouched();
-    for name in ["config", "credentials"] {
+    // A file that secrets are put back into is closed to others.
+    for (name, mode_after) in [("config", 0o640), ("credentials", 0o600)] {
         assert!(sandbox.path(&format!(".aws/{name}")).is_symlink());
         let mode = fs::metadata(sandbox.path(&format!("dotfiles/{name}")))
             .unwrap()
             .permissions()
             .mode();
-        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(mode & 0o777, mode_after);
     }
 }
 

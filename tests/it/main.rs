@@ -9,6 +9,7 @@ mod commands;
 mod dry_run;
 mod edge;
 mod exec;
+mod files;
 mod fuzz;
 mod import;
 mod import_killed;

@@ -106,6 +106,7 @@ impl Sandbox {
         );
         let machine = Machine {
             vars: all,
+            odd_vars: BTreeMap::new(),
             folders: Folders {
                 home: Some(home.into()),
                 config: Some(home.join("config")),

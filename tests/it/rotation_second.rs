@@ -67,6 +67,7 @@ impl Second {
                 vault: &vault,
                 clock: &clock,
                 append: &append,
+                can_note: &|| Ok(()),
                 receipts: &|| Ok(receipts.borrow().clone()),
                 sync: &|| {},
                 stop: &|| false,

@@ -434,6 +434,7 @@ impl World {
             vault: &self.vault,
             clock: &clock,
             append: &append,
+            can_note: &|| Ok(()),
             receipts: &|| Ok(self.receipts.borrow().clone()),
             sync: &|| {},
             stop: &|| false,

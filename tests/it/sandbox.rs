@@ -1,6 +1,7 @@
 //! A user of the tests: folders of its own, a set clock, scripted answers, an AWS
 //! account, and a scan that no secret got out.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Sandbox {
     locks: tempfile::TempDir,
     pub clock: Arc<AtomicI64>,
     pub vars: Vec<(String, String)>,
+    /// Those that are not UTF-8.
+    pub odd_vars: Vec<(String, OsString)>,
     pub aws: SimServer,
     pub key_id: String,
     pub secret: String,
@@ -66,6 +69,7 @@ impl Sandbox {
             locks: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(now)),
             vars: Vec::new(),
+            odd_vars: Vec::new(),
             aws,
             key_id,
             secret,
@@ -88,6 +92,12 @@ impl Sandbox {
 
     pub fn write(&self, below: &str, text: &str) {
         fs::write(self.path(below), text).unwrap();
+    }
+
+    #[cfg(unix)]
+    pub fn chmod(&self, below: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(self.path(below), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// A helper that SDKs, and `import`, can really run.
@@ -117,6 +127,7 @@ impl Sandbox {
         let folder = |below: &str| Some(self.path(below));
         let machine = Machine {
             vars: self.vars.iter().cloned().collect(),
+            odd_vars: self.odd_vars.iter().cloned().collect(),
             folders: Folders {
                 home: Some(self.home.path().to_owned()),
                 config: folder(".config"),

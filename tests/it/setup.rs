@@ -346,7 +346,7 @@ fn nothing_is_put_where_others_can_write() {
     assert_eq!(ran.code, 1);
     assert!(
         ran.err
-            .ends_with("awskeep: others can write ~/.data\nhint: chmod go-w ~/.data\n"),
+            .ends_with("awskeep: ~/.data/awskeep/hook.bash is run by your shells, but others can write ~/.data\nhint: chmod go-w ~/.data\n"),
         "{ran:?}"
     );
     assert!(!sandbox.path(".bashrc").exists());

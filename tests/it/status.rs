@@ -308,6 +308,7 @@ fn a_locked_store_is_exit_4_with_the_command_that_opens_it() {
     let sandbox = with_work();
     std::fs::remove_dir_all(sandbox.path(".data/awskeep")).unwrap();
     sandbox.write("pass", "correct horse");
+    sandbox.chmod("pass", 0o600);
     let made = sandbox.run(
         &["store", "use", "file", "--passphrase-file", "pass", "--yes"],
         &[],

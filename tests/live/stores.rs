@@ -14,6 +14,8 @@ fn pair(id: &str) -> String {
 fn with_passphrase(keychain: &Keychain) -> Sandbox {
     let sandbox = Sandbox::new().on(keychain);
     let file = sandbox.write("passphrase", "a passphrase of the test's own\n");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, private).unwrap();
     sandbox.with("AWSKEEP_PASSPHRASE_FILE", &file.display().to_string())
 }
 

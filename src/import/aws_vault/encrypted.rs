@@ -16,11 +16,11 @@ const PASSPHRASE: &str = "AWS_VAULT_FILE_PASSPHRASE";
 /// Source: aws-vault's cli/global.go, flag `--file-dir`.
 pub fn folder(machine: &Machine) -> PathBuf {
     let home = machine.folders.home.clone().unwrap_or_default();
-    match machine.var("AWS_VAULT_FILE_DIR") {
+    match machine.path_var("AWS_VAULT_FILE_DIR").map(Path::new) {
         None => home.join(".awsvault/keys"),
-        Some(folder) => match folder.strip_prefix("~/") {
-            Some(below) => home.join(below),
-            None => machine.here.join(folder),
+        Some(folder) => match folder.strip_prefix("~") {
+            Ok(below) => home.join(below),
+            Err(_) => machine.here.join(folder),
         },
     }
 }

@@ -14,8 +14,8 @@ use crate::machine::Machine;
 pub fn items(machine: &Machine) -> Outcome<Items> {
     let home = machine.folders.home.clone().unwrap_or_default();
     let store = match machine
-        .var("AWS_VAULT_PASS_PASSWORD_STORE_DIR")
-        .or_else(|| machine.var("PASSWORD_STORE_DIR"))
+        .path_var("AWS_VAULT_PASS_PASSWORD_STORE_DIR")
+        .or_else(|| machine.path_var("PASSWORD_STORE_DIR"))
     {
         Some(folder) => machine.here.join(folder),
         None => home.join(".password-store"),
