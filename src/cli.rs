@@ -301,6 +301,14 @@ pub enum Store {
         #[arg(long)]
         store: Option<StoreKind>,
     },
+    /// Change the passphrase of the encrypted file; entries stay as they are
+    #[command(name = "passphrase")]
+    ChangePassphrase {
+        #[command(flatten)]
+        passphrase: Passphrase,
+        #[command(flatten)]
+        new_passphrase: NewPassphrase,
+    },
     /// Close the store
     Lock {
         /// Which store (default: the one in use)
@@ -359,6 +367,17 @@ pub struct Passphrase {
         hide_env_values = true
     )]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// Where a new passphrase comes from without a person.
+#[derive(Debug, Args)]
+pub struct NewPassphrase {
+    /// Read the new passphrase from this file descriptor
+    #[arg(long, value_name = "FD")]
+    pub new_passphrase_fd: Option<u32>,
+    /// Read the new passphrase from this file
+    #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_fd")]
+    pub new_passphrase_file: Option<PathBuf>,
 }
 
 fn length(text: &str) -> Result<Length, String> {

@@ -8,6 +8,7 @@ use crate::disk::{Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKeyId, EntryName, ProfileName};
 use crate::machine::Machine;
+use crate::passphrase;
 use crate::profiles::Profiles;
 use crate::settings::Settings;
 use crate::time::Length;
@@ -63,8 +64,18 @@ impl<'m> Entries<'m> {
         self.machine.now()
     }
 
-    /// A store, with the settings' deadline for each call.
+    /// A store that items are read from or written to, with the settings' deadline for
+    /// each call. A locked encrypted file is opened first, if its passphrase can be had.
     pub fn vault(&self, kind: StoreKind) -> Outcome<Vault> {
+        match kind {
+            StoreKind::File => passphrase::open_if_locked(self.machine)?,
+            StoreKind::Keychain => {}
+        }
+        self.vault_as_it_is(kind)
+    }
+
+    /// A store that is asked only whether it works and which names it has.
+    pub fn vault_as_it_is(&self, kind: StoreKind) -> Outcome<Vault> {
         Vault::open(
             kind,
             self.machine,
@@ -95,7 +106,7 @@ impl<'m> Entries<'m> {
         let kinds = self.stores_in_use()?;
         let nobody_chose = !self.settings.store_is_chosen(None) && kinds.len() > 1;
         for kind in kinds {
-            let vault = self.vault(kind)?;
+            let vault = self.vault_as_it_is(kind)?;
             let names = match vault.names() {
                 Ok(names) => names,
                 // Nothing was ever put there: that is no trouble.
@@ -105,6 +116,9 @@ impl<'m> Entries<'m> {
                     continue;
                 }
             };
+            if !names.is_empty() {
+                self.vault(kind)?;
+            }
             for name in names {
                 match vault.find(&name) {
                     Ok(Some(Stored::Item(item))) => inventory.held.push(Held {

@@ -49,7 +49,7 @@ pub fn choose_store(
         return Ok(kind);
     }
     let kind = entries.settings.store(Some(name))?;
-    let Err(fault) = entries.vault(kind)?.names() else {
+    let Err(fault) = entries.vault_as_it_is(kind)?.names() else {
         return Ok(kind);
     };
     let failure = fault.failure(kind, Some(name));

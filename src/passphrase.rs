@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::Passphrase;
+use crate::cli::{NewPassphrase, Passphrase};
 use crate::disk;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::SecretKey;
@@ -53,26 +53,58 @@ pub fn make_file_if_missing(
     }
     let passphrase = match given(machine, from)? {
         Some(passphrase) => passphrase,
-        None => {
-            let first = machine
-                .ui
-                .ask_secret("new passphrase for the encrypted file")?;
-            let second = machine.ui.ask_secret("the same again")?;
-            if first != second {
-                return Err(Failure::new(
-                    Kind::PersonNeeded,
-                    "the two passphrases differ; nothing was made",
-                ));
-            }
-            first
-        }
+        None => asked_twice(machine, "the two passphrases differ; nothing was made")?,
     };
     store.create(&passphrase)?;
     machine.ui.tell(
         "the encrypted file is made; without its passphrase nobody can open it, not even you",
     );
-    store.unlock(&passphrase, OPEN_LENGTH)?;
+    store.unlock(&passphrase, OPEN_LENGTH, machine.now())?;
     Ok(())
+}
+
+/// Opens the encrypted file if it is locked and the passphrase can be had: from
+/// `AWSKEEP_PASSPHRASE_FILE`, else from a person. Nobody there: it stays locked, and
+/// whoever reads from it says so.
+///
+/// # Errors
+/// `Kind::Store` if the passphrase is wrong, `Kind::Failed` if its file cannot be read.
+pub fn open_if_locked(machine: &Machine) -> Outcome<()> {
+    let store = FileStore::new(machine.file_store_folder()?);
+    // Whatever else is wrong with it is told by the call that needs it.
+    if !matches!(store.state(), Ok(FileState::Locked)) {
+        return Ok(());
+    }
+    let passphrase = match given(machine, None)? {
+        Some(passphrase) => passphrase,
+        None if machine.ui.attended() => existing(machine, None)?,
+        None => return Ok(()),
+    };
+    store.unlock(&passphrase, OPEN_LENGTH, machine.now())?;
+    Ok(())
+}
+
+/// A new passphrase for a file that exists: from where the flags say, else asked twice.
+pub fn chosen(machine: &Machine, from: &NewPassphrase) -> Outcome<SecretKey> {
+    match (from.new_passphrase_fd, &from.new_passphrase_file) {
+        (Some(fd), _) => read(
+            &format!("--new-passphrase-fd {fd}"),
+            Path::new(&format!("/dev/fd/{fd}")),
+        ),
+        (None, Some(path)) => read(&path.display().to_string(), &machine.here.join(path)),
+        (None, None) => asked_twice(machine, "the two passphrases differ; nothing was changed"),
+    }
+}
+
+fn asked_twice(machine: &Machine, if_they_differ: &str) -> Outcome<SecretKey> {
+    let first = machine
+        .ui
+        .ask_secret("new passphrase for the encrypted file")?;
+    let second = machine.ui.ask_secret("the same again")?;
+    match first == second {
+        true => Ok(first),
+        false => Err(Failure::new(Kind::PersonNeeded, if_they_differ)),
+    }
 }
 
 /// Bytes; more is no passphrase but the wrong file.
@@ -100,13 +132,18 @@ fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretK
         (None, Some(path)) => (path.display().to_string(), machine.here.join(path)),
         (None, None) => return Ok(None),
     };
-    if fd.is_none()
-        && let Ok(there) = std::fs::metadata(&path)
+    read(&place, &path).map(Some)
+}
+
+/// Without its line end.
+fn read(place: &str, path: &Path) -> Outcome<SecretKey> {
+    if !path.starts_with("/dev/fd")
+        && let Ok(there) = std::fs::metadata(path)
         && there.is_file()
     {
-        refuse_open(&path, &there)?;
+        refuse_open(path, &there)?;
     }
-    let text = disk::read_given(path.as_path(), MOST_PASSPHRASE)
+    let text = disk::read_given(path, MOST_PASSPHRASE)
         .and_then(disk::text_of)
         .map_err(|error| {
             Failure::new(
@@ -122,7 +159,7 @@ fn given(machine: &Machine, from: Option<&Passphrase>) -> Outcome<Option<SecretK
             format!("the passphrase from {place} is empty"),
         ));
     }
-    Ok(Some(SecretKey::new(line.to_owned())))
+    Ok(SecretKey::new(line.to_owned()))
 }
 
 /// As ssh does with a private key: a file of ours that others can read is refused, and

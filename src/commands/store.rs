@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{Context, Form, Mode};
-use crate::cli::{Passphrase, Store};
+use crate::cli::{NewPassphrase, Passphrase, Store};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
@@ -35,6 +35,10 @@ pub fn run(context: &Context<'_>, args: &Store) -> Outcome<()> {
             passphrase,
             store,
         } => unlock(context, *store, *how_long, passphrase),
+        Store::ChangePassphrase {
+            passphrase,
+            new_passphrase,
+        } => change_passphrase(context, passphrase, new_passphrase),
         Store::Lock { store } => lock(context, *store),
     }
 }
@@ -91,7 +95,7 @@ fn describe(
         why,
         hint,
     };
-    match entries.vault(kind)?.names() {
+    match entries.vault_as_it_is(kind)?.names() {
         Ok(names) => {
             let why = match kind {
                 StoreKind::Keychain => opening::NAME.to_owned(),
@@ -139,7 +143,7 @@ fn staying(
     entries: &Entries<'_>,
     old: StoreKind,
 ) -> Outcome<Vec<EntryName>> {
-    match entries.vault(old)?.names() {
+    match entries.vault_as_it_is(old)?.names() {
         Ok(names) => Ok(names),
         Err(Fault::Absent(_)) => Ok(Vec::new()),
         Err(Fault::Locked(_)) => {
@@ -361,7 +365,7 @@ fn unlock(
                 }
                 FileState::Locked | FileState::Open { .. } => {
                     let passphrase = passphrase::existing(machine, Some(from))?;
-                    let until = file.unlock(&passphrase, how_long)?;
+                    let until = file.unlock(&passphrase, how_long, machine.now())?;
                     format!(
                         "the encrypted file is open until {until}; close it: awskeep store lock"
                     )
@@ -376,6 +380,41 @@ fn unlock(
     context.done(
         &line,
         &serde_json::json!({"store": kind.word(), "unlocked": true}),
+    )
+}
+
+/// Entries stay as they are, and so does whether the file is open: its key is the same.
+fn change_passphrase(context: &Context<'_>, from: &Passphrase, new: &NewPassphrase) -> Outcome<()> {
+    let machine = context.machine;
+    let file = FileStore::new(machine.file_store_folder()?);
+    let state = file
+        .state()
+        .map_err(|fault| fault.failure(StoreKind::File, None))?;
+    match state {
+        FileState::Missing => {
+            return Err(
+                Failure::new(Kind::Store, "no encrypted file has been made yet")
+                    .hint("awskeep store use file"),
+            );
+        }
+        FileState::WithoutPassphrase => {
+            return Err(Failure::new(
+                Kind::Usage,
+                "the encrypted file was made without a passphrase, and cannot be given one",
+            )
+            .hint("awskeep store move keychain"));
+        }
+        FileState::Locked | FileState::Open { .. } => {}
+    }
+    if context.only_says(&["change the passphrase of the encrypted file".to_owned()]) {
+        return Ok(());
+    }
+    let old = passphrase::existing(machine, Some(from))?;
+    let new = passphrase::chosen(machine, new)?;
+    file.change_passphrase(&old, &new)?;
+    context.done(
+        "the encrypted file has a new passphrase; copies of it (backups) open with the old one",
+        &serde_json::json!({"store": StoreKind::File.word(), "passphrase_changed": true}),
     )
 }
 

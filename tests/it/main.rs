@@ -25,6 +25,7 @@ mod mfa_kills;
 mod mfa_world;
 mod misplaced;
 mod moving;
+mod passphrase;
 mod recover;
 mod refusals;
 mod revoke;

@@ -317,9 +317,9 @@ fn a_locked_store_is_exit_4_with_the_command_that_opens_it() {
     assert_eq!(sandbox.add("work", &[]).code, 0);
     assert_eq!(sandbox.run(&["store", "lock"], &[]).code, 0);
     for arguments in [
-        &["status"][..],
-        &["status", "work"],
-        &["status", "--check", "--json"],
+        &["status", "--no-input"][..],
+        &["status", "work", "--no-input"],
+        &["status", "--check", "--json", "--no-input"],
     ] {
         let ran = sandbox.run(arguments, &[]);
         assert_eq!(ran.code, 4, "{ran:?}");

@@ -23,7 +23,6 @@ use zeroize::Zeroizing;
 use crate::disk::{self, Lock};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::SecretKey;
-use crate::machine::Clock;
 use crate::time::{Length, Time};
 use crate::vault::StoreKind;
 use crate::vault::fault::Fault;
@@ -116,7 +115,7 @@ impl FileStore {
     /// # Errors
     /// `Kind::Store` if the passphrase is wrong, the file is missing or damaged, or the
     /// kernel's keyring does not take the key; `Kind::Usage` if there is nothing to open.
-    pub fn unlock(&self, passphrase: &SecretKey, for_how_long: Length) -> Outcome<Time> {
+    pub fn unlock(&self, passphrase: &SecretKey, for_how_long: Length, now: Time) -> Outcome<Time> {
         refuse_empty(passphrase)?;
         if for_how_long == Length::ZERO {
             return Err(Failure::new(
@@ -131,7 +130,7 @@ impl FileStore {
         if self.recipient().ok().as_deref() != Some(recipient.as_str()) {
             self.write_recipient(&recipient)?;
         }
-        let until = Clock::System.now() + how_long;
+        let until = now + how_long;
         opened::keep(
             &recipient,
             identity.to_string().expose_secret(),

@@ -70,16 +70,26 @@ fn a_sealed_file_is_made_opened_and_closed() {
     assert!(matches!(get(store, "work"), Err(Fault::Locked(_))));
     assert!(matches!(set(store, "work", b"x"), Err(Fault::Locked(_))));
 
-    let failure = store.unlock(&words("open"), Length::hours(1)).unwrap_err();
+    let failure = store
+        .unlock(
+            &words("open"),
+            Length::hours(1),
+            crate::machine::Clock::System.now(),
+        )
+        .unwrap_err();
     assert_eq!(
         (failure.kind, failure.message.as_str()),
         (Kind::Store, "the passphrase is wrong")
     );
     let until = store
-        .unlock(&words("open sesame"), Length::hours(1))
+        .unlock(
+            &words("open sesame"),
+            Length::hours(1),
+            crate::machine::Clock::System.now(),
+        )
         .unwrap();
     assert_eq!(store.state(), Ok(FileState::Open { until: Some(until) }));
-    assert!(until.since(Clock::System.now()) <= Length::hours(1));
+    assert!(until.since(crate::machine::Clock::System.now()) <= Length::hours(1));
     assert_eq!(get(store, "work"), Err(Fault::NoEntry));
     set(store, "work", b"secret").unwrap();
     assert_eq!(get(store, "work").unwrap(), b"secret");
@@ -92,17 +102,33 @@ fn a_sealed_file_is_made_opened_and_closed() {
     assert_eq!(store.state(), Ok(FileState::Locked));
     assert!(
         store
-            .unlock(&words("open sesame"), Length::hours(1))
+            .unlock(
+                &words("open sesame"),
+                Length::hours(1),
+                crate::machine::Clock::System.now()
+            )
             .is_err()
     );
     fs::remove_file(store.path(RECIPIENT)).unwrap();
     assert_eq!(store.state(), Ok(FileState::Locked));
-    store.unlock(&words("new"), Length::hours(1)).unwrap();
+    store
+        .unlock(
+            &words("new"),
+            Length::hours(1),
+            crate::machine::Clock::System.now(),
+        )
+        .unwrap();
     assert_eq!(get(store, "work").unwrap(), b"secret");
     store.lock().unwrap();
 
     fs::write(store.path(SEALED), "not age").unwrap();
-    let failure = store.unlock(&words("new"), Length::hours(1)).unwrap_err();
+    let failure = store
+        .unlock(
+            &words("new"),
+            Length::hours(1),
+            crate::machine::Clock::System.now(),
+        )
+        .unwrap_err();
     assert!(
         failure.message.ends_with("identity.age is damaged"),
         "{failure}"
