@@ -138,20 +138,24 @@ pub struct AccessKey {
 }
 
 impl AccessKey {
-    /// Takes what a person pasted: blanks and line ends at both sides are cut.
+    /// Takes what a person pasted: blanks, line ends and what cannot be seen (zero-width
+    /// spaces, which web pages and chats put in) are cut at both sides.
     pub fn from_pasted(id: &str, secret: &str) -> Result<AccessKey, Failure> {
-        let id: AccessKeyId = id.trim().parse()?;
-        let secret = Zeroizing::new(secret.trim().to_owned());
+        let is_blank = |c: char| c.is_whitespace() || escape::is_unseen(c);
+        let id: AccessKeyId = id.trim_matches(is_blank).parse()?;
+        let secret = Zeroizing::new(secret.trim_matches(is_blank).to_owned());
         if secret.is_empty() {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("the secret access key of {id} is empty"),
             ));
         }
-        if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if secret.chars().any(is_blank) {
             return Err(Failure::new(
                 Kind::Usage,
-                format!("the secret access key of {id} has a blank or a line break inside"),
+                format!(
+                    "the secret access key of {id} has a blank, a line break or an invisible character inside"
+                ),
             )
             .hint("copy it again; AWS's secrets have none"));
         }
@@ -407,6 +411,26 @@ mod tests {
             shown.contains("[secret]") && !shown.contains("wJalr"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_no_part_of_a_secret() {
+        let id = "AKIAIOSFODNN7EXAMPLE";
+        for (secret, kept) in [
+            ("wJalr/EXAMPLE", Some("wJalr/EXAMPLE")),
+            ("\u{200b}wJalr/EXAMPLE\u{feff}\n", Some("wJalr/EXAMPLE")),
+            ("\u{a0}wJalr/EXAMPLE\u{2060} ", Some("wJalr/EXAMPLE")),
+            ("wJalr\u{200b}/EXAMPLE", None),
+            ("wJalr\u{ad}/EXAMPLE", None),
+            ("wJalr\u{202e}/EXAMPLE", None),
+            ("wJalr /EXAMPLE", None),
+            ("wJalr\u{7f}/EXAMPLE", None),
+            ("\u{200b}", None),
+        ] {
+            let read = AccessKey::from_pasted(&format!("\u{200b}{id}\u{feff}"), secret).ok();
+            let read = read.as_ref().map(|key| key.secret.expose());
+            assert_eq!(read, kept, "{secret:?}");
+        }
     }
 
     #[test]

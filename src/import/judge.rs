@@ -140,6 +140,9 @@ fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Refusal> {
                 "take both lines out, or fill them in",
             ))
         }
+        (Some(id), Some(_)) if keys.key_id().is_none() && keys.is_not_of_aws() => {
+            Err(Refusal::not_of_aws(format!("{name}:{}", id.line)))
+        }
         (Some(_), Some(secret)) => keys.pair().ok_or_else(|| {
             let (at, what) = match keys.key_id() {
                 None => (line(&keys.id), "this is not an access key id"),

@@ -73,7 +73,7 @@ pub struct Refusal {
 pub enum Weight {
     /// A long-term key stays in plaintext.
     KeyStays,
-    /// Nothing that should be moved: a temporary key.
+    /// Nothing that should be moved: a temporary key, or another service's.
     Nothing,
 }
 
@@ -84,6 +84,17 @@ impl Refusal {
             reason: by_shape(&reason.into()),
             mend: by_shape(&mend.into()),
             weight: Weight::KeyStays,
+        }
+    }
+
+    /// A key of another service: no failure, however often an import sees it.
+    pub fn not_of_aws(place: String) -> Refusal {
+        Refusal {
+            weight: Weight::Nothing,
+            ..Refusal::new(
+                format!("{place}: its key id is not one of AWS's"),
+                "nothing to do: it belongs to another service",
+            )
         }
     }
 

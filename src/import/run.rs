@@ -18,7 +18,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
 use crate::iam_account::Place;
 use crate::keeping::{self, Over, Proven};
-use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
 use crate::machine::Machine;
 use crate::passphrase::Making;
 use crate::profile_files::document::Document;
@@ -252,6 +252,11 @@ fn prove_all(
             &mut agreed,
         ) {
             Ok(proof) => drop(proofs.insert(id.clone(), proof)),
+            // Services that speak S3's language give out ids of AWS's form, too.
+            Err(failure) if failure.kind == Kind::Aws && id.kind() == KeyIdKind::Unusual => {
+                let refusal = Refusal::not_of_aws(failure.message);
+                refusals.insert(id.clone(), refusal);
+            }
             Err(failure) => match failure.kind {
                 Kind::Aws | Kind::Failed | Kind::Usage => {
                     refusals.insert(id.clone(), Refusal::of(&failure));

@@ -23,6 +23,9 @@ pub struct FoundKeys {
     pub token: Option<Found<SecretKey>>,
 }
 
+/// How long the secrets of AWS are.
+const AWS_SECRET: usize = 40;
+
 /// A value and its 1-based line.
 #[derive(Debug, Clone)]
 pub struct Found<T> {
@@ -39,6 +42,24 @@ impl FoundKeys {
     pub fn key_id(&self) -> Option<AccessKeyId> {
         let id = self.id.as_ref()?;
         id.value.expose().parse().ok()
+    }
+
+    /// Whether the id is none of AWS's, nor one mistyped: MinIO and its like have users' own
+    /// words there. A secret in the id's place, or the two the wrong way round, is neither.
+    pub fn is_not_of_aws(&self) -> bool {
+        let (Some(id), Some(secret)) = (&self.id, &self.secret) else {
+            return false;
+        };
+        let is_of_aws = |text: &str| {
+            let start = text
+                .trim()
+                .get(..4)
+                .unwrap_or_default()
+                .to_ascii_uppercase();
+            ["AKIA", "ASIA"].contains(&start.as_str())
+        };
+        let id = id.value.expose().trim();
+        !is_of_aws(id) && !is_of_aws(secret.value.expose()) && id.chars().count() != AWS_SECRET
     }
 
     /// The pair, if both halves are there and well formed. A token is not part of it.

@@ -383,3 +383,64 @@ fn an_endpoint_of_aws_in_a_private_network_is_asked_about() {
         assert!(told.lines().any(|line| line == warning), "{told}");
     }
 }
+
+#[test]
+fn an_invisible_character_in_a_secret_is_not_kept_unchecked() {
+    let sandbox = Sandbox::new();
+    let unchecked = ["--no-verify", "--no-profile"];
+    let id = sandbox.key_id.clone();
+    let (first, rest) = sandbox.secret.split_at(9);
+    let broken = sandbox.add_pair("work", &id, &format!("{first}\u{200b}{rest}"), &unchecked);
+    assert_eq!(
+        (broken.code, broken.err.lines().nth(1)),
+        (
+            2,
+            Some(
+                "awskeep: the secret access key of KEY has a blank, a line break or an \
+                 invisible character inside"
+            )
+        )
+    );
+    let around = format!("\u{200b}{}\u{feff}", sandbox.secret);
+    assert_eq!(sandbox.add_pair("work", &id, &around, &unchecked).code, 0);
+    let served = sandbox.run(&["credential-process", "work"], &[]).out;
+    let served: serde_json::Value = serde_json::from_str(&served).unwrap();
+    assert_eq!(served["SecretAccessKey"], sandbox.secret.as_str());
+}
+
+/// Each profile alone: whether an import of it is a failure.
+#[cfg(unix)]
+#[test]
+fn keys_of_other_services_are_no_failure() {
+    for (id, secret, exit) in [
+        ("minioadmin", "minioadmin", 0),
+        ("4f0c0a1b2c3d4e5f60718293a4b5c6d7", "x", 0),
+        // Of AWS's form, and not AWS's: STS does not know it.
+        ("DO00ABCDEFGHIJKLMNOP", "secret", 0),
+        // Mistyped, or in the wrong place: a key of AWS that stays in plaintext.
+        ("AKIAIOSFODNN7EXAMPL", "secret", 1),
+        ("akiaiosfodnn7example", "secret", 1),
+        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "x", 1),
+        ("bob", "AKIAIOSFODNN7EXAMPLE", 1),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.make_helper();
+        let text = format!("[s3]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        sandbox.write(".aws/credentials", &text);
+        let url = sandbox.aws.url();
+        let ran = sandbox.run(
+            &[
+                "import",
+                "--yes",
+                "--no-rotate",
+                "--endpoint-url",
+                &url,
+                "--helper-path",
+                "bin/awskeep",
+            ],
+            &[],
+        );
+        assert_eq!(ran.code, exit, "{id} {ran:?}");
+        assert_eq!(sandbox.read(".aws/credentials"), text);
+    }
+}
