@@ -15,7 +15,7 @@ use crate::time::Length;
 use crate::vault::fault::Fault;
 use crate::vault::file::{self, FileState};
 use crate::vault::item::{Identity, Item, Stored};
-use crate::vault::{Deadline, StoreKind, Vault};
+use crate::vault::{Deadline, StoreKind, Twin, Vault};
 
 /// How long a renamed entry answers to its old name.
 pub const ALIAS_LENGTH: Length = Length::days(30);
@@ -43,6 +43,15 @@ pub struct Inventory {
     pub troubles: Vec<Failure>,
     /// Items that could not be read: damaged, or of a newer awskeep.
     pub unreadable: Vec<Failure>,
+}
+
+/// A name whose item cannot be read, and the store it is in.
+#[derive(Debug)]
+pub struct Broken {
+    pub name: EntryName,
+    pub vault: Vault,
+    /// The items, where there are several; none for one that is damaged.
+    pub twins: Vec<Twin>,
 }
 
 /// The entries of this machine.
@@ -107,19 +116,27 @@ impl<'m> Entries<'m> {
         let nobody_chose = !self.settings.store_is_chosen(None) && kinds.len() > 1;
         for kind in kinds {
             let vault = self.vault_as_it_is(kind)?;
-            let names = match vault.names() {
-                Ok(names) => names,
+            let found = match vault.look() {
+                Ok(found) => found,
                 // Nothing was ever put there: that is no trouble.
-                Err(Fault::Absent(_)) if kind == StoreKind::File || nobody_chose => continue,
+                Err(Fault::Absent(_) | Fault::NoCollection(_))
+                    if kind == StoreKind::File || nobody_chose =>
+                {
+                    continue;
+                }
                 Err(fault) => {
                     inventory.troubles.push(fault.failure(kind, None));
                     continue;
                 }
             };
-            if !names.is_empty() {
+            let unseen = found.unseen.iter();
+            inventory
+                .troubles
+                .extend(unseen.map(|fault| fault.failure(kind, None)));
+            if !found.names.is_empty() {
                 self.vault(kind)?;
             }
-            for name in names {
+            for name in found.names {
                 match vault.find(&name) {
                     Ok(Some(Stored::Item(item))) => inventory.held.push(Held {
                         item: *item,
@@ -135,23 +152,6 @@ impl<'m> Entries<'m> {
         }
         inventory.held.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(inventory)
-    }
-
-    /// Everything that is stored.
-    ///
-    /// # Errors
-    /// The first trouble, if a store in use or an item in it cannot be read.
-    pub fn all(&self) -> Outcome<Inventory> {
-        let inventory = self.inventory()?;
-        match inventory
-            .troubles
-            .iter()
-            .chain(&inventory.unreadable)
-            .next()
-        {
-            Some(trouble) => Err(trouble.clone()),
-            None => Ok(inventory),
-        }
     }
 
     /// One entry; an old name leads to the renamed entry.
@@ -195,19 +195,60 @@ impl<'m> Entries<'m> {
             let profile: ProfileName = profile.parse()?;
             return self.used_by(&profile);
         }
-        let mut held = self.all()?.held;
-        match (held.pop(), held.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (None, _) => {
+        let mut inventory = self.inventory()?;
+        if !inventory.troubles.is_empty() {
+            return Err(inventory.troubles.swap_remove(0));
+        }
+        let mut unreadable = inventory.unreadable.into_iter();
+        match (
+            inventory.held.pop(),
+            inventory.held.is_empty(),
+            unreadable.next(),
+        ) {
+            (Some(only), true, None) => Ok(only),
+            (None, _, Some(failure)) => Err(failure),
+            (None, _, None) => {
                 Err(Failure::new(Kind::NotFound, "there are no entries yet")
                     .hint("awskeep add NAME"))
             }
-            (Some(_), false) => Err(Failure::new(
+            (Some(_), _, _) => Err(Failure::new(
                 Kind::Usage,
                 "there are several entries: name the one you mean",
             )
             .hint("awskeep list")),
         }
+    }
+
+    /// What stands under the name that a person means, if it cannot be read as an entry:
+    /// something damaged, or several items. None for all else.
+    ///
+    /// # Errors
+    /// `Kind::Store` if it cannot be looked at.
+    pub fn broken(&self, target: &Target) -> Outcome<Option<Broken>> {
+        let by_profile = |profile: &str| {
+            let profiles = Profiles::read(self.machine)?;
+            Ok::<_, Failure>(profiles.entry_of(profile))
+        };
+        let name = match (&target.entry, &target.profile, &target.name) {
+            (Some(entry), _, _) => Some(entry.clone()),
+            (None, Some(profile), _) => by_profile(profile.as_str())?,
+            (None, None, Some(name)) => match name.parse() {
+                Ok(entry) => Some(entry),
+                Err(_) => by_profile(name)?,
+            },
+            (None, None, None) => None,
+        };
+        let Some(name) = name else {
+            return Ok(None);
+        };
+        let vault = self.vault(self.settings.store(Some(&name))?)?;
+        let twins = match vault.bytes(&name) {
+            Err(Fault::Twins(_)) => vault.twins(&name)?,
+            Err(Fault::Corrupt(_)) => Vec::new(),
+            Ok(_) if vault.replaceable(&name)?.is_none() => Vec::new(),
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        Ok(Some(Broken { name, vault, twins }))
     }
 
     /// The entry that holds a key id in any slot; an item that cannot be read holds none.

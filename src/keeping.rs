@@ -18,8 +18,9 @@ use crate::rotation::session::Expected;
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
+use crate::vault::fault::Fault;
 use crate::vault::item::{Identity, Item, Slot, Stored};
-use crate::vault::{StoreKind, Vault};
+use crate::vault::{StoreKind, Twin, Vault};
 
 /// The store for the entry: as said, as chosen in the settings, or the keychain if
 /// it works. With no keychain a person chooses; nothing weaker is taken silently.
@@ -49,12 +50,15 @@ pub fn choose_store(
         return Ok(kind);
     }
     let kind = entries.settings.store(Some(name))?;
-    let Err(fault) = entries.vault_as_it_is(kind)?.names() else {
+    let Err(fault) = entries.vault_as_it_is(kind)?.look() else {
         return Ok(kind);
     };
     let failure = fault.failure(kind, Some(name));
     if entries.settings.store_is_chosen(Some(name))
-        || !matches!(fault, crate::vault::fault::Fault::Absent(_))
+        || !matches!(
+            fault,
+            Fault::Absent(_) | Fault::NoCollection(_) | Fault::MemoryOnly(_)
+        )
     {
         return Err(failure);
     }
@@ -222,6 +226,14 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
     let _user = entries.lock_user(item.identity.as_ref(), &item.entry)?;
     let _names = entries.lock_names()?;
     item.current.saved_at = machine_now;
+    if let (Over::Anything, Err(Fault::Twins(_))) = (over, vault.bytes(&item.entry)) {
+        let twins = vault.twins(&item.entry)?;
+        for there in twins.iter().filter_map(Twin::item) {
+            lose_nothing(entries, there, "replacing")?;
+        }
+        vault.save_over_twins(&item, twins)?;
+        return record_store(entries, vault, &item);
+    }
     let found = vault.replaceable(&item.entry)?;
     match (&found, over) {
         (Some(Stored::Alias(_)), Over::SameKeyOnly) => return Err(taken(&item)),
@@ -243,6 +255,11 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         vault.erase_session(&item.entry)?;
     }
     vault.save(&item)?;
+    record_store(entries, vault, &item)
+}
+
+/// The settings say which store an entry is in.
+fn record_store(entries: &Entries<'_>, vault: &Vault, item: &Item) -> Outcome<()> {
     if entries.settings.store(Some(&item.entry))? != vault.kind {
         settings::edit(&entries.settings.path, |text| {
             settings::with_setting(text, Some(&item.entry), Key::Store, Some(vault.kind.word()))

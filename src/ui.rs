@@ -192,6 +192,14 @@ impl Ui {
         self.absence().is_none()
     }
 
+    /// Whether questions are allowed at all, also those of a window that is not ours.
+    pub fn may_be_asked(&self) -> bool {
+        match &self.person {
+            Person::Absent(_) => false,
+            Person::Scripted(_) | Person::AtTerminal => true,
+        }
+    }
+
     /// A yes-or-no question, default No; `--yes` answers it.
     ///
     /// # Errors

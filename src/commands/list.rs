@@ -66,23 +66,18 @@ pub fn run(context: &Context<'_>) -> Outcome<()> {
             .map(|trouble| trouble.message.clone())
             .collect(),
     };
-    // A store that cannot be read is a failure, after everything else was shown.
-    let result = match inventory
-        .troubles
-        .into_iter()
-        .chain(inventory.unreadable)
-        .next()
-    {
-        Some(trouble) => Err(trouble),
-        None => Ok(()),
-    };
+    let mut broken = inventory.troubles;
+    broken.extend(inventory.unreadable);
     match context.form {
         Form::Json => ui.json(&listing)?,
         Form::Text if !listing.entries.is_empty() => ui.text(&table(&listing.entries))?,
-        Form::Text if result.is_ok() => ui.tell("there are no entries yet\nhint: awskeep add NAME"),
+        Form::Text if broken.is_empty() => {
+            ui.tell("there are no entries yet\nhint: awskeep add NAME")
+        }
         Form::Text => {}
     }
-    result
+    // What cannot be read is a failure, after everything else was shown.
+    super::first_of(ui, broken)
 }
 
 fn row(held: &Held, profiles: &Profiles) -> Row {

@@ -24,11 +24,12 @@ mod store;
 mod why;
 
 use crate::cli::{Cli, Command, Rotate};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::profiles;
 use crate::state;
+use crate::ui::Ui;
 
 /// What every command is given.
 pub struct Context<'m> {
@@ -73,6 +74,16 @@ impl Context<'_> {
         }
         self.mode == Mode::Say
     }
+}
+
+/// Names all that is broken; the first of it is the command's own failure.
+fn first_of(ui: &Ui, broken: Vec<Failure>) -> Outcome<()> {
+    let mut broken = broken.into_iter();
+    let Some(first) = broken.next() else {
+        return Ok(());
+    };
+    broken.for_each(|failure| ui.report(&failure));
+    Err(first)
 }
 
 /// What a command leaves: its own end, and the entries that a person wants rotated now.

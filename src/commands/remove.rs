@@ -5,19 +5,21 @@ use serde::Serialize;
 
 use super::Context;
 use crate::cli::Remove;
-use crate::entries::{Entries, Held};
-use crate::failure::Outcome;
+use crate::entries::{Broken, Entries, Held};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{Account, CallFailureClass, Signer, prove};
 use crate::import;
 use crate::keeping;
-use crate::keys::{AccessKey, ProfileName};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+use crate::machine::Machine;
 use crate::profiles::Profiles;
 use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::session::InSession;
 use crate::settings;
 use crate::state::{self, Receipt};
 use crate::time::Time;
-use crate::vault::item::Identity;
+use crate::vault::Twin;
+use crate::vault::item::{Identity, Item};
 use crate::{aws, settings::Key};
 
 #[derive(Serialize)]
@@ -33,7 +35,15 @@ struct Removed {
 pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     let machine = context.machine;
     let entries = Entries::open(machine)?;
-    let held = entries.meant(&args.target)?;
+    if let Some(broken) = entries.broken(&args.target)? {
+        return remove_broken(context, &entries, broken, args);
+    }
+    let held = match entries.meant(&args.target) {
+        Err(failure) if failure.kind == Kind::NotFound => {
+            return leave_profiles(context, args, failure);
+        }
+        other => other?,
+    };
     let _user = entries.lock_user(held.item.identity.as_ref(), held.name())?;
     let _names = entries.lock_names()?;
     // Read again under the lock: what was found before may have been rotated since.
@@ -41,13 +51,7 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     keeping::lose_nothing(&entries, &held.item, "removing")?;
     let profiles = Profiles::read(machine)?;
     let users = profiles.using(held.name());
-    let roles: Vec<(String, ProfileName)> = users
-        .iter()
-        .flat_map(|user| {
-            let roles = profiles.with_source(user).into_iter();
-            roles.map(|role| (role, user.clone()))
-        })
-        .collect();
+    let roles = roles_on(&profiles, &users);
     if context.only_says(&plan(&held, &users, &roles, args)) {
         return Ok(());
     }
@@ -59,17 +63,15 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     if args.delete_key {
         delete_at_aws(context, &entries, &held)?;
     }
+    // The store first: it may ask a person, who may decline. Until it is done, the
+    // profiles work; if it is killed after, the same command goes on with them.
+    held.vault.erase_session(held.name())?;
+    held.vault.delete(held.name())?;
     for profile in &users {
         Profiles::read(machine)?.unpoint(machine, profile)?;
     }
-    held.vault.erase_session(held.name())?;
-    held.vault.delete(held.name())?;
-    forget(context, &entries, &held)?;
-    for (role, user) in &roles {
-        machine.ui.warn(&format!(
-            "profile {user}, the source_profile of {role}, has no key now\nhint: awskeep add NAME --profile {user}"
-        ));
-    }
+    forget(context, &entries, held.name(), Some(&held.item.current.id))?;
+    warn_of(machine, &roles);
     let key_deleted = if args.delete_key {
         " and deleted at AWS"
     } else {
@@ -91,6 +93,139 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     )
 }
 
+/// The profiles that have one of these as their `source_profile`, each with it.
+fn roles_on(profiles: &Profiles, users: &[ProfileName]) -> Vec<(String, ProfileName)> {
+    users
+        .iter()
+        .flat_map(|user| {
+            let roles = profiles.with_source(user).into_iter();
+            roles.map(|role| (role, user.clone()))
+        })
+        .collect()
+}
+
+fn warn_of(machine: &Machine, roles: &[(String, ProfileName)]) {
+    for (role, user) in roles {
+        machine.ui.warn(&format!(
+            "profile {user}, the source_profile of {role}, has no key now\nhint: awskeep add NAME --profile {user}"
+        ));
+    }
+}
+
+/// Removes what cannot be read as an entry: whatever it holds goes with it.
+fn remove_broken(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    broken: Broken,
+    args: &Remove,
+) -> Outcome<()> {
+    let machine = context.machine;
+    let Broken { name, vault, twins } = broken;
+    if args.delete_key {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("entry {name} cannot be read, so which key to delete at AWS is not known"),
+        )
+        .hint(format!("awskeep remove {name} (without --delete-key)")));
+    }
+    let items: Vec<&Item> = twins.iter().filter_map(Twin::item).collect();
+    let first = items.first().and_then(|item| item.identity.as_ref());
+    let _user = entries.lock_user(first, &name)?;
+    let _names = entries.lock_names()?;
+    for item in &items {
+        keeping::lose_nothing(entries, item, "removing")?;
+    }
+    let profiles = Profiles::read(machine)?;
+    let users = profiles.using(&name);
+    let roles = roles_on(&profiles, &users);
+    let ids: Vec<String> = items
+        .iter()
+        .map(|item| item.current.id.to_string())
+        .collect();
+    let what = match twins.len() {
+        0 => format!("remove the damaged entry {name} from the {}", vault.kind),
+        n => format!(
+            "remove all {n} items named {name} from the {} ({})",
+            vault.kind,
+            ids.join(", ")
+        ),
+    };
+    let mut plan = vec![what.clone()];
+    plan.extend(users.iter().map(unpointing));
+    if context.only_says(&plan) {
+        return Ok(());
+    }
+    machine.ui.confirm(&format!(
+        "{what}; what they hold is gone then, while the keys stay active at AWS?"
+    ))?;
+    vault.erase_session(&name)?;
+    if twins.is_empty() {
+        vault.delete(&name)?;
+    }
+    for twin in twins {
+        vault.delete_twin(&name, twin)?;
+    }
+    for profile in &users {
+        Profiles::read(machine)?.unpoint(machine, profile)?;
+    }
+    forget(context, entries, &name, None)?;
+    warn_of(machine, &roles);
+    context.done(
+        &format!("entry {name} is removed"),
+        &Removed {
+            entry: name.to_string(),
+            key_id: ids.join(", "),
+            key_deleted: false,
+            profiles: users.iter().map(ToString::to_string).collect(),
+            roles: roles.into_iter().map(|(role, _)| role).collect(),
+        },
+    )
+}
+
+/// The entry is gone, yet profiles still use it: an earlier run was killed in between,
+/// or somebody removed it in the keychain's own program.
+fn leave_profiles(context: &Context<'_>, args: &Remove, not_found: Failure) -> Outcome<()> {
+    let machine = context.machine;
+    let target = &args.target;
+    let named = target.name.as_ref().and_then(|name| name.parse().ok());
+    let Some(name) = target.entry.clone().or(named) else {
+        return Err(not_found);
+    };
+    let profiles = Profiles::read(machine)?;
+    let users = profiles.using(&name);
+    let roles = roles_on(&profiles, &users);
+    if users.is_empty() {
+        return Err(not_found);
+    }
+    let plan: Vec<String> = users.iter().map(unpointing).collect();
+    if context.only_says(&plan) {
+        return Ok(());
+    }
+    machine
+        .ui
+        .confirm(&format!("{}; {}?", not_found.message, plan.join(", ")))?;
+    for profile in &users {
+        Profiles::read(machine)?.unpoint(machine, profile)?;
+    }
+    let entries = Entries::open(machine)?;
+    forget(context, &entries, &name, None)?;
+    warn_of(machine, &roles);
+    context.done(
+        &format!("entry {name} is removed"),
+        &Removed {
+            entry: name.to_string(),
+            key_id: String::new(),
+            key_deleted: false,
+            profiles: users.iter().map(ToString::to_string).collect(),
+            roles: roles.into_iter().map(|(role, _)| role).collect(),
+        },
+    )
+}
+
+fn unpointing(profile: &ProfileName) -> String {
+    format!("take credential_process out of profile {profile}")
+}
+
 fn plan(
     held: &Held,
     users: &[ProfileName],
@@ -101,11 +236,6 @@ fn plan(
     if args.delete_key {
         plan.push(format!("delete {} at AWS", held.item.current.id));
     }
-    plan.extend(
-        users
-            .iter()
-            .map(|profile| format!("take credential_process out of profile {profile}")),
-    );
     plan.extend(roles.iter().map(|(role, user)| {
         format!("leave profile {user}, the source_profile of {role}, without a key")
     }));
@@ -114,6 +244,7 @@ fn plan(
         held.name(),
         held.vault.kind
     ));
+    plan.extend(users.iter().map(unpointing));
     plan
 }
 
@@ -226,26 +357,30 @@ fn identity(account: &impl Account, held: &Held, key: &AccessKey) -> Outcome<Ide
 }
 
 /// Removes what else bears the entry's name: old names, its settings.
-fn forget(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<()> {
+fn forget(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    name: &EntryName,
+    id: Option<&AccessKeyId>,
+) -> Outcome<()> {
     for (old, vault, alias) in entries.inventory()?.aliases {
-        if alias.renamed_to == *held.name() || alias.until < context.machine.now() {
+        if alias.renamed_to == *name || alias.until < context.machine.now() {
             vault.delete(&old)?;
         }
     }
-    if entries
-        .settings
-        .sections()
-        .any(|entry| entry == held.name())
-    {
+    if entries.settings.sections().any(|entry| entry == name) {
         settings::edit(&entries.settings.path, |text| {
             Key::ALL.into_iter().fold(text.to_owned(), |text, key| {
-                settings::with_setting(&text, Some(held.name()), key, None)
+                settings::with_setting(&text, Some(name), key, None)
             })
         })?;
     }
-    import::record::Records::of(context.machine)?.forget_entry(held.name())?;
-    let receipt =
-        Receipt::new(context.machine.now(), held.name(), "remove").key(&held.item.current.id);
+    import::record::Records::of(context.machine)?.forget_entry(name)?;
+    let receipt = Receipt::new(context.machine.now(), name, "remove");
+    let receipt = match id {
+        Some(id) => receipt.key(id),
+        None => receipt,
+    };
     state::note(context.machine, &receipt);
     Ok(())
 }

@@ -7,14 +7,15 @@
 use serde::Serialize;
 
 use super::Context;
-use crate::cli::Rename;
-use crate::entries::{ALIAS_LENGTH, Entries, Held};
+use crate::cli::{Rename, Target};
+use crate::entries::{ALIAS_LENGTH, Broken, Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::profiles::Profiles;
 use crate::settings::{self, Key, Settings};
 use crate::state::{self, Receipt};
+use crate::vault::Twin;
 use crate::vault::item::{Item, Stored};
 
 #[derive(Serialize)]
@@ -35,6 +36,15 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
         ));
     }
     let entries = Entries::open(machine)?;
+    let target = Target {
+        entry: Some(old.clone()),
+        ..Target::default()
+    };
+    if let Some(broken) = entries.broken(&target)?
+        && !broken.twins.is_empty()
+    {
+        return split(context, &entries, broken, new);
+    }
     let found = entries.get(old)?;
     if found.name() != old {
         return Err(Failure::new(
@@ -92,6 +102,113 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
             profiles: users.iter().map(ToString::to_string).collect(),
         },
     )
+}
+
+/// Of several items of one name, the one saved first gets the new name; the others, the
+/// profiles and the settings keep the old one. Nothing is lost.
+fn split(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    broken: Broken,
+    new: &EntryName,
+) -> Outcome<()> {
+    let machine = context.machine;
+    let Broken {
+        name: old,
+        vault,
+        mut twins,
+    } = broken;
+    let first = twins.iter().find_map(Twin::item);
+    let user = entries.lock_user(first.and_then(|item| item.identity.as_ref()), &old)?;
+    let names = entries.lock_names()?;
+    let copy = twins.iter().position(|twin| is_copy(twin, &twins));
+    let rest = twins.len() - 1;
+    let Some(at) = twins.iter().position(|twin| twin.item().is_some()) else {
+        return Err(Failure::new(
+            Kind::Store,
+            format!("none of the {} items named {old} can be read", twins.len()),
+        )
+        .hint(format!("awskeep remove {old}")));
+    };
+    if let Some(copy) = copy {
+        // One key is in one entry only.
+        if context.only_says(&[format!(
+            "remove one of two items named {old} with the same key"
+        )]) {
+            return Ok(());
+        }
+        vault.delete_twin(&old, twins.swap_remove(copy))?;
+        drop((names, user));
+        let (old, new) = (old, new.clone());
+        return run(context, &Rename { old, new });
+    }
+    let stay: Vec<String> = twins
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != at)
+        .map(|(_, twin)| match twin.item() {
+            Some(item) => item.current.id.to_string(),
+            None => "one that cannot be read".to_owned(),
+        })
+        .collect();
+    let twin = twins.swap_remove(at);
+    let Some(item) = twin.item().cloned() else {
+        return Err(Failure::new(Kind::Bug, "the item that was found is gone"));
+    };
+    let renamed = Item {
+        entry: new.clone(),
+        ..item
+    };
+    let line = format!(
+        "{} of {} items named {old}, {}, is {new}; {} stays {old}, with its profiles",
+        if rest == 1 { "the older" } else { "the oldest" },
+        rest + 1,
+        renamed.current.id,
+        stay.join(", ")
+    );
+    match vault.find(new)? {
+        Some(Stored::Item(there)) if *there != renamed => {
+            return Err(
+                Failure::new(Kind::Usage, format!("there is an entry {new} already"))
+                    .hint("awskeep list, then choose another name"),
+            );
+        }
+        Some(Stored::Item(_) | Stored::Alias(_)) | None => {}
+    }
+    if context.only_says(&[format!("rename so that {line}")]) {
+        return Ok(());
+    }
+    vault.save(&renamed)?;
+    vault.delete_twin(&old, twin)?;
+    if Settings::load(machine)?.store(Some(new))? != vault.kind {
+        settings::edit(&entries.settings.path, |text| {
+            settings::with_setting(text, Some(new), Key::Store, Some(vault.kind.word()))
+        })?;
+    }
+    let receipt = Receipt::new(machine.now(), new, "rename").key(&renamed.current.id);
+    state::note(machine, &receipt.result(format!("was {old}")));
+    context.done(
+        &line,
+        &serde_json::json!({
+            "entry": new.as_str(),
+            "old_name": old.as_str(),
+            "stays": stay,
+            "profiles": [],
+        }),
+    )
+}
+
+/// Whether another one holds the same key, and this one nothing beside it.
+fn is_copy(twin: &Twin, all: &[Twin]) -> bool {
+    let same = |item: &Item| {
+        let items = all.iter().filter_map(Twin::item);
+        items
+            .filter(|other| other.current.id == item.current.id)
+            .count()
+            > 1
+    };
+    twin.item()
+        .is_some_and(|item| item.would_lose().is_none() && same(item))
 }
 
 /// Moves the entry's settings to its new name; both names must lead to the same store.

@@ -61,7 +61,7 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
         return by_itself(context, args, &stop);
     }
     let entries = Entries::open(context.machine)?;
-    let names = meant(&entries, args)?;
+    let (names, broken) = meant(&entries, args)?;
     if args.mfa.mfa_code_stdin && names.len() > 1 {
         return Err(Failure::new(
             Kind::Usage,
@@ -69,7 +69,7 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
         ));
     }
     let given = mfa_code::given(&args.mfa)?;
-    let result = by_a_person(context, args, &names, &stop, &given);
+    let result = by_a_person(context, args, &names, broken, &stop, &given);
     if acts {
         match &result {
             Ok(()) => state::forget(context.machine, |name| names.contains(name)),
@@ -83,12 +83,21 @@ fn by_a_person(
     context: &Context<'_>,
     args: &Rotate,
     names: &[EntryName],
+    mut broken: Vec<Failure>,
     stop: &Arc<AtomicBool>,
     given: &Given,
 ) -> Outcome<()> {
+    if names.is_empty() && broken.len() == 1 {
+        return Err(broken.swap_remove(0));
+    }
+    let alone = names.len() == 1 && broken.is_empty();
     let acts = context.mode == Mode::Act && !args.instead.explain;
     let mut states = Vec::new();
     let mut first_failure = None;
+    for failure in broken {
+        context.machine.ui.report(&failure);
+        first_failure = first_failure.or(Some(failure));
+    }
     for name in names {
         let result = one(context, args, name, stop, given);
         if acts {
@@ -96,7 +105,7 @@ fn by_a_person(
         }
         match result {
             Ok(state) => states.push(state),
-            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) if alone => return Err(failure),
             Err(failure) => {
                 context.machine.ui.report(&failure);
                 first_failure = first_failure.or(Some(failure));
@@ -114,7 +123,7 @@ fn by_a_person(
 fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Outcome<()> {
     let names = match args.all {
         true => Vec::new(),
-        false => meant(&Entries::open(context.machine)?, args)?,
+        false => meant(&Entries::open(context.machine)?, args)?.0,
     };
     let told = unattended::round(context, args, &names, stop)?;
     tell(context, &told.states, names.len())?;
@@ -181,10 +190,14 @@ fn tell(context: &Context<'_>, states: &[Told], asked: usize) -> Outcome<()> {
     }
 }
 
-fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<Vec<EntryName>> {
+/// The entries that are meant; with `--all`, also what cannot be read: it stops no other.
+fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<(Vec<EntryName>, Vec<Failure>)> {
     if args.all {
-        let held = entries.all()?.held;
-        return Ok(held.iter().map(|held| held.name().clone()).collect());
+        let inventory = entries.inventory()?;
+        let names = inventory.held.iter().map(|held| held.name().clone());
+        let mut broken = inventory.troubles;
+        broken.extend(inventory.unreadable);
+        return Ok((names.collect(), broken));
     }
     let mut targets: Vec<Target> = args
         .names
@@ -208,7 +221,7 @@ fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<Vec<EntryName>> {
             names.push(name);
         }
     }
-    Ok(names)
+    Ok((names, Vec::new()))
 }
 
 /// One entry.

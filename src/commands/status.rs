@@ -97,9 +97,7 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     };
     tell(context, &told, machine.now())?;
     // What could not be read is a failure, after everything else was shown.
-    if let Some(trouble) = troubles.into_iter().next() {
-        return Err(trouble);
-    }
+    super::first_of(&machine.ui, troubles)?;
     if args.check {
         check(&told.entries)?;
     }
@@ -144,7 +142,9 @@ fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row>
     let name = held.name();
     let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
-    let mfa_session_until = held.vault.find_session(name)?.map(|kept| kept.expires_at);
+    // The key is served without it: a session that cannot be looked at is not shown.
+    let session = held.vault.find_session(name).ok().flatten();
+    let mfa_session_until = session.map(|kept| kept.expires_at);
     let at_work = match life.unfinished {
         Some(_) => entries.at_work(held.item.identity.as_ref(), name),
         None => None,

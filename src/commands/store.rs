@@ -13,13 +13,10 @@ use crate::settings::{self, Key, Settings};
 use crate::state::{self, Receipt};
 use crate::time::Length;
 use crate::vault::StoreKind;
-use crate::vault::fault::Fault;
+use crate::vault::fault::{Fault, GNOME_KEYRING, UNLOCK_GNOME_KEYRING};
 use crate::vault::file::{FileState, FileStore};
 use crate::vault::item::Stored;
 use crate::vault::keychain::opening;
-
-/// How long a person may take to answer the keychain's own window.
-const PROMPT_WAIT: std::time::Duration = std::time::Duration::from_secs(120);
 
 pub fn run(context: &Context<'_>, args: &Store) -> Outcome<()> {
     match args {
@@ -49,6 +46,8 @@ struct Row {
     chosen: bool,
     works: bool,
     entries: Option<usize>,
+    /// The program behind the keychain, where that is not always the same one.
+    provider: Option<String>,
     why: String,
     hint: Option<String>,
 }
@@ -87,21 +86,30 @@ fn describe(
     kind: StoreKind,
     chosen: StoreKind,
 ) -> Outcome<Row> {
-    let row = |works, count, why: String, hint| Row {
+    let vault = entries.vault_as_it_is(kind)?;
+    let row = |works, entries, provider, why: String, hint| Row {
         store: kind.word(),
         chosen: kind == chosen,
         works,
-        entries: count,
+        entries,
+        provider,
         why,
         hint,
     };
-    match entries.vault_as_it_is(kind)?.names() {
-        Ok(names) => {
-            let why = match kind {
-                StoreKind::Keychain => opening::NAME.to_owned(),
-                StoreKind::File => file_words(context)?,
+    match vault.look() {
+        Ok(found) => {
+            let provider = vault.provider();
+            let mut why = match (kind, &provider) {
+                (StoreKind::Keychain, Some(provider)) => format!("{provider} ({})", opening::NAME),
+                (StoreKind::Keychain, None) => opening::NAME.to_owned(),
+                (StoreKind::File, _) => file_words(context)?,
             };
-            Ok(row(true, Some(names.len()), why, None))
+            let mut hint = None;
+            for fault in found.unseen {
+                why.push_str(&format!("; {fault}"));
+                hint = fault.failure(kind, None).hints.into_iter().next();
+            }
+            Ok(row(true, Some(found.names.len()), provider, why, hint))
         }
         Err(fault) => {
             let failure = fault.failure(kind, None);
@@ -115,7 +123,7 @@ fn describe(
                     .filter(|hint| *hint != "awskeep store list")
                     .cloned(),
             };
-            Ok(row(false, None, fault.to_string(), hint))
+            Ok(row(false, None, vault.provider(), fault.to_string(), hint))
         }
     }
 }
@@ -145,8 +153,8 @@ fn staying(
 ) -> Outcome<Vec<EntryName>> {
     match entries.vault_as_it_is(old)?.names() {
         Ok(names) => Ok(names),
-        Err(Fault::Absent(_)) => Ok(Vec::new()),
-        Err(Fault::Locked(_)) => {
+        Err(Fault::Absent(_) | Fault::NoCollection(_)) => Ok(Vec::new()),
+        Err(Fault::Locked(_) | Fault::Hidden(_)) => {
             context.machine.ui.confirm(&format!(
                 "the {old} is locked, so the entries that it may hold cannot be seen, and are found again only after \
                  awskeep config set store {} --entry NAME; go on?",
@@ -195,7 +203,7 @@ fn choose(
         StoreKind::Keychain => {
             entries
                 .vault(kind)?
-                .names()
+                .look()
                 .map_err(|fault| fault.failure(kind, None))?;
         }
     }
@@ -237,12 +245,15 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
         passphrase::make_file_if_missing(machine, None, making)?;
     }
     let mut from_elsewhere = Vec::new();
+    let mut broken: Vec<Failure> = Vec::new();
     if named.is_empty() {
-        for held in entries.all()?.held {
+        let inventory = entries.inventory()?;
+        for held in inventory.held {
             if held.vault.kind != to {
                 from_elsewhere.push(held);
             }
         }
+        broken.extend(inventory.troubles.into_iter().chain(inventory.unreadable));
     } else {
         for name in named {
             from_elsewhere.push(entries.get(name)?);
@@ -267,16 +278,20 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
         moved.push(held.name().to_string());
     }
     move_old_names(&entries, &moved, to)?;
+    let line = match (moved.is_empty(), broken.is_empty()) {
+        (true, true) => format!("every entry is in the {to} already"),
+        (true, false) => "nothing was moved".to_owned(),
+        (false, _) => format!("moved to the {to}: {}", moved.join(", ")),
+    };
     context.done(
-        &match moved.len() {
-            0 => format!("every entry is in the {to} already"),
-            _ => format!("moved to the {to}: {}", moved.join(", ")),
-        },
+        &line,
         &Moved {
             store: to.word(),
             moved: moved.clone(),
         },
-    )
+    )?;
+    // What could not be read is a failure, after everything else was moved.
+    super::first_of(&context.machine.ui, broken)
 }
 
 fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
@@ -349,11 +364,11 @@ fn unlock(
     if context.only_says(&[format!("unlock the {kind}")]) {
         return Ok(());
     }
-    let line = match kind {
+    let done = match kind {
         StoreKind::File => {
             let file = FileStore::new(machine.file_store_folder()?);
             let state = file.state().map_err(|fault| fault.failure(kind, None))?;
-            match state {
+            let line = match state {
                 FileState::Missing => {
                     return Err(
                         Failure::new(Kind::Store, "no encrypted file has been made yet")
@@ -370,16 +385,29 @@ fn unlock(
                         "the encrypted file is open until {until}; close it: awskeep store lock"
                     )
                 }
-            }
+            };
+            return context.done(
+                &line,
+                &serde_json::json!({"store": kind.word(), "unlocked": true}),
+            );
         }
-        StoreKind::Keychain => {
-            opening::unlock(machine, PROMPT_WAIT).map_err(|fault| fault.failure(kind, None))?;
-            "the keychain is unlocked".to_owned()
-        }
+        StoreKind::Keychain => unlock_keychain(context)?,
     };
+    let mut line = match done.opened.as_slice() {
+        [] => "the keychain was open already".to_owned(),
+        opened => format!("the keychain is unlocked: {}", opened.join(", ")),
+    };
+    if !done.still_locked.is_empty() {
+        line.push_str(&format!("; still locked: {}", done.still_locked.join(", ")));
+    }
     context.done(
         &line,
-        &serde_json::json!({"store": kind.word(), "unlocked": true}),
+        &serde_json::json!({
+            "store": kind.word(),
+            "unlocked": true,
+            "opened": done.opened,
+            "still_locked": done.still_locked,
+        }),
     )
 }
 
@@ -418,13 +446,66 @@ fn change_passphrase(context: &Context<'_>, from: &Passphrase, new: &NewPassphra
     )
 }
 
+fn unlock_keychain(context: &Context<'_>) -> Outcome<opening::Unlocked> {
+    let machine = context.machine;
+    let patience = match machine.ui.may_be_asked() {
+        true => opening::PATIENCE,
+        false => std::time::Duration::ZERO,
+    };
+    let unlocked = opening::unlock(context.machine, deadline(context)?, patience);
+    unlocked.map_err(|fault| {
+        let failure = fault.failure(StoreKind::Keychain, None);
+        if patience.is_zero() && matches!(fault, Fault::Denied(_)) {
+            return Failure {
+                kind: Kind::PersonNeeded,
+                message: "would open the keychain's window; --no-input was given".to_owned(),
+                hints: vec!["awskeep store unlock".to_owned()],
+                ..failure
+            };
+        }
+        match (fault, without_a_window(context)) {
+            (Fault::Dismissed(_) | Fault::Unanswered(_), Some(hint)) => Failure {
+                message: "the keychain stays locked: nothing here can show its window".to_owned(),
+                hints: vec![hint],
+                ..failure
+            },
+            _ => failure,
+        }
+    })
+}
+
+/// How the keychain is opened where its window cannot be shown; none where it can, or
+/// where its program knows no other way.
+fn without_a_window(context: &Context<'_>) -> Option<String> {
+    let set = |name: &str| {
+        context
+            .machine
+            .var(name)
+            .is_some_and(|value| !value.is_empty())
+    };
+    if set("DISPLAY") || set("WAYLAND_DISPLAY") {
+        return None;
+    }
+    match opening::provider(context.machine)?.as_str() {
+        GNOME_KEYRING => Some(format!(
+            "in bash or zsh, type the login keyring's password after: {UNLOCK_GNOME_KEYRING}"
+        )),
+        _ => None,
+    }
+}
+
+/// For calls; a person has longer.
+fn deadline(context: &Context<'_>) -> Outcome<std::time::Duration> {
+    Settings::load(context.machine)?.deadline()
+}
+
 fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
     let machine = context.machine;
     let kind = which(context, store)?;
     if context.only_says(&[format!("lock the {kind}")]) {
         return Ok(());
     }
-    match kind {
+    let line = match kind {
         StoreKind::File => {
             let store = FileStore::new(machine.file_store_folder()?);
             if matches!(store.state(), Ok(FileState::WithoutPassphrase)) {
@@ -435,15 +516,37 @@ fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
                 .hint("awskeep store move keychain"));
             }
             store.lock()?;
+            format!("the {kind} is locked")
         }
-        StoreKind::Keychain => {
-            opening::lock(machine, PROMPT_WAIT).map_err(|fault| fault.failure(kind, None))?
-        }
-    }
+        StoreKind::Keychain => lock_keychain(context)?,
+    };
     context.done(
-        &format!("the {kind} is locked"),
+        &line,
         &serde_json::json!({"store": kind.word(), "unlocked": false}),
     )
+}
+
+/// It is not ours alone: what else is in it is locked for every other program too.
+fn lock_keychain(context: &Context<'_>) -> Outcome<String> {
+    let ui = &context.machine.ui;
+    let failure = |fault: Fault| fault.failure(StoreKind::Keychain, None);
+    let wait = deadline(context)?;
+    let label = opening::default_label(context.machine, wait).map_err(failure)?;
+    let whole = format!("all of the keychain's collection {label}, for every program");
+    let again = without_a_window(context);
+    // A script that locks means it: nothing is lost by it.
+    if ui.attended() || !ui.may_be_asked() {
+        let warning = match &again {
+            Some(_) => "; nothing here can show the window that unlocks it again",
+            None => "",
+        };
+        ui.confirm(&format!("lock {whole}{warning}?"))?;
+    }
+    let label = opening::lock(context.machine, wait).map_err(failure)?;
+    let again = again.unwrap_or_else(|| "awskeep store unlock".to_owned());
+    Ok(format!(
+        "the keychain is locked: its collection {label}, for every program\nhint: {again}"
+    ))
 }
 
 fn which(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<StoreKind> {

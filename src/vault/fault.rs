@@ -5,6 +5,8 @@
 //! out again. Two of keyring-core's own errors carry the secret's bytes and print
 //! them: those are replaced here and never formatted.
 
+use std::time::Duration;
+
 use keyring_core::Error as KeyringError;
 
 use super::StoreKind;
@@ -23,14 +25,36 @@ pub enum Fault {
     /// The person or the system refused access.
     #[error("{0}")]
     Denied(String),
+    /// The store is open, yet hands out each item only after a click: asked for in
+    /// its own window, once for every program and run. Holds the provider's name.
+    #[error("{0} wants each access confirmed")]
+    Confirms(String),
+    /// Nothing was found, but something is locked that may hold it and does not say.
+    #[error("{0}")]
+    Hidden(String),
+    /// Its own window was closed, or could not be shown.
+    #[error("{0}")]
+    Dismissed(String),
+    /// Its own window came up, and nobody answered it in time.
+    #[error("{0}")]
+    Unanswered(String),
+    /// It works, but has no place that keeps anything. Holds the provider's name.
+    #[error("{0} has no collection to keep keys in")]
+    NoCollection(String),
+    /// It has a place, but one that is lost at logout. Holds the provider's name.
+    #[error("the default collection of {0} is in memory only and is lost at logout")]
+    MemoryOnly(String),
     /// The store works and has no such entry.
     #[error("no such item")]
     NoEntry,
+    /// Several items bear one name, and none is better than another.
+    #[error("{0}")]
+    Twins(String),
     /// What is stored cannot be read.
     #[error("{0}")]
     Corrupt(String),
-    /// It did not answer in time.
-    #[error("no answer within {0} s")]
+    /// It did not answer in time, which is said.
+    #[error("no answer {0}")]
     Frozen(String),
     /// It went away in the middle of a call, twice.
     #[error("{0}")]
@@ -47,8 +71,16 @@ impl From<Fault> for KeyringError {
     fn from(fault: Fault) -> KeyringError {
         match fault {
             Fault::NoEntry => KeyringError::NoEntry,
-            Fault::Locked(_) | Fault::Denied(_) => KeyringError::NoStorageAccess(Box::new(fault)),
+            Fault::Locked(_)
+            | Fault::Confirms(_)
+            | Fault::Hidden(_)
+            | Fault::Dismissed(_)
+            | Fault::Unanswered(_)
+            | Fault::Denied(_) => KeyringError::NoStorageAccess(Box::new(fault)),
             Fault::Absent(_)
+            | Fault::NoCollection(_)
+            | Fault::MemoryOnly(_)
+            | Fault::Twins(_)
             | Fault::Corrupt(_)
             | Fault::Frozen(_)
             | Fault::Died(_)
@@ -59,6 +91,41 @@ impl From<Fault> for KeyringError {
 }
 
 impl Fault {
+    /// No answer within this time.
+    pub fn frozen(within: Duration) -> Fault {
+        Fault::Frozen(format!("within {}", seconds(within)))
+    }
+
+    /// The same, with the name of the program that stands behind the keychain in it.
+    #[must_use]
+    pub fn of_provider(self, name: &str) -> Fault {
+        let named = |text: String| match text.contains(name) {
+            true => text,
+            false => format!("{name}: {text}"),
+        };
+        match self {
+            Fault::Confirms(_) => Fault::Confirms(name.to_owned()),
+            Fault::NoCollection(_) => Fault::NoCollection(name.to_owned()),
+            Fault::MemoryOnly(_) => Fault::MemoryOnly(name.to_owned()),
+            Fault::Frozen(text) => Fault::Frozen(match text.contains(name) {
+                true => text,
+                false => format!("from {name} {text}"),
+            }),
+            Fault::Absent(text) => Fault::Absent(named(text)),
+            Fault::Locked(text) => Fault::Locked(named(text)),
+            Fault::Denied(text) => Fault::Denied(named(text)),
+            Fault::Hidden(text) => Fault::Hidden(named(text)),
+            Fault::Dismissed(text) => Fault::Dismissed(named(text)),
+            Fault::Unanswered(text) => Fault::Unanswered(named(text)),
+            Fault::Twins(text) => Fault::Twins(named(text)),
+            Fault::Corrupt(text) => Fault::Corrupt(named(text)),
+            Fault::Died(text) => Fault::Died(named(text)),
+            Fault::Unfit(text) => Fault::Unfit(named(text)),
+            Fault::Other(text) => Fault::Other(named(text)),
+            Fault::NoEntry => Fault::NoEntry,
+        }
+    }
+
     /// The fault behind a keyring-core error, whichever store made it.
     pub fn of(error: KeyringError) -> Fault {
         match error {
@@ -80,7 +147,7 @@ impl Fault {
                 "{what} is longer than the {limit} bytes that this store takes"
             )),
             KeyringError::Ambiguous(_) => {
-                Fault::Corrupt("the store has two items of this name; remove one".into())
+                Fault::Twins("the store has several items of this name".into())
             }
             KeyringError::NoDefaultStore => Fault::Absent("no store could be opened".into()),
             KeyringError::Invalid(what, why) => Fault::Unfit(format!("{what}: {why}")),
@@ -108,9 +175,59 @@ impl Fault {
             Fault::Locked(_) => Failure::new(Kind::Store, format!("{it} is locked"))
                 .cause(self)
                 .hint("awskeep store unlock"),
+            Fault::Confirms(provider) => {
+                let failure = Failure::new(
+                    Kind::Store,
+                    format!("{it} wants each access confirmed, which nobody can do for a program"),
+                )
+                .cause(format!("a setting of {provider}"));
+                failure.hint(how_to_trust(provider))
+            }
+            Fault::Hidden(_) => {
+                let named = entry.map_or(String::new(), |entry| format!(" {entry}"));
+                let what = format!("entry{named} is in no open part of the {store}");
+                Failure::new(Kind::Store, what)
+                    .cause(self)
+                    .hint("awskeep store unlock")
+            }
+            Fault::Dismissed(_) => Failure::new(Kind::Store, format!("{it} stays locked"))
+                .cause(self)
+                .hint("awskeep store unlock"),
+            Fault::Unanswered(_) => {
+                Failure::new(Kind::Store, format!("{it} asked, and nobody answered"))
+                    .cause(self)
+                    .hint("run it again, and answer the keychain's own window")
+            }
+            Fault::NoCollection(provider) => {
+                Failure::new(Kind::Store, format!("{it} cannot keep anything yet"))
+                    .cause(self)
+                    .hint(how_to_make_a_collection(provider))
+            }
+            Fault::MemoryOnly(provider) => {
+                Failure::new(Kind::Store, format!("{it} would lose keys at logout"))
+                    .cause(self)
+                    .hint(how_to_make_a_collection(provider))
+            }
             Fault::Denied(_) => Failure::new(Kind::Store, format!("{it} denied access"))
                 .cause(self)
                 .hint(choose),
+            Fault::Twins(_) => {
+                let failure = Failure::new(
+                    Kind::Store,
+                    match entry {
+                        Some(entry) => format!("the {store} has several items named {entry}"),
+                        None => format!("the {store} has several items of one name"),
+                    },
+                )
+                .cause(self);
+                match entry {
+                    Some(entry) => failure
+                        .hint(format!("keep them all, the older one under another name: awskeep rename {entry} NEW"))
+                        .hint(format!("or put one key in the place of all: awskeep add {entry} --replace"))
+                        .hint(format!("or remove them all: awskeep remove {entry}")),
+                    None => failure.hint("awskeep list"),
+                }
+            }
             Fault::Frozen(_) => Failure::new(Kind::Store, format!("{it} does not answer"))
                 .cause(self)
                 .hint("restart the keychain's daemon, then: awskeep store list"),
@@ -132,6 +249,58 @@ impl Fault {
         }
     }
 }
+
+/// A length of time for people: tenths of a second at most, minutes if they are whole.
+pub fn seconds(length: Duration) -> String {
+    let tenths = (length.as_millis() + 50) / 100;
+    match (tenths / 10, tenths % 10) {
+        (60, 0) => "1 minute".to_owned(),
+        (whole, 0) if whole > 60 && whole % 60 == 0 => format!("{} minutes", whole / 60),
+        (whole, 0) => format!("{whole} s"),
+        (whole, tenth) => format!("{whole}.{tenth} s"),
+    }
+}
+
+/// What a person does in a provider, so that it hands out secrets without a click.
+/// KeePassXC's words are those of its 2.7.
+fn how_to_trust(provider: &str) -> String {
+    match provider {
+        KEEPASSXC => {
+            "in KeePassXC, open Tools > Settings > Secret Service Integration and turn off \
+                      \"Confirm when passwords are retrieved by clients\""
+                .to_owned()
+        }
+        other => format!("turn that off in the settings of {other}, or: awskeep store use file"),
+    }
+}
+
+/// What a person does to get a collection that lasts.
+fn how_to_make_a_collection(provider: &str) -> String {
+    match provider {
+        KEEPASSXC => {
+            "in KeePassXC, open a database, then choose the group that programs may use in \
+                      Database > Database Settings > Secret Service Integration"
+                .to_owned()
+        }
+        KWALLET => "make a wallet: kwalletmanager5, then File > New Wallet".to_owned(),
+        GNOME_KEYRING => {
+            format!("make a login keyring with a password of yours: {UNLOCK_GNOME_KEYRING}")
+        }
+        other => format!(
+            "make a default collection in {other}, or keep keys in an encrypted file: awskeep store use file"
+        ),
+    }
+}
+
+/// The providers that awskeep has words of its own for.
+pub const GNOME_KEYRING: &str = "gnome-keyring";
+pub const KEEPASSXC: &str = "KeePassXC";
+pub const KWALLET: &str = "KWallet";
+
+/// Makes or opens the login keyring where no window can be shown. Tried with 42.1: only
+/// `--replace` reaches a keyring whose daemon runs already.
+pub const UNLOCK_GNOME_KEYRING: &str =
+    "read -rs P && printf %s \"$P\" | gnome-keyring-daemon --replace --unlock; unset P";
 
 /// macOS reports a locked or refused keychain as a platform failure with a code.
 /// Source: `SecBase.h`; -25308 interaction not allowed, -25293 auth failed, -128 cancelled.
@@ -163,9 +332,16 @@ mod tests {
             Fault::Absent("no bus".into()),
             Fault::Locked("login".into()),
             Fault::Denied("no".into()),
+            Fault::Confirms("KeePassXC".into()),
+            Fault::Hidden("other".into()),
+            Fault::Dismissed("closed".into()),
+            Fault::Unanswered("2 minutes".into()),
+            Fault::NoCollection("KWallet".into()),
+            Fault::MemoryOnly("gnome-keyring".into()),
+            Fault::Twins("two".into()),
             Fault::NoEntry,
             Fault::Corrupt("x".into()),
-            Fault::Frozen("2.5".into()),
+            Fault::Frozen("within 2.5 s".into()),
             Fault::Died("NoReply".into()),
             Fault::Unfit("too long".into()),
             Fault::Other("?".into()),
@@ -182,20 +358,76 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_exit_code_and_a_hint() {
-        let entry: EntryName = "work".parse().unwrap();
-        for (fault, code) in [
-            (Fault::NoEntry, 3),
-            (Fault::Absent("a".into()), 4),
-            (Fault::Locked("a".into()), 4),
-            (Fault::Denied("a".into()), 4),
-            (Fault::Corrupt("a".into()), 4),
-            (Fault::Frozen("2.5".into()), 4),
-            (Fault::Died("a".into()), 4),
-        ] {
-            let failure = fault.failure(StoreKind::Keychain, Some(&entry));
-            assert_eq!(failure.kind.exit_code(), code, "{fault:?}");
-            assert_eq!(failure.hints.len(), 1, "{fault:?}");
-        }
+    fn every_fault_has_its_exit_code_its_words_and_a_hint() {
+        let check = |fault: Fault, expected: &str| {
+            let entry: EntryName = "work".parse().unwrap();
+            let named = fault.of_provider("KeePassXC");
+            let failure = named.failure(StoreKind::Keychain, Some(&entry));
+            let shown = format!("{} {failure}", failure.kind.exit_code());
+            assert_eq!(shown, expected);
+        };
+        check(
+            Fault::NoEntry,
+            "3 no entry work in the keychain\nhint: awskeep list",
+        );
+        check(
+            Fault::Absent("no bus".into()),
+            "4 the keychain, needed for entry work, is not there: KeePassXC: no bus\nhint: awskeep store list",
+        );
+        check(
+            Fault::Locked("the collection Work is locked".into()),
+            "4 the keychain, needed for entry work, is locked: KeePassXC: the collection Work is locked\nhint: awskeep store unlock",
+        );
+        check(
+            Fault::Confirms(String::new()),
+            "4 the keychain, needed for entry work, wants each access confirmed, which nobody can do for a program: \
+             a setting of KeePassXC\nhint: in KeePassXC, open Tools > Settings > Secret Service Integration and turn off \
+             \"Confirm when passwords are retrieved by clients\"",
+        );
+        check(
+            Fault::Hidden("the collection Work is locked, and does not say what it holds".into()),
+            "4 entry work is in no open part of the keychain: KeePassXC: the collection Work is locked, and does not say what \
+             it holds\nhint: awskeep store unlock",
+        );
+        check(
+            Fault::Dismissed("its window was closed".into()),
+            "4 the keychain, needed for entry work, stays locked: KeePassXC: its window was closed\nhint: awskeep store unlock",
+        );
+        check(
+            Fault::Unanswered("its window was open for 2 minutes".into()),
+            "4 the keychain, needed for entry work, asked, and nobody answered: KeePassXC: its window was open for 2 minutes\n\
+             hint: run it again, and answer the keychain's own window",
+        );
+        check(
+            Fault::NoCollection(String::new()),
+            "4 the keychain, needed for entry work, cannot keep anything yet: KeePassXC has no collection to keep keys in\n\
+             hint: in KeePassXC, open a database, then choose the group that programs may use in Database > Database \
+             Settings > Secret Service Integration",
+        );
+        check(
+            Fault::Twins("2 items".into()),
+            "4 the keychain has several items named work: KeePassXC: 2 items\n\
+             hint: keep them all, the older one under another name: awskeep rename work NEW\n\
+             hint: or put one key in the place of all: awskeep add work --replace\n\
+             hint: or remove them all: awskeep remove work",
+        );
+        check(
+            Fault::frozen(Duration::from_micros(2_499_747)),
+            "4 the keychain, needed for entry work, does not answer: no answer from KeePassXC within 2.5 s\n\
+             hint: restart the keychain's daemon, then: awskeep store list",
+        );
+    }
+
+    #[test]
+    fn lengths_of_time_are_for_people() {
+        let check =
+            |millis, expected: &str| assert_eq!(seconds(Duration::from_millis(millis)), expected);
+        check(2_499, "2.5 s");
+        check(2_000, "2 s");
+        check(49, "0 s");
+        check(9_999, "10 s");
+        check(60_000, "1 minute");
+        check(120_000, "2 minutes");
+        check(90_000, "90 s");
     }
 }

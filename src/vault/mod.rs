@@ -34,6 +34,10 @@ use session::KeptSession;
 /// The keyring-core service name of every item.
 pub const SERVICE: &str = "awskeep";
 
+/// What a window of the store's has where nobody is to be asked: some stores open one
+/// that answers itself.
+const QUIET_PATIENCE: Duration = Duration::from_millis(2_500);
+
 /// The stores one can choose between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StoreKind {
@@ -112,6 +116,41 @@ pub struct Vault {
     /// Why there is none is told by each call, so that whoever asks can go on without it.
     store: Result<Arc<CredentialStore>, Fault>,
     deadline: Deadline,
+    /// How long a person may take to answer a window of the store's before it deletes.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    patience: Duration,
+}
+
+/// The names that a store has items for, and what it could not look into.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    pub names: Vec<EntryName>,
+    pub unseen: Vec<Fault>,
+}
+
+/// One of several items that bear the same name.
+#[derive(Debug)]
+pub struct Twin {
+    place: keyring_core::Entry,
+    /// What it holds; none if that cannot be read.
+    pub stored: Option<Stored>,
+}
+
+impl Twin {
+    /// The item, if it is one that can be read.
+    pub fn item(&self) -> Option<&Item> {
+        match &self.stored {
+            Some(Stored::Item(item)) => Some(item),
+            Some(Stored::Alias(_)) | None => None,
+        }
+    }
+}
+
+/// What to do with a new item that cannot be read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unreadable {
+    TakeBack,
+    Leave,
 }
 
 impl Vault {
@@ -132,6 +171,10 @@ impl Vault {
             kind,
             store,
             deadline,
+            patience: match machine.ui.may_be_asked() {
+                true => keychain::opening::PATIENCE,
+                false => QUIET_PATIENCE,
+            },
         })
     }
 
@@ -140,6 +183,7 @@ impl Vault {
             kind,
             store: Ok(store),
             deadline,
+            patience: Duration::ZERO,
         }
     }
 
@@ -158,9 +202,49 @@ impl Vault {
             Ok(Zeroizing::new(found))
         };
         if self.reads_within_deadline() {
-            return read(self.store()?.as_ref()).map_err(Fault::of);
+            let read = read(self.store()?.as_ref()).map_err(Fault::of);
+            return read.map_err(|fault| self.named(fault));
         }
         self.within_deadline(read)
+    }
+
+    /// The fault with the name of the program behind the keychain in it.
+    fn named(&self, fault: Fault) -> Fault {
+        if fault == Fault::NoEntry {
+            return fault;
+        }
+        match self.provider() {
+            Some(name) => fault.of_provider(&name),
+            None => fault,
+        }
+    }
+
+    /// The program that stands behind this store, where that is not always the same one.
+    pub fn provider(&self) -> Option<String> {
+        #[cfg(target_os = "linux")]
+        return self.secret_service()?.provider();
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    #[cfg(target_os = "linux")]
+    fn secret_service(&self) -> Option<&keychain::SecretServiceStore> {
+        self.store.as_ref().ok()?.as_any().downcast_ref()
+    }
+
+    /// The same store, which may bring up a window of its own and wait for a person.
+    fn patient(&self) -> Vault {
+        #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
+        let mut patient = self.clone();
+        #[cfg(target_os = "linux")]
+        if let Some(store) = self.secret_service() {
+            patient.store = Ok(Arc::new(store.patient(self.patience)));
+            patient.deadline = match self.deadline {
+                Deadline::PerCall(length) => Deadline::PerCall(length + self.patience),
+                other @ (Deadline::Whole { .. } | Deadline::Inline) => other,
+            };
+        }
+        patient
     }
 
     /// What is stored under a name; none if nothing is.
@@ -187,11 +271,15 @@ impl Vault {
             Err(Fault::NoEntry | Fault::Corrupt(_)) => return Ok(None),
             Err(fault) => return Err(fault.failure(self.kind, Some(entry))),
         };
-        item::check_name(entry, &bytes)?;
-        if item::is_newer(&bytes) {
+        self.replaceable_bytes(entry, &bytes)
+    }
+
+    fn replaceable_bytes(&self, entry: &EntryName, bytes: &[u8]) -> Outcome<Option<Stored>> {
+        item::check_name(entry, bytes)?;
+        if item::is_newer(bytes) {
             return Err(item::newer(entry));
         }
-        Ok(item::decode(entry, &bytes).ok())
+        Ok(item::decode(entry, bytes).ok())
     }
 
     /// Writes an item, in place if there is one, and reads it back.
@@ -215,9 +303,82 @@ impl Vault {
         self.write(old, bytes)
     }
 
-    /// Deletes an entry's item. Deleting what is not there is no failure.
+    /// Deletes an entry's item; where the store asks a person first, that is waited for.
+    /// Deleting what is not there is no failure.
     pub fn delete(&self, entry: &EntryName) -> Outcome<()> {
-        self.erase(entry, entry.as_str().to_owned())
+        let deleted = self.patient().erase(entry.as_str().to_owned());
+        deleted.map_err(|fault| fault.failure(self.kind, Some(entry)))
+    }
+
+    /// All the items that bear this name, the one saved first at the front; for where
+    /// `bytes` says that there are several.
+    ///
+    /// # Errors
+    /// `Kind::Store` if the store does not answer, or a newer program's item is among them.
+    pub fn twins(&self, entry: &EntryName) -> Outcome<Vec<Twin>> {
+        let user = entry.as_str().to_owned();
+        // Bound to a store that waits for a person: one of them may have to be deleted.
+        let patient = Arc::clone(
+            self.patient()
+                .store()
+                .map_err(|fault| fault.failure(self.kind, Some(entry)))?,
+        );
+        let found = self.within_deadline(move |_| {
+            let spec = HashMap::from([("service", SERVICE), ("username", user.as_str())]);
+            let places = patient.search(&spec)?;
+            let named = places
+                .into_iter()
+                .filter(|place| place.get_specifiers().is_some());
+            named
+                .map(|place| {
+                    let bytes = match place.get_secret() {
+                        Ok(bytes) => Zeroizing::new(bytes),
+                        // Held by no one: what cannot be read is damaged.
+                        Err(error) => match Fault::of(error) {
+                            Fault::Corrupt(_) => Zeroizing::default(),
+                            fault => return Err(fault.into()),
+                        },
+                    };
+                    Ok((place, bytes))
+                })
+                .collect::<keyring_core::Result<Vec<_>>>()
+        });
+        let found = found.map_err(|fault| fault.failure(self.kind, Some(entry)))?;
+        let mut twins = Vec::new();
+        for (place, bytes) in found {
+            let stored = self.replaceable_bytes(entry, &bytes)?;
+            twins.push(Twin { place, stored });
+        }
+        twins.sort_by_key(|twin| twin.item().map(|item| item.current.saved_at));
+        Ok(twins)
+    }
+
+    /// Deletes one of several items of a name, as `delete` does.
+    pub fn delete_twin(&self, entry: &EntryName, twin: Twin) -> Outcome<()> {
+        let deleted = self
+            .patient()
+            .within_deadline(move |_| twin.place.delete_credential());
+        match deleted {
+            Ok(()) | Err(Fault::NoEntry) => Ok(()),
+            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+        }
+    }
+
+    /// Writes an item in the place of all that bear its name, and reads it back: first
+    /// into one of them, so that a crash between leaves twins again, and loses nothing.
+    pub fn save_over_twins(&self, item: &Item, twins: Vec<Twin>) -> Outcome<()> {
+        let entry = &item.entry;
+        let bytes = item::encode(item)?;
+        let mut twins = twins.into_iter();
+        if let Some(first) = twins.next() {
+            let written = bytes.clone();
+            self.within_deadline(move |_| first.place.set_secret(&written))
+                .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
+        }
+        for twin in twins {
+            self.delete_twin(entry, twin)?;
+        }
+        self.save(item)
     }
 
     /// The MFA session that is kept for an entry; none if there is none, or only
@@ -228,7 +389,8 @@ impl Vault {
     pub fn find_session(&self, entry: &EntryName) -> Outcome<Option<KeptSession>> {
         match self.read(&session::user_of(entry)) {
             Ok(bytes) => Ok(session::decode(entry, &bytes)),
-            Err(Fault::NoEntry | Fault::Corrupt(_)) => Ok(None),
+            // One that nobody can read now counts as none: a new one takes a code, no more.
+            Err(Fault::NoEntry | Fault::Corrupt(_) | Fault::Hidden(_)) => Ok(None),
             Err(fault) => Err(fault.failure(self.kind, Some(entry))),
         }
     }
@@ -236,67 +398,121 @@ impl Vault {
     /// Keeps an entry's MFA session, in the place of an older one, and reads it back.
     pub fn save_session(&self, entry: &EntryName, session: &KeptSession) -> Outcome<()> {
         let bytes = session::encode(entry, session)?;
-        self.put(entry, session::user_of(entry), bytes)
+        self.put(entry, session::user_of(entry), bytes, Unreadable::TakeBack)
     }
 
-    /// Erases an entry's MFA session. Erasing what is not there is no failure.
+    /// Erases an entry's MFA session. Erasing what is not there is no failure. Nobody is
+    /// asked: where the store asks before it deletes, the item stays and holds nothing.
     pub fn erase_session(&self, entry: &EntryName) -> Outcome<()> {
-        self.erase(entry, session::user_of(entry))
+        let user = session::user_of(entry);
+        let erased = match self.erase(user.clone()) {
+            Err(Fault::Denied(_)) => {
+                let nothing = Zeroizing::new(session::ERASED.to_vec());
+                self.within_deadline(move |store| {
+                    store.build(SERVICE, &user, None)?.set_secret(&nothing)
+                })
+            }
+            other => other,
+        };
+        erased.map_err(|fault| fault.failure(self.kind, Some(entry)))
     }
 
-    fn erase(&self, entry: &EntryName, user: String) -> Outcome<()> {
+    fn erase(&self, user: String) -> Result<(), Fault> {
         let deleted = self
             .within_deadline(move |store| store.build(SERVICE, &user, None)?.delete_credential());
         match deleted {
             Ok(()) | Err(Fault::NoEntry) => Ok(()),
-            Err(fault) => Err(fault.failure(self.kind, Some(entry))),
+            Err(fault) => Err(fault),
         }
     }
 
     /// The names that the store has items for, sorted; old names of renamed entries
     /// included, MFA sessions not.
+    ///
+    /// # Errors
+    /// Also if a part of the store cannot be looked into now.
     pub fn names(&self) -> Result<Vec<EntryName>, Fault> {
+        let mut found = self.look()?;
+        match found.unseen.pop() {
+            Some(fault) => Err(fault),
+            None => Ok(found.names),
+        }
+    }
+
+    /// The same, and what could not be looked into beside it.
+    pub fn look(&self) -> Result<Names, Fault> {
         let found = self.within_deadline(|store| {
             let spec = HashMap::from([("service", SERVICE)]);
-            let entries = store.search(&spec)?;
-            Ok(entries
-                .iter()
-                .filter_map(|entry| entry.get_specifiers())
-                .filter(|(service, _)| service == SERVICE)
-                .filter_map(|(_, user)| user.parse().ok())
-                .collect::<Vec<EntryName>>())
+            let mut found = Names::default();
+            for entry in store.search(&spec)? {
+                match entry.get_specifiers() {
+                    Some((service, user)) if service == SERVICE => {
+                        found.names.extend(user.parse::<EntryName>());
+                    }
+                    Some(_) => {}
+                    None => found.unseen.extend(entry.get_secret().err().map(Fault::of)),
+                }
+            }
+            Ok(found)
         });
-        found.map(|mut names| {
-            names.sort();
-            names.dedup();
-            names
+        found.map(|mut found| {
+            found.names.sort();
+            found.names.dedup();
+            let unseen = found.unseen.into_iter();
+            found.unseen = unseen.map(|fault| self.named(fault)).collect();
+            found
         })
     }
 
     fn write(&self, entry: &EntryName, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
-        self.replaceable(entry)?;
-        self.put(entry, entry.as_str().to_owned(), bytes)
+        let unreadable = match self.bytes(entry) {
+            Err(Fault::NoEntry) => Unreadable::TakeBack,
+            Err(Fault::Corrupt(_)) => Unreadable::Leave,
+            Err(fault) => return Err(fault.failure(self.kind, Some(entry))),
+            Ok(there) => {
+                self.replaceable_bytes(entry, &there)?;
+                Unreadable::Leave
+            }
+        };
+        self.put(entry, entry.as_str().to_owned(), bytes, unreadable)
     }
 
-    fn put(&self, entry: &EntryName, user: String, bytes: Zeroizing<Vec<u8>>) -> Outcome<()> {
+    fn put(
+        &self,
+        entry: &EntryName,
+        user: String,
+        bytes: Zeroizing<Vec<u8>>,
+        unreadable: Unreadable,
+    ) -> Outcome<()> {
         let name = user.clone();
         let written = bytes.clone();
         self.within_deadline(move |store| store.build(SERVICE, &user, None)?.set_secret(&written))
             .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
-        let back = self
-            .read(&name)
-            .map_err(|fault| fault.failure(self.kind, Some(entry)))?;
-        if *back == *bytes {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Kind::Store,
-            format!(
-                "the {} gave back something else than was saved for {entry}",
-                self.kind
-            ),
-        )
-        .hint("awskeep store list"))
+        let failure = match self.read(&name) {
+            Ok(back) if *back == *bytes => return Ok(()),
+            Ok(_) => Failure::new(
+                Kind::Store,
+                format!(
+                    "the {} gave back something else than was saved for {entry}",
+                    self.kind
+                ),
+            )
+            .hint("awskeep store list"),
+            Err(fault) => fault.failure(self.kind, Some(entry)),
+        };
+        Err(match unreadable {
+            Unreadable::Leave => failure,
+            Unreadable::TakeBack => match self.patient().erase(name) {
+                Ok(()) => failure,
+                Err(fault) => Failure {
+                    cause: Some(format!(
+                        "{}; what was saved is still there and could not be removed: {fault}",
+                        failure.cause.clone().unwrap_or_default()
+                    )),
+                    ..failure
+                },
+            },
+        })
     }
 
     /// The program that takes what is saved here, and whether it syncs.
@@ -343,14 +559,13 @@ impl Vault {
                 let _ = sender.send(call(store.as_ref()));
             })
             .map_err(|error| Fault::Other(format!("no thread could be started: {error}")))?;
-        match receiver.recv_timeout(self.deadline.left()) {
+        let result = match receiver.recv_timeout(self.deadline.left()) {
             Ok(result) => result.map_err(Fault::of),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::Frozen(
-                self.deadline.length().as_secs_f64().to_string(),
-            )),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::frozen(self.deadline.length())),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::Other(
                 "the call to the store ended without a result".into(),
             )),
-        }
+        };
+        result.map_err(|fault| self.named(fault))
     }
 }

@@ -16,6 +16,9 @@ const VERSION: u32 = 1;
 /// What its store calls it begins with; `~` is in no entry's name.
 pub(super) const PREFIX: &str = "mfa-session~";
 
+/// What stands in the place of a session where a store cannot delete unasked.
+pub(super) const ERASED: &[u8] = b"{}";
+
 /// What GetSessionToken gave, and whose it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptSession {

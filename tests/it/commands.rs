@@ -318,8 +318,8 @@ fn a_dry_run_changes_nothing() {
         ),
         (
             &["remove", "work", "--delete-key"],
-            "would delete KEY at AWS\nwould take credential_process out of profile work\n\
-             would remove entry work from the encrypted file\n",
+            "would delete KEY at AWS\nwould remove entry work from the encrypted file\n\
+             would take credential_process out of profile work\n",
         ),
         (
             &["config", "set", "hold", "3d"],

@@ -39,10 +39,20 @@ const BUS_CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bu
 pub struct Keychain {
     // The folder is dropped last: the daemons are killed in `drop` before.
     bus: Child,
-    _bus_output: std::io::BufReader<ChildStdout>,
+    _bus_output: Option<std::io::BufReader<ChildStdout>>,
+    /// What stands in for systemd's journal, for dbus-broker.
+    _journal: Option<std::os::unix::net::UnixDatagram>,
     provider: Option<Child>,
     address: String,
     folder: TempDir,
+}
+
+/// A bus that is not dbus-daemon's.
+pub struct OtherBus {
+    pub bus: Child,
+    /// What stands in for systemd's journal.
+    pub journal: std::os::unix::net::UnixDatagram,
+    pub address: String,
 }
 
 impl Keychain {
@@ -55,11 +65,7 @@ impl Keychain {
 
     /// A bus on which nobody offers secrets.
     pub fn without_provider() -> Keychain {
-        // A socket's path must be short: not below `target`.
-        let folder = tempfile::Builder::new()
-            .prefix("awskeep-bus-")
-            .tempdir()
-            .expect("a temp folder can be made");
+        let folder = short_folder();
         let here = folder.path().display().to_string();
         fs::write(
             folder.path().join("bus.conf"),
@@ -78,11 +84,49 @@ impl Keychain {
         let (address, output) = first_line("dbus-daemon", output);
         Keychain {
             bus,
-            _bus_output: output,
+            _bus_output: Some(output),
+            _journal: None,
             provider: None,
             address,
             folder,
         }
+    }
+
+    /// Another bus, made in this folder by `start`, on which nobody offers secrets.
+    pub fn on_bus(start: impl FnOnce(&Path) -> OtherBus) -> Keychain {
+        let folder = short_folder();
+        let OtherBus {
+            bus,
+            journal,
+            address,
+        } = start(folder.path());
+        let keychain = Keychain {
+            bus,
+            _bus_output: None,
+            _journal: Some(journal),
+            provider: None,
+            address,
+            folder,
+        };
+        wait_until("the bus answers", || {
+            keychain.has_owner("org.freedesktop.DBus")
+        });
+        keychain
+    }
+
+    /// Whether anybody offers secrets.
+    pub fn has_provider(&self) -> bool {
+        self.has_owner("org.freedesktop.secrets")
+    }
+
+    fn has_owner(&self, name: &str) -> bool {
+        let ran = run(self
+            .command("dbus-send")
+            .arg(format!("--bus={}", self.address))
+            .args(["--print-reply=literal", "--dest=org.freedesktop.DBus", "/"])
+            .arg("org.freedesktop.DBus.GetNameOwner")
+            .arg(format!("string:{name}")));
+        ran.code == Some(0)
     }
 
     /// Starts gnome-keyring on the keyrings that are there (after `kill`), unlocked.
@@ -186,7 +230,7 @@ impl Keychain {
     }
 
     /// None if nobody answers, or there is no default collection.
-    fn is_locked(&self) -> Option<bool> {
+    pub fn is_locked(&self) -> Option<bool> {
         let reply = self.call(
             DEFAULT,
             "org.freedesktop.DBus.Properties.Get",
@@ -205,11 +249,20 @@ impl Keychain {
         (ran.code == Some(0)).then_some(ran.stdout)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program on this bus, at home in its folder.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = base_command(program, self.folder());
         command.env("DBUS_SESSION_BUS_ADDRESS", &self.address);
         command
     }
+}
+
+/// A socket's path must be short: not below `target`.
+fn short_folder() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("awskeep-bus-")
+        .tempdir()
+        .expect("a temp folder can be made")
 }
 
 fn base_command(program: &str, folder: &Path) -> Command {

@@ -3,7 +3,7 @@
 //! `tests/run` installs all of it; what is missing is a failure, never a skip.
 //! Fixtures: `keychain` (a bus and gnome-keyring of its own), `aws_server` (moto made
 //! strict), `clients` (AWS CLI and SDKs), `sandbox` (a home, the binary, the scan for
-//! secrets), `programs` (children with a time limit), `terminal` (shells at a terminal),
+//! secrets), `desktops` (KeePassXC, KWallet, dbus-broker), `fake_service` (a Secret Service of the test's own), `programs` (children with a time limit), `terminal` (shells at a terminal),
 //! `hooked` (a shell with the hook).
 #![cfg(target_os = "linux")]
 
@@ -11,6 +11,8 @@ mod aws_server;
 mod aws_vault;
 mod cases;
 mod clients;
+mod desktops;
+mod fake_service;
 mod hooked;
 mod keychain;
 mod programs;
@@ -29,6 +31,7 @@ mod import_test;
 mod kwallet;
 mod matrix;
 mod prompts;
+mod providers;
 mod resolve_test;
 mod rotation;
 mod rotation_faults;

@@ -121,7 +121,11 @@ fn store_list_says_what_works_and_why_not() {
     };
     assert_eq!(
         rows(&sandbox),
-        (Some(true), "Secret Service".into(), serde_json::Value::Null)
+        (
+            Some(true),
+            "gnome-keyring (Secret Service)".into(),
+            serde_json::Value::Null
+        )
     );
     keychain.lock();
     let (works, why, hint) = rows(&sandbox);

@@ -115,6 +115,8 @@ impl Round<'_> {
             self.remembered.entries.retain(|name, _| is_there(name));
         }
         self.stores(trouble);
+        // Each is named; what is remembered of them is one thing, so that one is said later.
+        self.told.failures.extend(troubles);
         for held in &held {
             let past = self.remembered.entries.remove(held.name());
             let past = past.unwrap_or_default();

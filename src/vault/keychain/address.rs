@@ -434,7 +434,7 @@ mod tests {
         let address = BusAddress::parse(&value, uid).unwrap();
         let result = address.connect(Duration::from_millis(400)).map(drop);
         let took = started.elapsed();
-        assert_eq!(result, Err(Fault::Frozen("0.4".into())));
+        assert_eq!(result, Err(Fault::Frozen("within 0.4 s".into())));
         assert!(took < Duration::from_millis(800), "{took:?}");
         // One that works has its share of the time left.
         let path = dir.path().join("bus");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secret_service::Error as ServiceError;
 
 use super::unmarshal::Malformed;
-use crate::vault::fault::Fault;
+use crate::vault::fault::{Fault, seconds};
 
 /// Longer texts of strangers are cut, in characters.
 const MAX_WORDS: usize = 200;
@@ -77,15 +77,65 @@ pub fn of_malformed(what: Malformed) -> Fault {
     Fault::Other(format!("the session bus sent {}", what.0))
 }
 
-/// No answer within this time, in seconds to a tenth.
+/// No answer within this time.
 pub fn frozen(timeout: Duration) -> Fault {
-    let seconds = format!("{:.1}", timeout.as_secs_f64());
-    Fault::Frozen(seconds.trim_end_matches(".0").to_owned())
+    Fault::frozen(timeout)
 }
+
+/// What the keychain's program is called while nobody has asked for its name.
+const UNNAMED: &str = "the keychain's service";
 
 /// No collection has the alias `default`, so there is no place for items.
 pub fn no_default_collection() -> Fault {
-    Fault::Absent("the keychain's service has no default collection".into())
+    Fault::NoCollection(UNNAMED.into())
+}
+
+/// The default collection goes with the login session.
+pub fn memory_only() -> Fault {
+    Fault::MemoryOnly(UNNAMED.into())
+}
+
+/// An item is locked though its collection is open.
+pub fn confirms() -> Fault {
+    Fault::Confirms(UNNAMED.into())
+}
+
+/// A locked collection, by the end of its path.
+pub fn locked_collection(path: &str) -> Fault {
+    Fault::Locked(format!("the collection {} is locked", last(path)))
+}
+
+/// Nothing was found, and this locked collection shows nothing of what it holds.
+pub fn hidden(path: &str) -> Fault {
+    Fault::Hidden(format!(
+        "the collection {} is locked, and does not say what it holds",
+        last(path)
+    ))
+}
+
+/// Several items answer to one name and none is better than another.
+pub fn twins(paths: &[&str]) -> Fault {
+    let shown: Vec<&str> = paths.iter().copied().take(4).collect();
+    Fault::Twins(format!("{} items: {}", paths.len(), shown.join(", ")))
+}
+
+/// The person closed the keychain's window, or none could be shown.
+pub fn dismissed() -> Fault {
+    Fault::Dismissed("its window was closed, or could not be shown".into())
+}
+
+/// Nobody answered the keychain's window.
+pub fn unanswered(wait: Duration) -> Fault {
+    Fault::Unanswered(format!("its window was open for {}", seconds(wait)))
+}
+
+/// It wants to ask before it does this, and nobody is to be asked now.
+pub fn asks_first() -> Fault {
+    Fault::Denied("it asks a person first, and nobody is to be asked now".into())
+}
+
+fn last(path: &str) -> String {
+    words(path.rsplit('/').next().unwrap_or(path), "")
 }
 
 /// The default collection is locked.
@@ -98,7 +148,7 @@ pub fn of_service(error: &ServiceError, timeout: Duration) -> Fault {
     match error {
         ServiceError::Locked => locked(),
         ServiceError::NoResult => no_default_collection(),
-        ServiceError::Prompt => Fault::Denied("the keychain's prompt was closed".into()),
+        ServiceError::Prompt => dismissed(),
         ServiceError::PromptDisconnected => {
             Fault::Died("the keychain's service went away during its prompt".into())
         }
@@ -201,8 +251,8 @@ mod tests {
         let timed_out = io::Error::from(io::ErrorKind::TimedOut);
         for (error, expected) in [
             (ServiceError::Locked, "Locked"),
-            (ServiceError::NoResult, "Absent"),
-            (ServiceError::Prompt, "Denied"),
+            (ServiceError::NoResult, "NoCollection"),
+            (ServiceError::Prompt, "Dismissed"),
             (ServiceError::PromptDisconnected, "Died"),
             (ServiceError::Unavailable, "Absent"),
             (ServiceError::Crypto("x"), "Other"),
@@ -221,21 +271,6 @@ mod tests {
         ] {
             let fault = format!("{:?}", of_service(&error, wait));
             assert_eq!(fault.split('(').next(), Some(expected), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn a_wait_is_told_in_tenths_of_a_second() {
-        for (milliseconds, expected) in [
-            (2499, "2.5"),
-            (2500, "2.5"),
-            (200, "0.2"),
-            (9_999, "10"),
-            (120_000, "120"),
-            (0, "0"),
-        ] {
-            let fault = frozen(Duration::from_millis(milliseconds));
-            assert_eq!(fault, Fault::Frozen(expected.into()));
         }
     }
 

@@ -17,19 +17,54 @@ pub const NAME: &str = if cfg!(target_os = "macos") {
     "Secret Service"
 };
 
-/// Asks the keychain to unlock; a person has `wait` to answer its window.
+/// How long a person may take to answer the keychain's own window.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which collections were opened, and which stay locked, as people call them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unlocked {
+    pub opened: Vec<String>,
+    pub still_locked: Vec<String>,
+}
+
+/// Asks the keychain to unlock all that holds an entry of ours, or may. A call may take
+/// `wait`, a person `patience`; without any, no window comes up.
 ///
 /// # Errors
-/// `Fault::Denied` if the person declines, `Fault::Frozen` if nobody answers.
+/// `Fault::Dismissed` if the person declines, `Fault::Unanswered` if nobody answers in
+/// time, `Fault::Confirms` if that changes nothing; the provider's name is in each.
 #[cfg(target_os = "linux")]
-pub fn unlock(machine: &Machine, wait: Duration) -> Result<(), Fault> {
-    store(machine, wait)?.unlock(wait)
+pub fn unlock(machine: &Machine, wait: Duration, patience: Duration) -> Result<Unlocked, Fault> {
+    let store = store(machine, wait)?.patient(patience);
+    named(&store, store.unlock(crate::vault::SERVICE))
 }
 
 /// Locks the keychain's default collection.
 #[cfg(target_os = "linux")]
-pub fn lock(machine: &Machine, wait: Duration) -> Result<(), Fault> {
-    store(machine, wait)?.lock()
+pub fn lock(machine: &Machine, wait: Duration) -> Result<String, Fault> {
+    let store = store(machine, wait)?.patient(PATIENCE);
+    named(&store, store.lock())
+}
+
+/// What would be locked, as people call it.
+#[cfg(target_os = "linux")]
+pub fn default_label(machine: &Machine, wait: Duration) -> Result<String, Fault> {
+    let store = store(machine, wait)?;
+    named(&store, store.default_label())
+}
+
+/// The program behind the keychain, where that is not always the same one.
+#[cfg(target_os = "linux")]
+pub fn provider(machine: &Machine) -> Option<String> {
+    store(machine, Duration::ZERO).ok()?.provider()
+}
+
+#[cfg(target_os = "linux")]
+fn named<T>(store: &super::SecretServiceStore, result: Result<T, Fault>) -> Result<T, Fault> {
+    result.map_err(|fault| match store.provider() {
+        Some(name) => fault.of_provider(&name),
+        None => fault,
+    })
 }
 
 /// Labels and secrets of another program's collection, to be imported.
@@ -54,15 +89,25 @@ fn store(machine: &Machine, wait: Duration) -> Result<super::SecretServiceStore,
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn unlock(_machine: &Machine, _wait: Duration) -> Result<(), Fault> {
+pub fn unlock(_machine: &Machine, _wait: Duration, _patience: Duration) -> Result<Unlocked, Fault> {
     Err(Fault::Other(format!(
         "the {NAME} opens with your login; there is nothing to unlock here"
     )))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn lock(_machine: &Machine, _wait: Duration) -> Result<(), Fault> {
+pub fn lock(_machine: &Machine, _wait: Duration) -> Result<String, Fault> {
     Err(Fault::Other(format!(
         "the {NAME} is locked by the system, not by awskeep"
     )))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn default_label(machine: &Machine, wait: Duration) -> Result<String, Fault> {
+    lock(machine, wait)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn provider(_machine: &Machine) -> Option<String> {
+    None
 }

@@ -261,7 +261,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn uint(&mut self) -> Parsed<u32> {
+    /// `u`.
+    pub fn uint(&mut self) -> Parsed<u32> {
         self.align(4)?;
         let bytes = *self
             .take(4)?

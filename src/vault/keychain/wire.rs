@@ -32,7 +32,7 @@ pub const SERVICE_PATH: &str = "/org/freedesktop/secrets";
 pub const DEFAULT_PATH: &str = "/org/freedesktop/secrets/aliases/default";
 pub const SERVICE: &str = "org.freedesktop.Secret.Service";
 pub const COLLECTION: &str = "org.freedesktop.Secret.Collection";
-const ITEM: &str = "org.freedesktop.Secret.Item";
+pub const ITEM: &str = "org.freedesktop.Secret.Item";
 
 /// Holds all that a healthy provider sends for one item, in bytes.
 const BUFFER: usize = 8 * 1024;
@@ -49,13 +49,19 @@ const SEARCH: u32 = 3;
 const GET_SECRET: u32 = 4;
 const INTRODUCE: u32 = 5;
 const GET_LOCKED: u32 = 6;
+const GET_PID: u32 = 7;
+/// Of questions that are asked one after the other, once a read has failed.
+const GET_ANY: u32 = 8;
+/// More collections than this are not asked whether they hide something.
+const MAX_COLLECTIONS: usize = 64;
 
 /// The secret of the one item with these attributes. If the provider goes away
 /// in the middle, it is asked once more on a new connection; `timeout` is for all.
 ///
 /// # Errors
-/// `NoEntry` only if the default collection is open and no collection has the item;
-/// otherwise `Absent`, `Locked`, `Denied`, `Died`, `Frozen`, `Corrupt` (two items) or `Other`.
+/// `NoEntry` only if no collection has the item and none that is locked may hide it;
+/// otherwise `Absent`, `NoCollection`, `Locked`, `Hidden`, `Confirms`, `Denied`, `Died`,
+/// `Frozen`, `Twins` or `Other`.
 pub fn read(
     address: &BusAddress,
     attributes: &[(&str, &str)],
@@ -67,7 +73,7 @@ pub fn read(
 /// Whether a secret could be stored and read here: bus, provider, an open default collection.
 ///
 /// # Errors
-/// As `read`, without `NoEntry` and `Corrupt`.
+/// As `read`, without what is about one item.
 pub fn probe(address: &BusAddress, timeout: Duration) -> Result<(), Fault> {
     twice(address, timeout, |bus| {
         match bus.introduce()? {
@@ -105,29 +111,47 @@ fn read_once(bus: &mut Bus, attributes: &[(&str, &str)]) -> Result<Zeroizing<Vec
             bus.ask(&[get_secret(item, &session)])?;
             bus.reply(GET_SECRET)?.secret()
         }
-        ([], [item]) => Err(Fault::Locked(format!("the item {item} is locked"))),
-        // Some providers hide what is locked, and it may have been locked meanwhile:
-        // not found is not yet absent.
-        ([], []) => {
-            bus.ask(&[get_locked(GET_LOCKED)])?;
-            bus.reply(GET_LOCKED)?.default_is_open()?;
-            Err(Fault::NoEntry)
+        ([], [item]) => Err(bus.why_locked(item)?),
+        ([], []) => Err(bus.why_not_found()?),
+        (open, locked) => {
+            let paths: Vec<&str> = open.iter().chain(locked).map(String::as_str).collect();
+            Err(errors::twins(&paths))
         }
-        (open, locked) => Err(two_items(open.iter().chain(locked))),
     }
 }
 
-/// Several items answer to one name and none is better than another.
-pub fn two_items(paths: impl IntoIterator<Item = impl AsRef<str>>) -> Fault {
-    let paths: Vec<String> = paths
-        .into_iter()
-        .take(4)
-        .map(|path| path.as_ref().to_owned())
-        .collect();
-    Fault::Corrupt(format!(
-        "the keychain has more than one item of this name ({}); remove all but one",
-        paths.join(", ")
-    ))
+/// The program behind the keychain, for what is said when something failed; none if
+/// the bus does not say it in this time. The provider itself is not asked.
+pub fn provider(address: &BusAddress, timeout: Duration) -> Option<String> {
+    let mut bus = Bus::connect(address, timeout, Instant::now() + timeout).ok()?;
+    let body = Writer::default().string(PROVIDER).finish();
+    let get_pid = Call {
+        serial: GET_PID,
+        destination: BUS,
+        path: "/org/freedesktop/DBus",
+        interface: BUS,
+        member: "GetConnectionUnixProcessID",
+        signature: "s",
+        body: &body,
+    };
+    let get_pid = Question {
+        serial: GET_PID,
+        bytes: get_pid.bytes(),
+    };
+    bus.greet(&get_pid).ok()?;
+    let reply = bus.reply(GET_PID).ok()?;
+    let pid = reply
+        .check()
+        .ok()?
+        .body("u")
+        .and_then(|mut body| body.uint());
+    super::provider::name_of(pid.ok()?)
+}
+
+/// The collection that an item is in: its path begins with the collection's.
+pub fn collection_of(item: &str) -> &str {
+    item.rsplit_once('/')
+        .map_or(item, |(collection, _)| collection)
 }
 
 /// The client's side of the handshake.
@@ -250,11 +274,7 @@ impl Reply<'_> {
         if self.is_no_object() {
             return Err(errors::no_default_collection());
         }
-        let message = self.check()?;
-        let locked = message
-            .body("v")
-            .and_then(|mut body| body.boolean_variant());
-        match locked.map_err(errors::of_malformed)? {
+        match self.boolean()? {
             true => Err(errors::locked()),
             false => Ok(()),
         }
@@ -286,6 +306,21 @@ impl Reply<'_> {
             })
         });
         found.map_err(errors::of_malformed)
+    }
+
+    fn boolean(&self) -> Result<bool, Fault> {
+        let body = self.check()?.body("v");
+        body.and_then(|mut body| body.boolean_variant())
+            .map_err(errors::of_malformed)
+    }
+
+    fn paths_variant(&self) -> Result<Vec<String>, Fault> {
+        let body = self.check()?.body("v");
+        body.and_then(|mut body| {
+            let paths = body.paths_variant()?;
+            Ok(paths.into_iter().map(str::to_owned).collect())
+        })
+        .map_err(errors::of_malformed)
     }
 
     fn secret(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -412,15 +447,20 @@ impl Bus {
         )))
     }
 
-    /// Says hello to the bus, and waits until the provider has answered a first call.
-    /// Nothing may be searched for where the default collection is locked.
-    fn introduce(&mut self) -> Result<Default, Fault> {
-        let (hello, first) = (hello(), get_locked(INTRODUCE));
+    /// Says hello to the bus, with a first call whose answer is still to come.
+    fn greet(&mut self, first: &Question) -> Result<(), Fault> {
+        let hello = hello();
         let handshake = handshake(self.uid);
         self.asked.extend([hello.serial, first.serial]);
         self.send(&[handshake.as_bytes(), &hello.bytes, &first.bytes].concat())?;
         self.greeting()?;
-        self.reply(HELLO)?.check()?;
+        self.reply(HELLO)?.check().map(drop)
+    }
+
+    /// Says hello to the bus, and waits until the provider has answered a first call.
+    /// Nothing may be searched for where the default collection is locked.
+    fn introduce(&mut self) -> Result<Default, Fault> {
+        self.greet(&get_locked(INTRODUCE))?;
         let reply = self.reply(INTRODUCE)?;
         if reply.is_no_object() {
             return self.without_default();
@@ -431,6 +471,47 @@ impl Bus {
             Err(Fault::Other(_)) => Ok(Default::Unknown),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Why an item is locked: with its collection, or for itself, as where a person has
+    /// to confirm each access.
+    fn why_locked(&mut self, item: &str) -> Result<Fault, Fault> {
+        let collection = collection_of(item);
+        Ok(match self.is_locked(collection) {
+            Ok(false) => errors::confirms(),
+            // A provider whose paths say nothing: locked it is, all the same.
+            Ok(true) | Err(_) => errors::locked_collection(collection),
+        })
+    }
+
+    /// Why nothing was found. Some providers hide what is in a locked collection, so not
+    /// found is absent only if no collection is locked, or those that are show their items.
+    fn why_not_found(&mut self) -> Result<Fault, Fault> {
+        // It may have been locked meanwhile, or not be there.
+        self.ask(&[get_locked(GET_LOCKED)])?;
+        self.reply(GET_LOCKED)?.default_is_open()?;
+        let collections = self.paths(SERVICE_PATH, SERVICE, "Collections")?;
+        for collection in collections.iter().take(MAX_COLLECTIONS) {
+            // One that is gone by now, or does not say, holds nothing for us.
+            if matches!(self.is_locked(collection), Ok(true))
+                && self
+                    .paths(collection, COLLECTION, "Items")
+                    .is_ok_and(|items| items.is_empty())
+            {
+                return Ok(errors::hidden(collection));
+            }
+        }
+        Ok(Fault::NoEntry)
+    }
+
+    fn is_locked(&mut self, collection: &str) -> Result<bool, Fault> {
+        self.ask(&[get_property(GET_ANY, collection, COLLECTION, "Locked")])?;
+        self.reply(GET_ANY)?.boolean()
+    }
+
+    fn paths(&mut self, path: &str, interface: &str, name: &str) -> Result<Vec<String>, Fault> {
+        self.ask(&[get_property(GET_ANY, path, interface, name)])?;
+        self.reply(GET_ANY)?.paths_variant()
     }
 
     /// Reads the server's side of the handshake, up to the line that lets us in.

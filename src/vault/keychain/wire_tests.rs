@@ -333,7 +333,7 @@ fn without_a_default_collection_the_others_are_searched() {
     let (_dir, address, _called) = fake.start();
     let secret = wire::read(&address, &[("service", "awskeep")], TIMEOUT);
     assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()));
-    let none = Fault::Absent("the keychain's service has no default collection".into());
+    let none = Fault::NoCollection("the keychain's service".into());
     assert_eq!(wire::probe(&address, TIMEOUT), Err(none));
 }
 
