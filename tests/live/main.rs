@@ -23,6 +23,7 @@ mod terminal;
 
 mod clients_test;
 mod contract;
+mod differential;
 mod fixtures_test;
 mod hooks;
 mod hooks_at_rest;

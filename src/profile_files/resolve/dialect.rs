@@ -60,7 +60,9 @@ fn property(document: &Document, reading: Reading, index: usize) -> Option<Prope
         properties.any(|p| p.continuations.contains(&index) && p.value_at.is_empty())
     };
     let is_read = match line.role {
-        Role::Stray(Stray::IndentedFirst) => true,
+        Role::Stray(Stray::IndentedFirst) => {
+            reading != Reading::Python || !goes_on(document, index)
+        }
         Role::Stray(Stray::NoEquals) => colons && text.contains(':'),
         Role::Property => colons && text.find(':') < text.find('=') && text.contains(':'),
         Role::Continuation => below_another && !opens_block(),
@@ -86,4 +88,33 @@ fn property(document: &Document, reading: Reading, index: usize) -> Option<Prope
         continuations: Vec::new(),
         value_at: start..start + value.len(),
     })
+}
+
+/// Whether the line is indented deeper than the key above it in its section, whose value goes
+/// on there: Python counts characters, and takes the first key as deep as it stands.
+fn goes_on(document: &Document, index: usize) -> bool {
+    let depth = |index: usize| {
+        let text = document.line_text(index);
+        text.len() - text.trim_start_matches(BLANKS).len()
+    };
+    let mut key_at = None;
+    let start = document
+        .section_at(index)
+        .map_or(0, |section| section.lines.start + 1);
+    for line in start..=index {
+        let is_key = match document.lines[line].role {
+            Role::Blank | Role::Comment | Role::Header => false,
+            Role::Property | Role::Continuation | Role::Stray(_) => {
+                let text = document.line_text(line).trim_start_matches(BLANKS);
+                !text.starts_with(['#', ';'])
+            }
+        };
+        if is_key && key_at.is_none_or(|key_at| depth(line) <= key_at) {
+            key_at = Some(depth(line));
+            if line == index {
+                return false;
+            }
+        }
+    }
+    true
 }

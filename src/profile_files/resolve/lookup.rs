@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::consumers::{BlankValue, Rules, Where};
+use super::consumers::{BlankValue, Reading, Rules, Where};
 use super::{Inputs, Place};
 use crate::profile_files::document::{Document, Header, Property, Role, Section};
 
@@ -63,7 +63,11 @@ impl<'a> Lookup<'a> {
             return None;
         }
         let mut seen = HashSet::new();
-        let twice = document.sections().iter().find(|s| !seen.insert(&s.inner));
+        // Python's [DEFAULT] may stand there more than once.
+        let twice = document
+            .sections()
+            .iter()
+            .find(|s| s.inner != "DEFAULT" && !seen.insert(&s.inner));
         let line = twice.map(|s| s.line).or_else(|| {
             document.sections().iter().find_map(|section| {
                 let mut seen = HashSet::new();
@@ -130,11 +134,17 @@ impl<'a> Lookup<'a> {
             let leaking = file.sections().iter().filter(|s| s.inner == "DEFAULT");
             sections.splice(0..0, leaking);
         }
-        let seen = |p: &&Property| p.written_key == p.key || !self.rules.keys_are_case_sensitive;
+        // What JavaScript's SDK does not see hides nothing that stands above it.
+        let seen = |p: &&Property| {
+            let is_blank = p.value_at.is_empty() && self.rules.reading == Reading::JavaScript;
+            p.key == key
+                && !is_blank
+                && (p.written_key == p.key || !self.rules.keys_are_case_sensitive)
+        };
         let own = sections
             .into_iter()
             .rev()
-            .find_map(|s| s.get(key).filter(seen));
+            .find_map(|s| s.properties.iter().rfind(seen));
         own.map(|property| Hit {
             property,
             place: Place::Line(file.name().to_owned(), property.line),
