@@ -339,7 +339,7 @@ mod tests {
             ),
             (
                 r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"wJa lr"}"#,
-                "the secret access key of AKIAIOSFODNN7EXAMPLE has a blank or a line break inside",
+                "the secret access key of AKIAIOSFODNN7EXAMPLE has a space, a line break or an invisible character inside",
             ),
         ] {
             let failure = from_json(text)

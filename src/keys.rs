@@ -154,7 +154,7 @@ impl AccessKey {
             return Err(Failure::new(
                 Kind::Usage,
                 format!(
-                    "the secret access key of {id} has a blank, a line break or an invisible character inside"
+                    "the secret access key of {id} has a space, a line break or an invisible character inside"
                 ),
             )
             .hint("copy it again; AWS's secrets have none"));

@@ -21,7 +21,7 @@ pub fn check_endpoint(url: &str) -> Outcome<()> {
         .chars()
         .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
     {
-        return Err(refuse("has a blank or a backslash inside"));
+        return Err(refuse("has a space or a backslash inside"));
     }
     if parts.authority.contains('@') {
         return Err(refuse("has a user name in it"));

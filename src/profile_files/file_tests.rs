@@ -227,8 +227,13 @@ mod unix {
     }
 
     #[test]
-    fn a_folder_in_the_files_place_is_refused() {
+    fn a_folder_in_the_files_place_reads_as_no_file_and_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(AwsFile::read(folder.path(), FileKind::Config).is_err());
+        let path = folder.path().join("config");
+        fs::create_dir(&path).unwrap();
+        let mut file = read(&path);
+        assert_eq!(file.document.text(), "");
+        assert!(file.replace(changed("[default]\n")).is_err());
+        assert!(path.is_dir());
     }
 }

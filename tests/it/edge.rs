@@ -89,9 +89,12 @@ fn a_pipe_a_device_or_a_huge_file_in_a_files_place_is_refused_at_once() {
             assert!(made.unwrap().success());
         }
         "device" => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
-        _ => std::fs::File::create(path)
-            .and_then(|file| file.set_len(1 << 40))
-            .unwrap(),
+        _ => {
+            use std::os::unix::fs::OpenOptionsExt;
+            let mut own = std::fs::File::options();
+            let own = own.create_new(true).write(true).mode(0o600).open(path);
+            own.and_then(|file| file.set_len(1 << 40)).unwrap();
+        }
     };
     for (what, why) in [
         ("pipe", "it is not a regular file"),
@@ -108,7 +111,10 @@ fn a_pipe_a_device_or_a_huge_file_in_a_files_place_is_refused_at_once() {
                 "{what} {arguments:?} {ran:?}"
             );
         };
-        check(&sandbox, &["add", "new", "--csv", "odd", "--no-input"]);
+        check(
+            &sandbox,
+            &["add", "new", "--csv", "odd", "--no-profile", "--no-input"],
+        );
         check(&sandbox, &["import", "--from", "csv", "odd", "--no-input"]);
         let odd = sandbox.path("odd").display().to_string();
         for variable in [
@@ -396,7 +402,7 @@ fn an_invisible_character_in_a_secret_is_not_kept_unchecked() {
         (
             2,
             Some(
-                "awskeep: the secret access key of KEY has a blank, a line break or an \
+                "awskeep: the secret access key of KEY has a space, a line break or an \
                  invisible character inside"
             )
         )
