@@ -175,7 +175,7 @@ fn an_entry_that_was_exported_since_keeps_its_key_and_the_rest_comes_back() {
     let (config, credentials) = undone_after(
         &messy,
         export,
-        "warning: not put back: [team] has a key already\n",
+        "warning: not put back: [team] has a key already",
     );
     assert_eq!(config, messy.config);
     let line = format!(
