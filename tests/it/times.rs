@@ -1,7 +1,7 @@
 //! Times and lengths that nobody means, wherever one can come in: settings, items, what
 //! AWS says, the clocks. Every command ends with an exit code of the table; none aborts.
 //!
-//! A long run by hand: `AWSKEEP_TIME_SEEDS=5000 cargo nextest run --release -E 'test(times)'`.
+//! A long run by hand: `AWSKEEP_TIME_SEEDS=5000 cargo test --release --test it extreme_times`.
 
 use std::sync::atomic::Ordering;
 
