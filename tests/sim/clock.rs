@@ -22,7 +22,9 @@ impl SimClock {
         };
         let set = self.follows.get();
         let base = set.map_or_else(system, |clock| clock.load(Ordering::SeqCst));
-        base + self.offset_s.load(Ordering::SeqCst)
+        let now = base.saturating_add(self.offset_s.load(Ordering::SeqCst));
+        // The years 1 to 9999: those that AWS can write.
+        now.clamp(-62_135_596_800, 253_402_300_799)
     }
 
     /// Goes by this clock from now on, and not by the machine's.
