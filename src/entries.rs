@@ -342,9 +342,8 @@ impl<'m> Entries<'m> {
                     Kind::NotFound,
                     format!("profile {profile} does not use awskeep"),
                 )
-                .hint(format!(
-                    "awskeep add {profile}, or name an entry: awskeep list"
-                ))
+                .hint(format!("awskeep add {profile}"))
+                .hint("or name an entry: awskeep list")
             })),
         }
     }
@@ -365,9 +364,8 @@ fn role(profiles: &Profiles, profile: &str) -> Option<Failure> {
             Kind::NotFound,
             format!("{profile} is a role on {source}, whose key is entry {entry}"),
         )
-        .hint(format!(
-            "awskeep rotate {entry}, and so on: name entry {entry}"
-        )),
+        .hint(format!("awskeep status {entry}"))
+        .hint(format!("or replace its key: awskeep rotate {entry}")),
     )
 }
 

@@ -631,7 +631,8 @@ fn a_role_is_not_taken_for_a_key_of_its_own() {
             (
                 3,
                 "awskeep: chained is a role on team, whose key is entry team\n\
-                 hint: awskeep rotate team, and so on: name entry team\n"
+                 hint: awskeep status team\n\
+                 hint: or replace its key: awskeep rotate team\n"
             ),
             "{arguments:?}"
         );
