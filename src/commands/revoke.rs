@@ -90,7 +90,7 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
             Kind::Usage,
             format!("{id} is the new key of {}, not yet in service", held.name()),
         )
-        .hint(format!("awskeep rotate {} --undo deletes it", held.name())))
+        .hint(format!("delete it: awskeep rotate {} --undo", held.name())))
     } else {
         at_work.deactivate(&id)
     }

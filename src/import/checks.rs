@@ -73,7 +73,7 @@ pub(super) fn fetch_all(
             same_key(&key, &item)?;
             same_user(machine, &item, &key, proofs.get(&found.key.id))
         };
-        fetch().map_err(|failure| failure.hint("awskeep import --undo puts everything back"))?;
+        fetch().map_err(|failure| failure.hint("put everything back: awskeep import --undo"))?;
         fetched.push(line);
     }
     Ok(())

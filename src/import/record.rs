@@ -230,12 +230,14 @@ fn refuse_others(path: &Path) -> Outcome<()> {
     let Some(open) = disk::others_can_write(path)? else {
         return Ok(());
     };
-    let (path, open) = (path.display(), open.display());
+    let (shown, open_shown) = (path.display(), open.display());
     Err(Failure::new(
         Kind::Failed,
-        format!("{path} says what an undo writes, but others can write {open}"),
+        format!("{shown} says what an undo writes, but others can write {open_shown}"),
     )
     .hint(format!(
-        "chmod go-w '{open}', if nobody else changed it; else: rm '{path}'"
-    )))
+        "if nobody else changed it: chmod go-w {}",
+        disk::argument(&open)
+    ))
+    .hint(format!("if somebody did: rm {}", disk::argument(path))))
 }

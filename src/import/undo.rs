@@ -238,8 +238,8 @@ fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<Path
             ),
         )
         .hint(format!(
-            "{variable}='{}' awskeep import --undo",
-            path.display()
+            "{variable}={} awskeep import --undo",
+            disk::argument(path)
         ))),
     }
 }
@@ -289,7 +289,7 @@ fn back_exactly(file: &AwsFile, writes: &[&Write], keys: &Keys) -> Outcome<Optio
                 Kind::Failed,
                 format!("{} would not become what it was", file.path.display()),
             )
-            .hint("awskeep export ENTRY writes the key to the files"));
+            .hint("write the key to the files: awskeep export ENTRY"));
         }
         hash = write.before.clone();
     }

@@ -295,9 +295,9 @@ fn held(until: Time, known: &Known) -> Failure {
         ),
     )
     .hint(format!(
-        "awskeep rotate {entry} --delete-now deletes it; then: awskeep rotate {entry}"
+        "delete it, then replace this one: awskeep rotate {entry} --delete-now && awskeep rotate {entry}"
     ))
-    .hint(format!("awskeep rotate {entry} --undo brings it back"))
+    .hint(format!("or bring it back: awskeep rotate {entry} --undo"))
 }
 
 /// `…J5A`: enough to tell two keys apart in a line.

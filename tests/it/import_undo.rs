@@ -37,7 +37,7 @@ fn a_record_that_names_another_file_is_not_obeyed() {
                 1,
                 format!(
                     "awskeep: the import changed ~/{other}, which is not your AWS file now: that is ~/{file}\n\
-                     hint: {variable}='~/{other}' awskeep import --undo\n"
+                     hint: {variable}=~/{other} awskeep import --undo\n"
                 )
                 .as_str()
             ),
@@ -69,7 +69,8 @@ fn a_record_that_others_could_write_is_not_obeyed() {
                 1,
                 format!(
                     "awskeep: ~/{record} says what an undo writes, but others can write ~/{path}\n\
-                     hint: chmod go-w '~/{path}', if nobody else changed it; else: rm '~/{record}'\n"
+                     hint: if nobody else changed it: chmod go-w ~/{path}\n\
+                     hint: if somebody did: rm ~/{record}\n"
                 )
                 .as_str()
             ),

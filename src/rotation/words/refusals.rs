@@ -42,12 +42,12 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
         Refusal::WrongPending { id, said } => {
             let what =
                 format!("{id} is not what it should be, and is not put into service: {said}");
-            of(Kind::Aws, &what).hint(format!("awskeep rotate {entry} --undo deletes it"))
+            of(Kind::Aws, &what).hint(format!("delete it: awskeep rotate {entry} --undo"))
         }
         Refusal::PendingDeactivated(id) => {
             let what = format!("somebody deactivated the new key {id} before it was in service");
             of(Kind::PersonNeeded, &what).hint(format!(
-                "awskeep rotate {entry} --undo deletes it; or activate it at AWS"
+                "activate it at AWS, or delete it: awskeep rotate {entry} --undo"
             ))
         }
         Refusal::UndoGone(id) => undo_gone(id, known),
