@@ -1,4 +1,4 @@
-//! The main job on a bare machine: `cargo run --release --example tour`.
+//! The main job on a bare machine: `cargo run --example tour`.
 //!
 //! In a temporary home, with the encrypted file as the store and a simulated IAM and
 //! STS on loopback, this shows on real files and real processes what a user gets. It
