@@ -13,7 +13,7 @@ const RECOVER: &[&str] = &["recover", "work", "--via", "boss", "--yes"];
 
 /// A command, and the stage on which it is killed.
 struct Attack<'a> {
-    arguments: &'a [&'a str],
+    arguments: &'a dyn Fn(&Stage) -> Vec<String>,
     stage: &'a dyn Fn() -> Scene<Stage>,
     /// Asks after each kill whether all is well, and makes it so.
     heals: &'a dyn Fn(&Stage, &Ran) -> Scene<Row>,
@@ -28,14 +28,14 @@ pub fn of_rotate() -> Scene<Row> {
     };
     of_all(&[
         Attack {
-            arguments: ROTATE,
+            arguments: &|_| words(ROTATE),
             stage: &Stage::new,
-            heals: &healed,
+            heals: &|stage, first| healed(stage, first, ROTATE),
         },
         Attack {
-            arguments: TO_THE_END,
+            arguments: &|_| words(TO_THE_END),
             stage: &rotated,
-            heals: &healed,
+            heals: &|stage, first| healed(stage, first, TO_THE_END),
         },
     ])
 }
@@ -43,7 +43,7 @@ pub fn of_rotate() -> Scene<Row> {
 /// A leaked key: the same command again, and it is active no more.
 pub fn of_revoke() -> Scene<Row> {
     of_all(&[Attack {
-        arguments: REVOKE,
+        arguments: &|_| words(REVOKE),
         stage: &Stage::new,
         heals: &|stage, first| {
             stage.served()?;
@@ -75,30 +75,47 @@ pub fn of_recover(status: Option<Status>) -> Scene<Row> {
         std::fs::write(stage.home.path(".aws/credentials"), profile).map_err(text)?;
         Ok(stage)
     };
+    // Reactivating is answered by key id, and by nothing else.
+    let recover = |stage: &Stage| {
+        let mut arguments = words(RECOVER);
+        if status == Some(Status::Inactive) {
+            arguments.extend(["--reactivate".to_owned(), stage.home.key_id.clone()]);
+        }
+        arguments
+    };
     of_all(&[Attack {
-        arguments: RECOVER,
+        arguments: &recover,
         stage: &dead,
         heals: &|stage, first| {
-            let again = again(stage, RECOVER)?;
+            let arguments = recover(stage);
+            let again = again(stage, &refs(&arguments))?;
             all_is_well(stage, first, again)
         },
     }])
+}
+
+fn words(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(ToString::to_string).collect()
+}
+
+fn refs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
 }
 
 fn of_all(attacks: &[Attack<'_>]) -> Scene<Row> {
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     let mut kills = 0;
     for attack in attacks {
-        let arguments = attack.arguments;
         let whole = (attack.stage)()?;
         whole.home.aws.take_journal();
-        must(&whole.run(arguments)?)?;
+        must(&whole.run(&refs(&(attack.arguments)(&whole)))?)?;
         let calls = u32::try_from(whole.home.aws.take_journal().len()).map_err(text)?;
         for nth in 1..=calls {
             for when in [When::Before, When::After] {
                 let stage = (attack.stage)()?;
                 stage.script(Script::default().at(nth, stage.kill(when)));
-                let first = stage.run(arguments)?;
+                let arguments = (attack.arguments)(&stage);
+                let first = stage.run(&refs(&arguments))?;
                 stage.script(Script::default());
                 if first.code != -1 {
                     let how = how(&first);
@@ -125,13 +142,13 @@ fn of_all(attacks: &[Attack<'_>]) -> Scene<Row> {
     })
 }
 
-/// As `Stage::row`; a key whose reply was lost with the process needs a person's word.
-pub fn healed(stage: &Stage, first: &Ran) -> Scene<Row> {
+/// As `Stage::row`, by the same command again; a key whose reply was lost with the process needs a person's word.
+pub fn healed(stage: &Stage, first: &Ran, arguments: &[&str]) -> Scene<Row> {
     stage.script(Script::default());
     let serves = stage.served()?;
-    let again = stage.run(ROTATE)?;
+    let again = stage.run(arguments)?;
     let row = match unexplained(stage, &again) {
-        None => stage.row(first),
+        None => stage.row(first, arguments),
         Some(id) => discard(stage, first, &id),
     }?;
     Ok(Row { serves, ..row })
@@ -192,7 +209,7 @@ fn unexplained(stage: &Stage, ran: &Ran) -> Option<String> {
 
 fn discard(stage: &Stage, first: &Ran, id: &str) -> Scene<Row> {
     must(&stage.run(&["rotate", "work", "--discard", id, "--yes"])?)?;
-    let row = stage.row(first)?;
+    let row = stage.row(first, ROTATE)?;
     Ok(Row {
         again: format!("{} after one --discard", row.again),
         ..row

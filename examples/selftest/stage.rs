@@ -117,11 +117,11 @@ impl Stage {
             .awskeep_noting(arguments, "", |id| self.victim.store(id, Ordering::SeqCst))
     }
 
-    /// The row of a trial whose first run gave `first`: checks, and runs it again.
-    pub fn row(&self, first: &Ran) -> Scene<Row> {
+    /// The row of a trial whose first run gave `first`: checks, and runs `arguments` until all is done.
+    pub fn row(&self, first: &Ran, arguments: &[&str]) -> Scene<Row> {
         self.home.aws.set_script(Script::default());
         let served = self.served()?;
-        let again = self.run_again(&["rotate", "work", "--yes"])?;
+        let again = self.run_again(arguments)?;
         self.served()?;
         self.check_foreign()?;
         self.check_explained()?;

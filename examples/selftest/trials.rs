@@ -109,7 +109,7 @@ fn with(script: Script, arguments: &[&str]) -> Scene<Row> {
     let stage = Stage::new()?;
     stage.script(script);
     let first = stage.run(arguments)?;
-    stage.row(&first)
+    stage.row(&first, ROTATE)
 }
 
 /// A rotation that went well, then its end with a fault.
@@ -118,14 +118,14 @@ fn end_with(action: &str, fault: Fault) -> Scene<Row> {
     must(&stage.run(ROTATE)?)?;
     stage.script(Script::default().on(action, 1, fault));
     let first = stage.run(TO_THE_END)?;
-    stage.row(&first)
+    stage.row(&first, TO_THE_END)
 }
 
 fn lost_reply() -> Scene<Row> {
     let stage = Stage::new()?;
     stage.script(create(Fault::LoseReply(When::After)));
     let first = stage.run(ROTATE)?;
-    kills::healed(&stage, &first)
+    kills::healed(&stage, &first, ROTATE)
 }
 
 fn network_dead() -> Scene<Row> {
@@ -145,7 +145,7 @@ fn network_dead() -> Scene<Row> {
         });
     stage.script(script);
     let first = stage.run(ROTATE)?;
-    stage.row(&first)
+    stage.row(&first, ROTATE)
 }
 
 fn two_keys(status: Status) -> Scene<Row> {
@@ -154,7 +154,7 @@ fn two_keys(status: Status) -> Scene<Row> {
     if first.code == 0 {
         return Err("it rotated although there was no room".into());
     }
-    stage.row(&first)
+    stage.row(&first, ROTATE)
 }
 
 fn lag(lag: Lag) -> Scene<Row> {
@@ -164,7 +164,7 @@ fn lag(lag: Lag) -> Scene<Row> {
         account.lags.iam.birth = lag.clone();
     });
     let first = stage.run(ROTATE)?;
-    stage.row(&first)
+    stage.row(&first, ROTATE)
 }
 
 fn locked_between() -> Scene<Row> {
@@ -173,7 +173,7 @@ fn locked_between() -> Scene<Row> {
     stage.script(create(Fault::halt(When::After, lock)));
     let first = stage.run(ROTATE)?;
     stage.store.unlock(&stage.home)?;
-    let row = kills::healed(&stage, &first);
+    let row = kills::healed(&stage, &first, ROTATE);
     stage.store.close(&stage.home)?;
     row
 }
@@ -194,7 +194,7 @@ fn full_at(action: &str, when: When) -> Scene<Row> {
         return Err("the old key is not served".into());
     }
     stage.store.free_disk();
-    kills::healed(&stage, &first)
+    kills::healed(&stage, &first, ROTATE)
 }
 
 fn full_between() -> Scene<Row> {
@@ -235,7 +235,7 @@ fn six_at_once() -> Scene<Row> {
         *ends.entry(how(&ran?)).or_default() += 1;
     }
     let last = stage.run(ROTATE)?;
-    let row = stage.row(&last)?;
+    let row = stage.row(&last, ROTATE)?;
     let ends: Vec<String> = ends
         .iter()
         .map(|(end, count)| format!("{count} × {end}"))
@@ -288,7 +288,7 @@ fn readers() -> Scene<Row> {
         (rotated, read)
     });
     read?;
-    let row = stage.row(&rotated?)?;
+    let row = stage.row(&rotated?, ROTATE)?;
     Ok(Row {
         first: format!(
             "{} reads over {} changes of key, none failed, no key refused",

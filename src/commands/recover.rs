@@ -11,7 +11,7 @@ use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
 use crate::iam_account::{
-    Account, Answer, CallFailureClass, Caller, KeyStatus, ListedKey, Session, Signer, prove,
+    Account, Answer, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
 };
 use crate::keys::{AccessKey, AccessKeyId, EntryName, Principal, ProfileName};
 use crate::lease::LEAST_LEAD;
@@ -342,7 +342,8 @@ impl AtWork<'_> {
         self.context.machine.ui.decide(question, &instead)
     }
 
-    /// Only an inactive key of the entry, and none that was revoked, may be named.
+    /// Only a key of the entry that AWS still has, and none that was revoked, may be named.
+    /// It may be active already: a run that was killed has reactivated it.
     fn check_reactivate(&self, listed: &[ListedKey]) -> Outcome<()> {
         let Some(id) = &self.args.reactivate else {
             return Ok(());
@@ -356,12 +357,11 @@ impl AtWork<'_> {
             )
             .hint(format!("without --reactivate: {}", self.command())));
         }
-        let inactive = |key: &ListedKey| key.id == *id && key.status == KeyStatus::Inactive;
-        match slot.is_some() && listed.iter().any(inactive) {
+        match slot.is_some() && listed.iter().any(|key| key.id == *id) {
             true => Ok(()),
             false => Err(Failure::new(
                 Kind::NotFound,
-                format!("entry {name} has no inactive key {id}"),
+                format!("entry {name} has no key {id}, or AWS no longer has it"),
             )
             .hint(format!("awskeep status {name}"))),
         }
