@@ -738,9 +738,20 @@ fn label(collection: &Collection<'_>) -> String {
     }
 }
 
-/// The first call, before a session is opened: whether the default collection is
-/// locked. See `wire`.
+/// The first calls, before a session is opened: one whose answer does not matter, and
+/// whether the default collection is locked. See `wire`.
 fn introduce(connection: &Connection, timeout: Duration) -> Result<(), Fault> {
+    let harmless = connection.call_method(
+        Some(wire::PROVIDER),
+        wire::SERVICE_PATH,
+        Some(wire::PROPERTIES),
+        "Get",
+        &(wire::SERVICE, "Collections"),
+    );
+    match harmless.map_err(|error| errors::of_zbus(&error, timeout)) {
+        Ok(_) | Err(Fault::Other(_)) => {}
+        Err(fault) => return Err(fault),
+    }
     let asked = connection.call_method(
         Some(wire::PROVIDER),
         wire::DEFAULT_PATH,

@@ -52,6 +52,8 @@ const GET_LOCKED: u32 = 6;
 const GET_PID: u32 = 7;
 /// Of questions that are asked one after the other, once a read has failed.
 const GET_ANY: u32 = 8;
+/// The first call; its answer does not matter.
+const GREETING: u32 = 10;
 /// More collections than this are not asked whether they hide something.
 const MAX_COLLECTIONS: usize = 64;
 
@@ -138,7 +140,7 @@ pub fn provider(address: &BusAddress, timeout: Duration) -> Option<String> {
         serial: GET_PID,
         bytes: get_pid.bytes(),
     };
-    bus.greet(&get_pid).ok()?;
+    bus.greet(&[get_pid]).ok()?;
     let reply = bus.reply(GET_PID).ok()?;
     let pid = reply
         .check()
@@ -447,12 +449,17 @@ impl Bus {
         )))
     }
 
-    /// Says hello to the bus, with a first call whose answer is still to come.
-    fn greet(&mut self, first: &Question) -> Result<(), Fault> {
+    /// Says hello to the bus, with first calls whose answers are still to come.
+    fn greet(&mut self, first: &[Question]) -> Result<(), Fault> {
         let hello = hello();
         let handshake = handshake(self.uid);
-        self.asked.extend([hello.serial, first.serial]);
-        self.send(&[handshake.as_bytes(), &hello.bytes, &first.bytes].concat())?;
+        self.asked.push(hello.serial);
+        self.asked.extend(first.iter().map(|call| call.serial));
+        let mut bytes = [handshake.as_bytes(), &hello.bytes].concat();
+        for call in first {
+            bytes.extend_from_slice(&call.bytes);
+        }
+        self.send(&bytes)?;
         self.greeting()?;
         self.reply(HELLO)?.check().map(drop)
     }
@@ -460,7 +467,10 @@ impl Bus {
     /// Says hello to the bus, and waits until the provider has answered a first call.
     /// Nothing may be searched for where the default collection is locked.
     fn introduce(&mut self) -> Result<Default, Fault> {
-        self.greet(&get_locked(INTRODUCE))?;
+        // gnome-keyring may handle a client's first call before it has noted the client,
+        // and then a question about a collection is its end; this one needs no client.
+        let harmless = get_property(GREETING, SERVICE_PATH, SERVICE, "Collections");
+        self.greet(&[harmless, get_locked(INTRODUCE)])?;
         let reply = self.reply(INTRODUCE)?;
         if reply.is_no_object() {
             return self.without_default();

@@ -291,7 +291,14 @@ fn replies_in_every_order_are_understood() {
             assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()), "{fake:?}");
             assert_eq!(
                 *called.lock().unwrap(),
-                ["Hello", "Locked", "OpenSession", "SearchItems", "GetSecret"]
+                [
+                    "Hello",
+                    "Collections",
+                    "Locked",
+                    "OpenSession",
+                    "SearchItems",
+                    "GetSecret"
+                ]
             );
             assert_eq!(wire::probe(&address, TIMEOUT), Ok(()), "{fake:?}");
         }
@@ -311,17 +318,17 @@ fn a_locked_collection_is_not_searched() {
     let attributes = [("service", "awskeep")];
     let secret = wire::read(&address, &attributes, TIMEOUT);
     assert_eq!(secret.map(drop), Err(locked.clone()));
-    assert_eq!(asked(), ["Hello", "Locked"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
     assert_eq!(wire::probe(&address, TIMEOUT), Err(locked.clone()));
-    assert_eq!(asked(), ["Hello", "Locked"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
     let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
     let found = store.search(&HashMap::from(attributes)).map(drop);
     assert_eq!(found.map_err(Fault::of), Err(locked.clone()));
-    assert_eq!(asked(), ["Hello", "Locked"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
     let saved = store.build("awskeep", "work", None).unwrap();
     let saved = saved.set_secret(b"secret").map_err(Fault::of);
     assert_eq!(saved, Err(locked));
-    assert_eq!(asked(), ["Hello", "Locked"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
 }
 
 #[test]
@@ -360,7 +367,9 @@ fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
     // What went out with the handshake may still be on its way; no more will.
     let called = called.lock().unwrap();
     assert!(
-        called.iter().all(|one| ["Hello", "Locked"].contains(one)),
+        called
+            .iter()
+            .all(|one| ["Hello", "Collections", "Locked"].contains(one)),
         "{called:?}"
     );
 }
@@ -377,12 +386,12 @@ fn without_any_collection_nothing_is_searched() {
     let attributes = [("service", "awskeep")];
     let secret = wire::read(&address, &attributes, TIMEOUT);
     assert_eq!(secret.map(drop), Err(errors::no_default_collection()));
-    assert_eq!(asked(), ["Hello", "Locked", "Collections"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked", "Collections"]);
     let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
     let found = store.search(&HashMap::from(attributes)).map(drop);
     assert_eq!(
         found.map_err(Fault::of),
         Err(errors::no_default_collection())
     );
-    assert_eq!(asked(), ["Hello", "Locked", "Collections"]);
+    assert_eq!(asked(), ["Hello", "Collections", "Locked", "Collections"]);
 }
