@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::keys::{EntryName, ProfileName};
+use crate::shells::ask::How;
 use crate::shells::quote::Shell;
 use crate::time::Length;
 use crate::vault::StoreKind;
@@ -337,6 +338,9 @@ pub struct Setup {
     /// Take out what setup has put there
     #[arg(long)]
     pub remove: bool,
+    /// The process that setup and status start to ask a shell
+    #[arg(long, hide = true, value_enum, requires = "shell")]
+    pub r#become: Option<How>,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,8 @@ use crate::handing_out;
 use crate::keys::EntryName;
 use crate::machine::Machine;
 use crate::settings::{self, Key};
-use crate::shells::plan::{self, ByHand, Plan};
+use crate::shells::ask::{self, Loads};
+use crate::shells::plan::{self, ByHand, InShell, Plan};
 use crate::shells::put::Direction;
 use crate::shells::quote::Shell;
 use crate::state;
@@ -34,6 +35,8 @@ struct Report<'p> {
     auto: &'p [EntryName],
     /// Commands that could not be run, and are left to a person.
     run_this: &'p [String],
+    /// Whether new shells load the hook; null where that is not known.
+    loaded: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +47,9 @@ struct Changed<'p> {
 
 pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
     let machine = context.machine;
+    if let (Some(shell), Some(how)) = (args.shell, args.r#become) {
+        return Err(ask::become_shell(machine, shell, how));
+    }
     let direction = if args.remove {
         Direction::TakeOut
     } else {
@@ -81,7 +87,14 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
     if direction == Direction::Put {
         state::look_again(machine);
     }
-    report(context, &plan, &auto, &left)
+    let loads = match &plan.shell {
+        Some(in_shell) if direction == Direction::Put && plan.by_hand.is_none() => {
+            Some(ask::loads(machine, in_shell.shell, ask::PATIENT))
+        }
+        Some(_) | None => None,
+    };
+    let asked = plan.shell.as_ref().zip(loads.as_ref());
+    report(context, &plan, &auto, &left, asked)
 }
 
 /// Does it; gives back the commands that could not be run.
@@ -106,7 +119,16 @@ fn carry_out(machine: &Machine, plan: &Plan, auto: &[EntryName]) -> Outcome<Vec<
     Ok(left.iter().map(|words| words.join(" ")).collect())
 }
 
-fn report(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String]) -> Outcome<()> {
+/// A shell, and what it answers.
+type Asked<'a> = Option<(&'a InShell, &'a Loads)>;
+
+fn report(
+    context: &Context<'_>,
+    plan: &Plan,
+    auto: &[EntryName],
+    left: &[String],
+    asked: Asked<'_>,
+) -> Outcome<()> {
     let changed = plan.files.iter().map(|change| Changed {
         file: &change.path,
         did: change.did(),
@@ -117,8 +139,21 @@ fn report(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String
             by_hand: &plan.by_hand,
             auto,
             run_this: left,
+            loaded: match asked {
+                Some((_, Loads::Yes)) => Some(true),
+                Some((_, Loads::No(_))) => Some(false),
+                Some((_, Loads::NotKnown(_) | Loads::NotAsked(_))) | None => None,
+            },
         })?,
-        Form::Text => tell(context, plan, auto, left)?,
+        Form::Text => tell(context, plan, auto, left, asked)?,
+    }
+    if let Some((InShell { shell, startup }, Loads::No(missing))) = asked {
+        let failure = ask::failure(context.machine, *shell, *missing, startup);
+        if missing.is_as_it_was(context.machine) {
+            context.machine.ui.tell(&failure.to_string());
+        } else {
+            return Err(failure);
+        }
     }
     let Some(hand) = &plan.by_hand else {
         return Ok(());
@@ -131,7 +166,13 @@ fn report(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String
         .hint(format!("{what} where it is made: {}", hand.file.display())))
 }
 
-fn tell(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String]) -> Outcome<()> {
+fn tell(
+    context: &Context<'_>,
+    plan: &Plan,
+    auto: &[EntryName],
+    left: &[String],
+    asked: Asked<'_>,
+) -> Outcome<()> {
     let ui = &context.machine.ui;
     for change in &plan.files {
         ui.tell(&format!("{} {}", change.did(), change.path.display()));
@@ -139,9 +180,24 @@ fn tell(context: &Context<'_>, plan: &Plan, auto: &[EntryName], left: &[String])
     for entry in auto {
         ui.tell(&format!("entry {entry} rotates by itself from now on"));
     }
-    if plan.changes_nothing() {
-        ui.tell(&format!("{} is as it should be", plan.what));
-    } else if !plan.next.is_empty() {
+    match asked {
+        // What is in the way is told at the end.
+        Some((_, Loads::No(missing))) if !missing.is_as_it_was(context.machine) => {}
+        Some((_, Loads::NotKnown(why) | Loads::NotAsked(why))) => {
+            if plan.changes_nothing() {
+                ui.tell(&format!("the files of {} are as they should be", plan.what));
+            }
+            ui.tell(&format!("whether new shells load it is not known: {why}"));
+        }
+        Some((_, Loads::Yes | Loads::No(_))) if !plan.changes_nothing() => {
+            ui.tell("shells that start from now on have the hook");
+        }
+        Some((_, Loads::Yes | Loads::No(_))) | None if plan.changes_nothing() => {
+            ui.tell(&format!("{} is as it should be", plan.what));
+        }
+        Some((_, Loads::Yes | Loads::No(_))) | None => {}
+    }
+    if !plan.changes_nothing() && !plan.next.is_empty() {
         ui.tell(&plan.next);
     }
     for command in left {

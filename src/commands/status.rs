@@ -17,7 +17,8 @@ use crate::rotation::life::{self, Attention, Life, Next};
 use crate::rotation::mfa_run::SESSION_RECEIPT;
 use crate::rotation::session::{InSession, NoCodes};
 use crate::schedule;
-use crate::shells::plan;
+use crate::shells::ask::{self, Loads};
+use crate::shells::plan::{self, InShell};
 use crate::state::{Memory, Receipt, Receipts};
 use crate::table::{headed, lines_of};
 use crate::time::{Length, Time};
@@ -68,6 +69,8 @@ struct Told {
     entries: Vec<Row>,
     /// What starts runs without a person: hooks, timers.
     started_by: Vec<String>,
+    /// Hooks that their shells do not load, or that were not heard of.
+    hooks_in_doubt: Vec<String>,
     troubles: Vec<String>,
 }
 
@@ -90,9 +93,11 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
         }
         rows.push(row);
     }
+    let (started_by, hooks_in_doubt) = starters(machine, &rows);
     let told = Told {
         entries: rows,
-        started_by: starters(machine),
+        started_by,
+        hooks_in_doubt,
         troubles: troubles.iter().map(ToString::to_string).collect(),
     };
     tell(context, &told, machine.now())?;
@@ -105,11 +110,54 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
 }
 
 /// Without what they look at first, hooks and timers start nothing.
-fn starters(machine: &Machine) -> Vec<String> {
-    match Memory::of(machine) {
+///
+/// Where something is said of it, each shell that has a hook is asked, all at once: they take
+/// part of a second. The second list is of those that do not load it, or have not answered.
+fn starters(machine: &Machine, rows: &[Row]) -> (Vec<String>, Vec<String>) {
+    let found = match Memory::of(machine) {
         Ok(memory) if memory.is_looked_at() => plan::found(machine),
         Ok(_) | Err(_) => Vec::new(),
+    };
+    let mut lists = (Vec::new(), Vec::new());
+    if rows.iter().all(|row| row.auto == Auto::Off) {
+        lists.0.extend(found.into_iter().map(|plan| plan.what));
+        return lists;
     }
+    std::thread::scope(|scope| {
+        let ask = |in_shell: &InShell| {
+            let shell = in_shell.shell;
+            scope.spawn(move || ask::loads(machine, shell, ask::BRIEF))
+        };
+        let asked: Vec<_> = found
+            .iter()
+            .map(|plan| (plan, plan.shell.as_ref().map(ask)))
+            .collect();
+        for (plan, answer) in asked {
+            let shell = plan.shell.as_ref().map_or("", |found| found.shell.word());
+            let loads = answer.and_then(|answer| answer.join().ok());
+            match loads {
+                Some(Loads::No(missing)) if !missing.is_as_it_was(machine) => {
+                    let of = missing.of(shell);
+                    let doubt = format!("{of} do not load {}: awskeep setup {shell}", plan.what);
+                    lists.1.push(doubt);
+                    if missing.is_of_login_only() {
+                        lists.0.push(plan.what.clone());
+                    }
+                }
+                Some(Loads::NotKnown(why)) => {
+                    let what = &plan.what;
+                    lists
+                        .1
+                        .push(format!("whether {what} is loaded is not known: {why}"));
+                    lists.0.push(what.clone());
+                }
+                Some(Loads::Yes | Loads::No(_) | Loads::NotAsked(_)) | None => {
+                    lists.0.push(plan.what.clone())
+                }
+            }
+        }
+    });
+    lists
 }
 
 /// For a prompt: from what unattended runs remember, so that no store is opened.
@@ -332,8 +380,19 @@ fn tell(context: &Context<'_>, told: &Told, now: Time) -> Outcome<()> {
 fn by_themselves(told: &Told) -> String {
     let rows = told.entries.iter().filter(|row| row.auto == Auto::On);
     let names: Vec<&str> = rows.map(|row| row.life.entry.as_str()).collect();
-    match (names.as_slice(), told.started_by.as_slice()) {
+    let doubts: String = told
+        .hooks_in_doubt
+        .iter()
+        .map(|doubt| format!("{doubt}\n"))
+        .collect();
+    let told = match (names.as_slice(), told.started_by.as_slice()) {
         ([], _) => String::new(),
+        (_, []) if !doubts.is_empty() => {
+            format!(
+                "auto is on for {}, and nothing starts it\n",
+                names.join(", ")
+            )
+        }
         (_, []) => format!(
             "auto is on for {}, and no hook or timer of awskeep setup starts it: awskeep setup\n",
             names.join(", ")
@@ -343,7 +402,8 @@ fn by_themselves(told: &Told) -> String {
             names.join(", "),
             by.join(", ")
         ),
-    }
+    };
+    doubts + &told
 }
 
 /// What does not fit into the table.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::put::{self, Direction, FileChange};
 use super::quote::Shell;
 use super::startup::{self, Places, Setup, System};
-use super::{block, completions, hook, units};
+use super::{ask, block, completions, hook, units};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::helper_path;
 use crate::machine::Machine;
@@ -30,6 +30,15 @@ pub struct Plan {
     pub after: Vec<Vec<String>>,
     /// The last word to a person.
     pub next: String,
+    /// Who is to be asked whether it works.
+    pub shell: Option<InShell>,
+}
+
+/// A shell, and the file of its own that loads the hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InShell {
+    pub shell: Shell,
+    pub startup: PathBuf,
 }
 
 /// What only a person can do.
@@ -71,7 +80,12 @@ impl Plan {
 /// # Errors
 /// `Kind::Failed` for a file that is not to be touched, naming it and the mend.
 pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outcome<Plan> {
-    let places = places(machine)?;
+    let mut places = places(machine)?;
+    let named = places.zdotdir.clone();
+    if shell == Shell::Zsh {
+        // ~/.zshenv may set it, and not export it.
+        places.zdotdir = ask::zdotdir(machine).or(named.clone());
+    }
     let setup = startup::setup(shell, &places, |path| put::read(path).ok().flatten());
     let mut files = Vec::new();
     if let Some(path) = &setup.hook {
@@ -98,6 +112,11 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
         }
     }
     if direction == Direction::TakeOut {
+        // Before zsh was asked, it was put where the environment says.
+        let other = named.as_ref().unwrap_or(&places.home).join(".zshrc");
+        if shell == Shell::Zsh && other != setup.startup {
+            files.extend(FileChange::block(&other, &setup.body, direction)?);
+        }
         // The block goes first, so that it never names what is not there.
         files.reverse();
     }
@@ -112,22 +131,22 @@ pub fn for_shell(machine: &Machine, shell: Shell, direction: Direction) -> Outco
         next: match direction {
             // Not before a person has added the lines.
             Direction::Put if by_hand.is_some() => String::new(),
-            Direction::Put if is_on_path(machine) => {
-                "shells that start from now on have the hook".to_owned()
-            }
-            Direction::Put => "shells that start from now on have the hook; it does nothing until \
-                               awskeep is on PATH"
-                .to_owned(),
+            Direction::Put if is_on_path(machine) => String::new(),
+            Direction::Put => "the hook does nothing until awskeep is on PATH".to_owned(),
             Direction::TakeOut => AUTO_STAYS.to_owned(),
         },
         by_hand,
+        shell: Some(InShell {
+            shell,
+            startup: setup.startup,
+        }),
         ..Plan::default()
     })
 }
 
 /// What `setup` has put here and taking out would find: the things that start runs
 /// without a person. What cannot be looked at is left out.
-pub fn found(machine: &Machine) -> Vec<String> {
+pub fn found(machine: &Machine) -> Vec<Plan> {
     let out = Direction::TakeOut;
     let shells = Shell::ALL.map(|shell| for_shell(machine, shell, out));
     shells
@@ -138,7 +157,6 @@ pub fn found(machine: &Machine) -> Vec<String> {
         ])
         .flatten()
         .filter(|plan| !plan.changes_nothing())
-        .map(|plan| plan.what)
         .collect()
 }
 

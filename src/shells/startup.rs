@@ -91,7 +91,7 @@ pub fn setup(shell: Shell, places: &Places, read: impl Fn(&Path) -> Option<Vec<u
 }
 
 /// Files that bash reads as a login shell: the first one that is there, and only it.
-const LOGIN_FILES: [&str; 3] = [".bash_profile", ".bash_login", ".profile"];
+pub const LOGIN_FILES: [&str; 3] = [".bash_profile", ".bash_login", ".profile"];
 
 /// `~/.bashrc`; but every terminal of macOS opens a login shell, which reads another file.
 /// If that one does not read `.bashrc` in turn, the block must stand in it.

@@ -7,6 +7,7 @@
 //! `hooked` (a shell with the hook).
 #![cfg(target_os = "linux")]
 
+mod asked;
 mod aws_server;
 mod aws_vault;
 mod cases;
