@@ -528,20 +528,17 @@ fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
 
 /// It is not ours alone: what else is in it is locked for every other program too.
 fn lock_keychain(context: &Context<'_>) -> Outcome<String> {
-    let ui = &context.machine.ui;
     let failure = |fault: Fault| fault.failure(StoreKind::Keychain, None);
     let wait = deadline(context)?;
     let label = opening::default_label(context.machine, wait).map_err(failure)?;
     let whole = format!("all of the keychain's collection {label}, for every program");
     let again = without_a_window(context);
-    // A script that locks means it: nothing is lost by it.
-    if ui.attended() || !ui.may_be_asked() {
-        let warning = match &again {
-            Some(_) => "; nothing here can show the window that unlocks it again",
-            None => "",
-        };
-        ui.confirm(&format!("lock {whole}{warning}?"))?;
-    }
+    let warning = match &again {
+        Some(_) => "; nothing here can show the window that unlocks it again",
+        None => "",
+    };
+    let ui = &context.machine.ui;
+    ui.confirm(&format!("lock {whole}{warning}?"))?;
     let label = opening::lock(context.machine, wait).map_err(failure)?;
     let again = again.unwrap_or_else(|| "awskeep store unlock".to_owned());
     Ok(format!(

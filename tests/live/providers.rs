@@ -18,9 +18,16 @@ const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 fn add(sandbox: &Sandbox, entry: &str, id: &str, more: &[&str]) -> Ran {
     // Nobody answers there: no test asks AWS.
     let nobody = ["--endpoint-url", "http://127.0.0.1:1"];
+    // Named, since a checkout below /tmp is a temp folder to awskeep.
+    let binary = sandbox.binary().display().to_string();
+    let helper: &[&str] = match more.contains(&"--no-profile") {
+        true => &[],
+        false => &["--helper-path", &binary],
+    };
     let arguments = [
         &["add", entry, "--stdin", "--no-verify"],
         &nobody as &[&str],
+        helper,
         more,
     ]
     .concat();
@@ -407,10 +414,31 @@ fn whole_life(sandbox: &Sandbox, name: &str, freeze: impl Fn(), thaw: impl Fn())
     }
 }
 
+/// Nothing is locked for every program unless somebody said so.
+#[test]
+fn store_lock_locks_no_keychain_unasked() {
+    let keychain = Keychain::start();
+    let sandbox = Sandbox::new().on(&keychain);
+    add(&sandbox, "work", ID, &["--no-profile"]).ok();
+    for arguments in [
+        &["store", "lock"] as &[&str],
+        &["store", "lock", "--no-input"],
+    ] {
+        let said = told(&sandbox, arguments, 5);
+        assert!(
+            said.contains("lock all of the keychain's collection Login, for every program"),
+            "{said}"
+        );
+        serves(&sandbox, "work", ID);
+    }
+    told(&sandbox, &["store", "lock", "--yes", "--no-input"], 0);
+    told(&sandbox, &["credential-process", "work"], 4);
+}
+
 /// KeePassXC does not lock until it has written what it acknowledged before.
 fn lock(sandbox: &Sandbox) {
     wait_until("the keychain locks", || {
-        sandbox.awskeep(&["store", "lock"]).code == Some(0)
+        sandbox.awskeep(&["store", "lock", "--yes"]).code == Some(0)
     });
 }
 

@@ -143,7 +143,10 @@ fn the_timer_is_turned_on_and_off() {
     let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\n", notes.display());
     let path = sandbox.write(".local/bin/systemctl", &script);
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let ran = sandbox.awskeep(&["setup", "--systemd", "--yes"]).ok();
+    // Named, since a checkout below /tmp is a temp folder to awskeep.
+    let helper = sandbox.binary().display().to_string();
+    let setup = ["setup", "--systemd", "--yes", "--helper-path", &helper];
+    let ran = sandbox.awskeep(&setup).ok();
     assert!(!ran.stderr.contains("hint:"), "{ran}");
     sandbox.awskeep(&["setup", "--systemd", "--remove"]).ok();
     assert_eq!(
