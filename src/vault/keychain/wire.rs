@@ -468,9 +468,15 @@ impl Bus {
     /// Nothing may be searched for where the default collection is locked.
     fn introduce(&mut self) -> Result<Default, Fault> {
         // gnome-keyring may handle a client's first call before it has noted the client,
-        // and then a question about a collection is its end; this one needs no client.
-        let harmless = get_property(GREETING, SERVICE_PATH, SERVICE, "Collections");
-        self.greet(&[harmless, get_locked(INTRODUCE)])?;
+        // and then a question about a collection, or a session, is its end. This one needs no
+        // client, and what follows is asked once it has been answered.
+        self.greet(&[get_property(GREETING, SERVICE_PATH, SERVICE, "Collections")])?;
+        match self.reply(GREETING)?.check() {
+            // That the provider cannot tell is no matter; that there is none, is.
+            Ok(_) | Err(Fault::Other(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        self.ask(&[get_locked(INTRODUCE)])?;
         let reply = self.reply(INTRODUCE)?;
         if reply.is_no_object() {
             return self.without_default();
