@@ -14,7 +14,7 @@ use keyring_core::{Entry, Result as KeyringResult};
 
 use crate::rotation_world::{Event, crash};
 
-type Items = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+type Items = Arc<Mutex<HashMap<String, Arc<[u8]>>>>;
 
 /// What is asked before each write.
 pub type OnWrite = Rc<dyn Fn() -> Option<Event>>;
@@ -28,6 +28,13 @@ impl Memory {
     pub fn overwrites(&self) -> usize {
         self.1.load(Ordering::SeqCst)
     }
+
+    /// What is kept for that user, as a read gives it.
+    pub fn read(&self, user: &str) -> Option<Arc<[u8]>> {
+        let found = self.0.lock().unwrap().get(user).cloned();
+        LAST_READ.with(|last| last.borrow_mut().insert(user.to_owned(), found.clone()));
+        found
+    }
 }
 
 struct MemoryEntry(Memory, String);
@@ -35,7 +42,7 @@ struct MemoryEntry(Memory, String);
 thread_local! {
     pub static ON_WRITE: RefCell<Option<OnWrite>> = const { RefCell::new(None) };
     /// What this thread read last of each item.
-    static LAST_READ: RefCell<HashMap<String, Vec<u8>>> = RefCell::default();
+    static LAST_READ: RefCell<HashMap<String, Option<Arc<[u8]>>>> = RefCell::default();
 }
 
 impl CredentialStoreApi for Memory {
@@ -58,19 +65,17 @@ impl CredentialApi for MemoryEntry {
     fn set_secret(&self, secret: &[u8]) -> KeyringResult<()> {
         change(|| {
             let mut items = self.0.0.lock().unwrap();
-            let before = items.insert(self.1.clone(), secret.to_owned());
+            let before = items.insert(self.1.clone(), secret.into());
             let seen = LAST_READ.with(|read| read.borrow().get(&self.1).cloned());
-            if before.is_some_and(|before| seen.as_ref() != Some(&before)) {
+            if before.is_some() && seen.flatten() != before {
                 self.0.1.fetch_add(1, Ordering::SeqCst);
             }
         })
     }
     fn get_secret(&self) -> KeyringResult<Vec<u8>> {
-        let items = self.0.0.lock().unwrap();
-        let found = items.get(&self.1).cloned();
-        let read = found.clone().unwrap_or_default();
-        LAST_READ.with(|last| last.borrow_mut().insert(self.1.clone(), read));
-        found.ok_or(keyring_core::Error::NoEntry)
+        let found = self.0.read(&self.1);
+        let found = found.ok_or(keyring_core::Error::NoEntry)?;
+        Ok(found.to_vec())
     }
     fn delete_credential(&self) -> KeyringResult<()> {
         change(|| drop(self.0.0.lock().unwrap().remove(&self.1)))

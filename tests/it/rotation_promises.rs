@@ -46,7 +46,6 @@ pub struct Watch {
     skew_seen: Cell<i64>,
     /// What this run was denied, proofs aside; and a create that had no answer.
     denied: RefCell<BTreeSet<&'static str>>,
-    checked: RefCell<(Vec<u8>, Option<AccessKeyId>)>,
 }
 
 impl Watch {
@@ -100,13 +99,7 @@ impl World {
     /// what programs were served before and still use.
     pub fn check_served(&self) {
         let watch = &self.watch;
-        // Most effects change nothing in the store: what was checked is not read again.
-        let bytes = self.vault.bytes(&self.entry).unwrap().to_vec();
-        let mut last = watch.checked.borrow_mut();
-        if last.0 != bytes {
-            *last = (bytes, Some(self.item().current.id));
-        }
-        let served = last.1.clone().expect("set with the bytes");
+        let served = self.with_item(|item| item.current.id.clone());
         let accepted = watch.accepted.borrow();
         let (sts, iam) = accepted.get(served.as_str()).copied().unwrap_or_default();
         assert!(
@@ -169,7 +162,7 @@ impl World {
     /// Promise 4: no secret in what a run says, nor in the receipts.
     pub fn check_secrets(&self, said: &str) {
         let aws = self.aws.account.borrow();
-        let receipts = self.receipts_text();
+        let receipts = self.receipts_text.borrow();
         for key in &aws.user(USER).keys {
             let leaked = said.contains(&key.secret) || receipts.contains(&key.secret);
             assert!(!leaked, "the secret of {} is told", key.id);

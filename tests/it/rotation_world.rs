@@ -125,7 +125,11 @@ pub struct World {
     pub skew: Cell<i64>,
     pub store: Memory,
     pub vault: Vault,
+    /// The item as it was last read, and what it was read from.
+    last_item: RefCell<(Arc<[u8]>, Item)>,
     receipts: RefCell<Vec<Receipt>>,
+    /// All receipts as they would stand in the file.
+    pub receipts_text: RefCell<String>,
     pub entry: EntryName,
     pub identity: Identity,
     /// Whoever may handle everybody's keys.
@@ -251,7 +255,9 @@ impl World {
             skew: Cell::new(0),
             store,
             vault,
+            last_item: RefCell::new((Arc::default(), item.clone())),
             receipts: RefCell::default(),
+            receipts_text: RefCell::default(),
             entry,
             identity,
             boss,
@@ -269,10 +275,22 @@ impl World {
     }
 
     pub fn item(&self) -> Item {
-        match self.vault.find(&self.entry).unwrap() {
-            Some(Stored::Item(item)) => *item,
-            other => panic!("the entry is lost: {other:?}"),
+        self.with_item(Item::clone)
+    }
+
+    /// Most looks find the item unchanged: then it is not parsed again.
+    pub fn with_item<T>(&self, look: impl FnOnce(&Item) -> T) -> T {
+        let bytes = self.store.read(self.entry.as_str());
+        let bytes = bytes.expect("the entry is lost");
+        let mut last = self.last_item.borrow_mut();
+        if last.0 != bytes {
+            let item = match self.vault.find(&self.entry).unwrap() {
+                Some(Stored::Item(item)) => *item,
+                other => panic!("the entry cannot be read: {other:?}"),
+            };
+            *last = (bytes, item);
         }
+        look(&last.1)
     }
 
     pub fn aws_now(&self) -> i64 {
@@ -445,7 +463,11 @@ impl World {
     }
 
     fn append(self: &Rc<World>, receipt: &Receipt) -> Outcome<()> {
-        let keep = || self.receipts.borrow_mut().push(receipt.clone());
+        let keep = || {
+            self.receipts.borrow_mut().push(receipt.clone());
+            let line = serde_json::to_string(receipt).unwrap();
+            self.receipts_text.borrow_mut().push_str(&line);
+        };
         let event = self.tick();
         if !matches!(event, None | Some(Event::CrashAfter)) {
             let id = receipt.key_id.as_ref().map(ToString::to_string);
@@ -462,10 +484,5 @@ impl World {
             Some(_) => return Err(Failure::new(Kind::Failed, "the disk is full")),
         }
         Ok(())
-    }
-
-    /// All receipts as they would stand in the file.
-    pub fn receipts_text(&self) -> String {
-        serde_json::to_string(&*self.receipts.borrow()).unwrap()
     }
 }

@@ -131,9 +131,11 @@ impl Wire {
         http: SharedHttpClient,
         manner: Manner,
     ) -> SdkConfig {
-        let retries = match manner {
-            Manner::Pooled | Manner::Fresh => RetryConfig::standard(),
-            Manner::Once => RetryConfig::disabled(),
+        let retries = match (manner, &self.clock) {
+            (Manner::Once, _) => RetryConfig::disabled(),
+            (_, Clock::System) => RetryConfig::standard(),
+            // On a clock that tests set, nothing really waits.
+            (_, Clock::Set(_)) => RetryConfig::standard().with_initial_backoff(Duration::ZERO),
         };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.timeouts.connect)
