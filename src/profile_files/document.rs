@@ -207,9 +207,14 @@ impl Document {
         &self.sections
     }
 
-    /// For another reading of the same lines: which section is whose must stay.
-    pub(super) fn sections_mut(&mut self) -> &mut [Section] {
-        &mut self.sections
+    /// The same text in another reading.
+    pub(super) fn with_sections(&self, sections: Vec<Section>) -> Document {
+        Document {
+            sections,
+            whole_file: OnceLock::new(),
+            index: OnceLock::new(),
+            ..self.clone()
+        }
     }
 
     /// The sections that a specification reader takes for this profile, in order.

@@ -169,7 +169,7 @@ fn without_comment(line: &str, needs: CommentNeeds) -> &str {
     line.trim_matches(BLANKS)
 }
 
-fn header_of(kind: FileKind, inner: &str) -> Header {
+pub(super) fn header_of(kind: FileKind, inner: &str) -> Header {
     let inner = inner.trim_matches(BLANKS);
     let (prefix, name) = match inner.split_once(BLANKS) {
         Some((prefix, name)) => (Some(prefix.trim()), name.trim()),

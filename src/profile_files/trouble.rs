@@ -48,6 +48,12 @@ const MUST_BE_PLAIN: [&str; 7] = [
     "source_profile",
 ];
 
+/// What is wrong with a `\r` within a line, and its mend.
+const LONE_RETURN: (&str, &str) = (
+    "a carriage return stands alone, which SDKs read differently",
+    "end lines with LF or CRLF",
+);
+
 impl Document {
     /// Every reason not to edit this profile's section, by line. Empty: go ahead.
     pub fn troubles(&self, profile: &ProfileName) -> Vec<Trouble> {
@@ -100,12 +106,7 @@ impl Document {
         for (index, line) in self.lines.iter().enumerate() {
             let text = self.line_text(index);
             if text.contains('\r') {
-                add(
-                    found,
-                    index + 1,
-                    "a carriage return stands alone, which SDKs read differently",
-                    "end lines with LF or CRLF",
-                );
+                add(found, index + 1, LONE_RETURN.0, LONE_RETURN.1);
             }
             if line.role != Role::Header && text.trim_matches(BLANKS).starts_with('[') {
                 indented_header(text, index + 1, found);
@@ -171,25 +172,19 @@ impl Document {
             {
                 continue;
             }
-            let stray = match self.lines[index].role {
-                Role::Stray(stray) => stray,
+            let text = self.line_text(index);
+            let (what, mend) = match self.lines[index].role {
+                _ if text.contains('\r') => LONE_RETURN,
+                Role::Stray(stray) => stray_words(stray, text),
                 Role::Blank
                 | Role::Comment
                 | Role::Header
                 | Role::Property
-                | Role::Continuation => {
-                    let what = "an indented key is part of the value above to some SDKs";
-                    let mend = "start the key in the first column";
-                    hidden.push(HiddenKey {
-                        section,
-                        line,
-                        what,
-                        mend,
-                    });
-                    continue;
-                }
+                | Role::Continuation => (
+                    "an indented key is part of the value above to some SDKs",
+                    "start the key in the first column",
+                ),
             };
-            let (what, mend) = stray_words(stray, self.line_text(index));
             hidden.push(HiddenKey {
                 section,
                 line,
@@ -201,21 +196,23 @@ impl Document {
     }
 
     fn hides_a_key(&self, index: usize) -> bool {
+        let is_key_line = |text: &str| {
+            text.split_once(['=', ':']).is_some_and(|(key, value)| {
+                let key = key.trim().to_lowercase();
+                KEY_LINES.contains(&key.as_str()) && !value.trim().is_empty()
+            })
+        };
         let is_plain = |section: &Section| {
             let mut properties = section.properties.iter();
             properties.any(|p| p.line == index + 1 && KEY_LINES.contains(&p.key.as_str()))
         };
-        match self.lines[index].role {
-            Role::Blank | Role::Comment | Role::Header => return false,
-            Role::Property | Role::Continuation | Role::Stray(_) => {}
-        }
-        let text = self.line_text(index).trim_start_matches('\u{feff}');
-        let Some((key, value)) = text.split_once(['=', ':']) else {
-            return false;
+        // To Python a carriage return alone ends a line, a comment's too.
+        let own = match self.lines[index].role {
+            Role::Blank | Role::Comment | Role::Header => 1,
+            Role::Property | Role::Continuation | Role::Stray(_) => 0,
         };
-        KEY_LINES.contains(&key.trim().to_ascii_lowercase().as_str())
-            && !value.trim().is_empty()
-            && !self.section_at(index).is_some_and(is_plain)
+        let text = self.line_text(index).trim_start_matches('\u{feff}');
+        text.split('\r').skip(own).any(is_key_line) && !self.section_at(index).is_some_and(is_plain)
     }
 
     /// Sections that at least one SDK could take for this profile.

@@ -554,6 +554,14 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
             true,
         ),
         (
+            format!("[ci]\nregion = x\r{}\n", key.trim_end().replace('\n', "\r")),
+            "ci",
+            2,
+            "a carriage return stands alone, which SDKs read differently",
+            "end lines with LF or CRLF",
+            false,
+        ),
+        (
             format!("[\"ci x\"]\n{indented}"),
             "\"ci x\"",
             1,

@@ -1,12 +1,10 @@
 //! How the AWS SDKs differ in finding credentials, as data for `resolve`. Pure.
 //!
 //! Read in the sources, and observed by running, of botocore 1.44, AWS CLI 2.36, the
-//! JavaScript SDK 3, the Go SDK 2, aws-config 1.13 for Rust and the Java SDK 2
-//! (Java's was read only).
+//! JavaScript SDK 3, the Go SDK 2 (Debian 12's, of 2022), aws-config 1.13 for Rust and
+//! the Java SDK 2 (Java's was read only).
 
 use serde::Serialize;
-
-use crate::profile_files::document::Stray;
 
 /// A family of programs that find credentials in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -107,18 +105,12 @@ pub(super) enum Chosen {
 pub(super) enum HalfKey {
     /// An id without its secret is an error; a secret alone is not seen.
     IdAloneFails,
-    /// An error before anything else is looked at.
+    /// An error before anything else is looked at, unless the half stands in the config
+    /// file and the credentials file has a section for the profile.
     AnyHalfFails,
     /// An error, if nothing was found before.
     FailsLast,
     Ignored,
-}
-
-/// What `aws_access_key_id =` with nothing behind it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BlankValue {
-    Counts,
-    Dropped,
 }
 
 /// What a role without exactly one source does.
@@ -153,7 +145,6 @@ pub(super) struct Rules {
     pub source_missing: SourceMissing,
     pub self_reference: SelfReference,
     pub half_key: HalfKey,
-    pub blank_value: BlankValue,
     /// `source_profile`, `credential_process` and their like exclude each other.
     pub one_type_only: bool,
     /// After an error in the profile its `credential_process` is still tried.
@@ -162,11 +153,6 @@ pub(super) struct Rules {
     pub last_default_wins: bool,
     /// Keys of `[DEFAULT]` show in every profile of the file.
     pub leaks_default_section: bool,
-    pub keys_are_case_sensitive: bool,
-    pub refuses: fn(Stray) -> bool,
-    pub refuses_byte_order_mark: bool,
-    /// A section or key that stands twice makes the file unreadable.
-    pub refuses_duplicates: bool,
 }
 
 const BOTOCORE_PROFILE: &[Source] = &[
@@ -197,15 +183,10 @@ const CLI_V1: Rules = Rules {
     source_missing: SourceMissing::Fails,
     self_reference: SelfReference::NeedsStatic,
     half_key: HalfKey::IdAloneFails,
-    blank_value: BlankValue::Counts,
     one_type_only: false,
     goes_on_after_error: false,
     last_default_wins: true,
     leaks_default_section: true,
-    keys_are_case_sensitive: false,
-    refuses: forgiving,
-    refuses_byte_order_mark: true,
-    refuses_duplicates: true,
 };
 
 const CLI_V2: Rules = Rules {
@@ -235,15 +216,10 @@ const GO: Rules = Rules {
     source_missing: SourceMissing::WrapBase,
     self_reference: SelfReference::Base,
     half_key: HalfKey::AnyHalfFails,
-    blank_value: BlankValue::Dropped,
     one_type_only: true,
     goes_on_after_error: false,
     last_default_wins: false,
     leaks_default_section: false,
-    keys_are_case_sensitive: false,
-    refuses: forgiving,
-    refuses_byte_order_mark: true,
-    refuses_duplicates: false,
 };
 
 const JAVA_SCRIPT: Rules = Rules {
@@ -270,15 +246,10 @@ const JAVA_SCRIPT: Rules = Rules {
     source_missing: SourceMissing::Skips,
     self_reference: SelfReference::NeedsStatic,
     half_key: HalfKey::Ignored,
-    blank_value: BlankValue::Dropped,
     one_type_only: false,
     goes_on_after_error: true,
     last_default_wins: false,
     leaks_default_section: false,
-    keys_are_case_sensitive: true,
-    refuses: |_| false,
-    refuses_byte_order_mark: false,
-    refuses_duplicates: false,
 };
 
 const RUST: Rules = Rules {
@@ -306,15 +277,10 @@ const RUST: Rules = Rules {
     source_missing: SourceMissing::Fails,
     self_reference: SelfReference::Base,
     half_key: HalfKey::FailsLast,
-    blank_value: BlankValue::Counts,
     one_type_only: false,
     goes_on_after_error: false,
     last_default_wins: false,
     leaks_default_section: false,
-    keys_are_case_sensitive: false,
-    refuses: |_| true,
-    refuses_byte_order_mark: true,
-    refuses_duplicates: false,
 };
 
 const JAVA_PROFILE: &[Source] = &[
@@ -335,21 +301,8 @@ const JAVA: Rules = Rules {
     source_missing: SourceMissing::Skips,
     self_reference: SelfReference::Fails,
     half_key: HalfKey::IdAloneFails,
-    blank_value: BlankValue::Counts,
     one_type_only: false,
     goes_on_after_error: false,
     last_default_wins: false,
     leaks_default_section: false,
-    keys_are_case_sensitive: false,
-    refuses: |_| true,
-    refuses_byte_order_mark: true,
-    refuses_duplicates: false,
 };
-
-/// Python's and Go's readers take colons for equals signs and indented keys for keys.
-fn forgiving(stray: Stray) -> bool {
-    match stray {
-        Stray::UnclosedHeader | Stray::BeforeAnySection | Stray::NoEquals | Stray::NoKey => true,
-        Stray::IndentedFirst | Stray::SubPropertyNoEquals => false,
-    }
-}

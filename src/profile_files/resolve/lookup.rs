@@ -1,11 +1,9 @@
 //! Finds properties and variables as one consumer sees them: which section counts,
 //! which file wins, which keys are not seen. Pure.
 
-use std::collections::HashSet;
-
-use super::consumers::{BlankValue, Reading, Rules, Where};
+use super::consumers::{Rules, Where};
 use super::{Inputs, Place};
-use crate::profile_files::document::{Document, Header, Property, Role, Section};
+use crate::profile_files::document::{Document, Header, Property, Section};
 
 /// A property with the file that it is in.
 pub(super) struct Hit<'a> {
@@ -23,6 +21,8 @@ impl Hit<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Lookup<'a> {
     pub inputs: Inputs<'a>,
+    /// Why this consumer cannot read one of the files at all.
+    pub refused: Option<&'a String>,
     pub rules: &'static Rules,
 }
 
@@ -30,54 +30,6 @@ impl<'a> Lookup<'a> {
     pub fn variable(&self, name: &str) -> Option<&'a str> {
         let value = self.inputs.env.get(name)?;
         Some(value.as_str()).filter(|v| !v.is_empty())
-    }
-
-    /// Why this consumer cannot read one of the files at all.
-    pub fn refused_file(&self) -> Option<String> {
-        [self.inputs.config, self.inputs.credentials]
-            .into_iter()
-            .find_map(|document| self.refused(document))
-    }
-
-    fn refused(&self, document: &Document) -> Option<String> {
-        let name = document.name();
-        if document.text().starts_with('\u{feff}') && self.rules.refuses_byte_order_mark {
-            return Some(format!("{name}:1: a byte order mark"));
-        }
-        let stray = document
-            .lines
-            .iter()
-            .enumerate()
-            .find(|(_, line)| match line.role {
-                Role::Stray(stray) => (self.rules.refuses)(stray),
-                Role::Blank
-                | Role::Comment
-                | Role::Header
-                | Role::Property
-                | Role::Continuation => false,
-            });
-        if let Some((index, _)) = stray {
-            return Some(format!("{name}:{}: the line cannot be read", index + 1));
-        }
-        if !self.rules.refuses_duplicates {
-            return None;
-        }
-        let mut seen = HashSet::new();
-        // Python's [DEFAULT] may stand there more than once.
-        let twice = document
-            .sections()
-            .iter()
-            .find(|s| s.inner != "DEFAULT" && !seen.insert(&s.inner));
-        let line = twice.map(|s| s.line).or_else(|| {
-            document.sections().iter().find_map(|section| {
-                let mut seen = HashSet::new();
-                let twice = |p: &&Property| !seen.insert(p.key.clone());
-                section.properties.iter().find(twice).map(|p| p.line)
-            })
-        })?;
-        Some(format!(
-            "{name}:{line}: the section or key stands there twice"
-        ))
     }
 
     pub fn whole_pair(&self, name: &str) -> Option<Hit<'a>> {
@@ -88,13 +40,7 @@ impl<'a> Lookup<'a> {
     }
 
     pub fn pair(&self, name: &str, place: Where) -> [Option<Hit<'a>>; 2] {
-        ["aws_access_key_id", "aws_secret_access_key"].map(|key| {
-            let hit = self.find(name, key, place);
-            hit.filter(|h| match self.rules.blank_value {
-                BlankValue::Counts => true,
-                BlankValue::Dropped => !h.value().is_empty(),
-            })
-        })
+        ["aws_access_key_id", "aws_secret_access_key"].map(|key| self.find(name, key, place))
     }
 
     pub fn exists(&self, name: &str) -> bool {
@@ -102,7 +48,7 @@ impl<'a> Lookup<'a> {
         there(self.inputs.config) || there(self.inputs.credentials)
     }
 
-    fn sections(&self, document: &'a Document, name: &str) -> Vec<&'a Section> {
+    pub fn sections(&self, document: &'a Document, name: &str) -> Vec<&'a Section> {
         if name != "default" || !self.rules.last_default_wins {
             return document.sections_of(name);
         }
@@ -134,17 +80,7 @@ impl<'a> Lookup<'a> {
             let leaking = file.sections().iter().filter(|s| s.inner == "DEFAULT");
             sections.splice(0..0, leaking);
         }
-        // What JavaScript's SDK does not see hides nothing that stands above it.
-        let seen = |p: &&Property| {
-            let is_blank = p.value_at.is_empty() && self.rules.reading == Reading::JavaScript;
-            p.key == key
-                && !is_blank
-                && (p.written_key == p.key || !self.rules.keys_are_case_sensitive)
-        };
-        let own = sections
-            .into_iter()
-            .rev()
-            .find_map(|s| s.properties.iter().rfind(seen));
+        let own = sections.into_iter().rev().find_map(|s| s.get(key));
         own.map(|property| Hit {
             property,
             place: Place::Line(file.name().to_owned(), property.line),

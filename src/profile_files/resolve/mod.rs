@@ -123,11 +123,15 @@ pub fn resolve(inputs: Inputs<'_>, consumer: Consumer) -> Resolution {
     let config = dialect::as_read(inputs.config, rules.reading);
     let credentials = dialect::as_read(inputs.credentials, rules.reading);
     let inputs = Inputs {
-        config: &config,
-        credentials: &credentials,
+        config: &config.document,
+        credentials: &credentials.document,
         ..inputs
     };
-    let lookup = Lookup { inputs, rules };
+    let lookup = Lookup {
+        inputs,
+        refused: config.refused.as_ref().or(credentials.refused.as_ref()),
+        rules,
+    };
     let outcome = lookup.outcome(&profile, chosen);
     let shadows = lookup.shadows(&profile, &outcome);
     Resolution {

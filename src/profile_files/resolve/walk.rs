@@ -1,9 +1,10 @@
 //! Walks one consumer's lists of sources through profiles and their source profiles.
 //! Pure. What differs between consumers is asked of `Rules`, never of a name.
 
-use super::consumers::{Chosen, HalfKey, SelfReference, Source, SourceMissing, Where};
+use super::consumers::{Chosen, HalfKey, Reading, SelfReference, Source, SourceMissing, Where};
 use super::lookup::{Hit, Lookup};
 use super::{Outcome, Place, Shadowed};
+use crate::profile_files::trouble::KEY_LINES;
 
 /// On which way a profile is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl<'a> Lookup<'a> {
     /// What the consumer ends up with.
     pub fn outcome(&self, profile: &str, chosen: Chosen) -> Outcome {
         self.before_profile(chosen)
-            .or_else(|| self.refused_file().map(error))
+            .or_else(|| self.refused.map(error))
             .unwrap_or_else(|| self.top_profile(profile, chosen))
     }
 
@@ -130,11 +131,13 @@ impl<'a> Lookup<'a> {
     /// What a consumer checks before it looks at any source.
     fn refused_profile(&self, name: &str, visit: Visit) -> Option<String> {
         if self.rules.half_key == HalfKey::AnyHalfFails {
-            for place in [Where::Config, Where::Credentials] {
-                let [id, secret] = self.pair(name, place);
-                if let (Some(half), None) | (None, Some(half)) = (&id, &secret) {
-                    return Some(half_key(half));
-                }
+            let place = match self.sections(self.inputs.credentials, name).as_slice() {
+                [] => Where::Config,
+                _ => Where::Credentials,
+            };
+            let [id, secret] = self.pair(name, place);
+            if let (Some(half), None) | (None, Some(half)) = (&id, &secret) {
+                return Some(half_key(half));
             }
         }
         // Read again as its own source, a profile's role settings do not count.
@@ -199,17 +202,30 @@ impl<'a> Lookup<'a> {
             }
             Source::Process => {
                 let process = find("credential_process")?;
-                Some(Outcome::Process {
+                Some(self.table(&process).unwrap_or(Outcome::Process {
                     command: process.value().to_owned(),
                     place: process.place,
-                })
+                }))
             }
         }
     }
 
+    /// A blank value with indented lines below is a table to Python, which fails where it
+    /// is used as text.
+    fn table(&self, hit: &Hit<'_>) -> Option<Outcome> {
+        let is_table = self.rules.reading == Reading::Python && hit.value().starts_with('\n');
+        let key = &hit.property.key;
+        is_table.then(|| error(in_file(&hit.place, &format!("{key} is a block"))))
+    }
+
     fn static_key(&self, name: &str, place: Where) -> Option<Outcome> {
         match (self.pair(name, place), self.rules.half_key) {
-            ([Some(id), Some(_)], _) => Some(static_outcome(&id)),
+            ([Some(id), Some(_)], _) => {
+                let keys = KEY_LINES.iter();
+                let mut hits = keys.filter_map(|key| self.find(name, key, place));
+                let table = hits.find_map(|hit| self.table(&hit));
+                Some(table.unwrap_or_else(|| static_outcome(&id)))
+            }
             ([None, None], _)
             | (_, HalfKey::Ignored)
             | ([None, Some(_)], HalfKey::IdAloneFails) => None,
@@ -336,9 +352,13 @@ fn half_key(half: &Hit<'_>) -> String {
         "aws_access_key_id" => "aws_secret_access_key",
         _ => "aws_access_key_id",
     };
-    match &half.place {
-        Place::Line(file, line) => format!("{file}:{line}: {missing} is missing"),
-        Place::Variable(name) => format!("{name}: {missing} is missing"),
+    in_file(&half.place, &format!("{missing} is missing"))
+}
+
+fn in_file(place: &Place, what: &str) -> String {
+    match place {
+        Place::Line(file, line) => format!("{file}:{line}: {what}"),
+        Place::Variable(name) => format!("{name}: {what}"),
     }
 }
 
