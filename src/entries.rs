@@ -43,6 +43,8 @@ pub struct Inventory {
     pub troubles: Vec<Failure>,
     /// Items that could not be read: damaged, or of a newer awskeep.
     pub unreadable: Vec<Failure>,
+    /// The encrypted file, if it stays locked: what its entries hold is not known.
+    pub locked: Option<Failure>,
 }
 
 /// A name whose item cannot be read, and the store it is in.
@@ -98,10 +100,7 @@ impl<'m> Entries<'m> {
         for entry in self.settings.sections() {
             kinds.push(self.settings.store(Some(entry))?);
         }
-        if !matches!(
-            file::FileStore::new(self.machine.file_store_folder()?).state(),
-            Ok(FileState::Missing)
-        ) {
+        if !self.file_is(FileState::Missing)? {
             kinds.push(StoreKind::File);
         }
         kinds.sort();
@@ -109,10 +108,21 @@ impl<'m> Entries<'m> {
         Ok(kinds)
     }
 
+    fn file_is(&self, state: FileState) -> Outcome<bool> {
+        let store = file::FileStore::new(self.machine.file_store_folder()?);
+        Ok(store.state().is_ok_and(|found| found == state))
+    }
+
     /// Everything that is stored, as far as it can be read.
     pub fn inventory(&self) -> Outcome<Inventory> {
+        self.inventory_with(None)
+    }
+
+    /// The same with the store that something is going to, which a dry run has not made.
+    pub fn inventory_with(&self, to: Option<StoreKind>) -> Outcome<Inventory> {
+        let mut kinds = self.stores_in_use()?;
+        kinds.extend(to.filter(|kind| !kinds.contains(kind)));
         let mut inventory = Inventory::default();
-        let kinds = self.stores_in_use()?;
         let nobody_chose = !self.settings.store_is_chosen(None) && kinds.len() > 1;
         for kind in kinds {
             let vault = self.vault_as_it_is(kind)?;
@@ -148,6 +158,9 @@ impl<'m> Entries<'m> {
                     Ok(None) => {}
                     Err(failure) => inventory.unreadable.push(failure),
                 }
+            }
+            if kind == StoreKind::File && self.file_is(FileState::Locked)? {
+                inventory.locked = inventory.unreadable.last().cloned();
             }
         }
         inventory.held.sort_by(|a, b| a.name().cmp(b.name()));
@@ -252,12 +265,18 @@ impl<'m> Entries<'m> {
     }
 
     /// The entry that holds a key id in any slot; an item that cannot be read holds none.
+    /// `to` is the store that the key is going to.
     ///
     /// # Errors
     /// `Kind::Store` if a store in use cannot be read.
-    pub fn holding(&self, id: &AccessKeyId) -> Outcome<Option<Held>> {
-        let inventory = self.inventory()?;
-        if let Some(trouble) = inventory.troubles.into_iter().next() {
+    pub fn holding(&self, id: &AccessKeyId, to: Option<StoreKind>) -> Outcome<Option<Held>> {
+        let inventory = self.inventory_with(to)?;
+        if let Some(trouble) = inventory
+            .troubles
+            .into_iter()
+            .chain(inventory.locked)
+            .next()
+        {
             return Err(trouble);
         }
         Ok(inventory

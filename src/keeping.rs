@@ -63,7 +63,7 @@ pub fn choose_store(
         return Err(failure);
     }
     let failure = failure.hint(format!(
-        "{command} --store file keeps it in a file encrypted with a passphrase"
+        "or keep it in a file encrypted with a passphrase: {command} --store file"
     ));
     if !ui.attended() {
         return Err(failure);

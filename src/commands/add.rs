@@ -96,7 +96,8 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         Profiles::read(machine)?.point(machine, pointing, name)?;
         return tell(context, &item, kind, profile.as_ref());
     }
-    let elsewhere = entries.holding(&key.id)?.filter(|held| held.name() != name);
+    let elsewhere = entries.holding(&key.id, Some(kind))?;
+    let elsewhere = elsewhere.filter(|held| held.name() != name);
     if let Some(held) = elsewhere {
         return use_other_entry(context, &held, &key, pointing.as_ref());
     }
@@ -145,7 +146,7 @@ fn refuse_taken_name(
             format!("{name} still answers for entry {}", alias.renamed_to),
         )
         .hint(format!(
-            "awskeep add {name} --replace takes the name away from it"
+            "take the name away from it: awskeep add {name} --replace"
         ))),
         Some(Stored::Item(item)) => match profile {
             Some(profile)
@@ -164,7 +165,7 @@ fn taken(name: &EntryName, there: &Item) -> Failure {
         format!("entry {name} is there already, with {}", there.current.id),
     )
     .hint(format!(
-        "awskeep add {name} --replace puts another key in its place"
+        "put another key in its place: awskeep add {name} --replace"
     ))
 }
 
@@ -265,7 +266,7 @@ fn use_other_entry(
             Kind::Usage,
             format!("{} is in entry {name} already", key.id),
         )
-        .hint(format!("awskeep rename {name} NEW gives it another name")));
+        .hint(format!("give it another name: awskeep rename {name} NEW")));
     };
     if context.only_says(&[format!(
         "point profile {} at entry {name}, which has {}",
@@ -310,7 +311,7 @@ fn prove_key(
         ));
         return Ok((place, None));
     }
-    let unchecked = format!("awskeep add {name} --no-verify keeps {} unchecked", key.id);
+    let unchecked = format!("keep {} unchecked: awskeep add {name} --no-verify", key.id);
     let proven = keeping::prove(machine, &place, key, name, Some(&unchecked))?;
     Ok((place, Some(proven)))
 }

@@ -81,11 +81,15 @@ fn change(
         key.check(value)?;
     }
     if key == Key::Store {
+        let store = value.unwrap_or("keychain");
         return Err(Failure::new(
             Kind::Usage,
             "which store an entry is in is not changed by a setting: its key would not be found",
         )
-        .hint("awskeep store use STORE for new entries, awskeep store move STORE for those that are there"));
+        .hint(format!("for new entries: awskeep store use {store}"))
+        .hint(format!(
+            "for those that are there: awskeep store move {store}"
+        )));
     }
     let entries = Entries::open(context.machine)?;
     let entry = match entry {

@@ -17,6 +17,8 @@ use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
 use crate::keys::EntryName;
 use crate::machine::Machine;
+use crate::profile_files::document::Document;
+use crate::profiles::Profiles;
 use crate::state;
 use crate::table::{headed, lines_of};
 use crate::ui::Confirmation;
@@ -55,7 +57,8 @@ pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
     if args.rotate && context.form == Form::Json {
         return Err(
             Failure::new(Kind::Usage, "--rotate with --json would print two results")
-                .hint("awskeep import --json --no-rotate, then awskeep rotate --json ENTRY"),
+                .hint("awskeep import --json --no-rotate")
+                .hint("then: awskeep rotate --json ENTRY"),
         );
     }
     let (from, csv) = source(context.machine, args)?;
@@ -197,11 +200,14 @@ fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()
         return Ok(());
     }
     let ui = &context.machine.ui;
+    let files = &prepared.files;
     if !prepared.rows.is_empty() {
-        ui.text(&table(&prepared.rows))?;
+        for document in [&files.credentials.document, &files.config.document] {
+            ui.text(&of_the_file(document, &prepared.rows))?;
+        }
+        ui.text(&table(prepared))?;
     }
     if args.diff {
-        let files = &prepared.files;
         let changes = &prepared.changes;
         for (file, new) in [
             (&files.config, &changes.take_from_config.edited.document),
@@ -217,22 +223,38 @@ fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()
     Ok(())
 }
 
-fn table(rows: &[Row]) -> String {
+/// What is wrong with the whole file, once for all the profiles that it stops.
+fn of_the_file(document: &Document, rows: &[Row]) -> String {
+    if !rows.iter().any(|row| is_stopped_by(document, row)) {
+        return String::new();
+    }
+    let said = |trouble| format!("{} ({})\n", document.place_of(trouble), trouble.mend);
+    document.file_troubles().iter().map(said).collect()
+}
+
+fn is_stopped_by(document: &Document, row: &Row) -> bool {
+    match (&row.verdict, document.file_troubles()) {
+        (Verdict::Refused(refusal), [first, ..]) => refusal.reason == document.place_of(first),
+        (Verdict::Refused(_) | Verdict::Move(_) | Verdict::Done(_), _) => false,
+    }
+}
+
+fn table(prepared: &Prepared) -> String {
     let mut table = headed(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
-    for row in rows {
+    for row in &prepared.rows {
         let id = row.key_id.as_ref();
         let account = id.and_then(|id| id.account_hint());
         table.add_row([
             row.profile.as_str(),
             id.map_or("-", |id| id.as_str()),
             &account.map_or("-".to_owned(), |account| account.to_string()),
-            &what_happens(row),
+            &what_happens(row, &prepared.files),
         ]);
     }
     lines_of(&table)
 }
 
-fn what_happens(row: &Row) -> String {
+fn what_happens(row: &Row, files: &Profiles) -> String {
     match &row.verdict {
         Verdict::Move(found) => match found.shape {
             Shape::Pointed => format!("into entry {}", found.entry),
@@ -243,6 +265,13 @@ fn what_happens(row: &Row) -> String {
             Shape::PointedAlready => format!("uses entry {}; its lines go", found.entry),
         },
         Verdict::Done(entry) => format!("uses entry {entry} already"),
+        Verdict::Refused(_)
+            if [&files.credentials, &files.config]
+                .iter()
+                .any(|file| is_stopped_by(&file.document, row)) =>
+        {
+            "left alone: see above".to_owned()
+        }
         Verdict::Refused(refusal) => format!("left alone: {} ({})", refusal.reason, refusal.mend),
     }
 }
@@ -346,7 +375,7 @@ fn refused(rows: &[Row]) -> Outcome<()> {
         Kind::Failed,
         format!("the keys of {} are still in plaintext", stay.join(", ")),
     )
-    .hint("mend what is said above, then run awskeep import again"))
+    .hint("correct what is said above, then: awskeep import"))
 }
 
 fn take_back(context: &Context<'_>) -> Outcome<()> {

@@ -21,7 +21,7 @@ pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
         ui.json(&self_rotation(ANY_USER, mfa))?;
         ui.tell(
             "this matches users without a path, in partition aws only\n\
-             hint: awskeep policy ENTRY writes it for one entry's user",
+             hint: for one entry's user: awskeep policy ENTRY",
         );
         return Ok(());
     }

@@ -126,7 +126,7 @@ fn remove_broken(
             Kind::Usage,
             format!("entry {name} cannot be read, so which key to delete at AWS is not known"),
         )
-        .hint(format!("awskeep remove {name} (without --delete-key)")));
+        .hint(format!("without --delete-key: awskeep remove {name}")));
     }
     let items: Vec<&Item> = twins.iter().filter_map(Twin::item).collect();
     let first = items.first().and_then(|item| item.identity.as_ref());
@@ -333,7 +333,7 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
                 &receipt.result(format!("failed: {}", failure.code)),
             );
             Err(prove::refused(&key, "IAM", &failure).hint(format!(
-                "awskeep remove {} (without --delete-key)",
+                "without --delete-key: awskeep remove {}",
                 held.name()
             )))
         }

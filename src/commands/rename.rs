@@ -170,7 +170,7 @@ fn split(
         Some(Stored::Item(there)) if *there != renamed => {
             return Err(
                 Failure::new(Kind::Usage, format!("there is an entry {new} already"))
-                    .hint("awskeep list, then choose another name"),
+                    .hint("choose another name; those that are taken: awskeep list"),
             );
         }
         Some(Stored::Item(_) | Stored::Alias(_)) | None => {}
@@ -250,7 +250,7 @@ fn check_free(held: &Held, new: &EntryName) -> Outcome<bool> {
             }
             Err(
                 Failure::new(Kind::Usage, format!("there is an entry {new} already"))
-                    .hint("awskeep list, then choose another name"),
+                    .hint("choose another name; those that are taken: awskeep list"),
             )
         }
     }

@@ -222,7 +222,7 @@ impl AtWork<'_> {
     fn deactivate(&self, id: &AccessKeyId) -> Outcome<()> {
         let machine = self.context.machine;
         let name = self.held.name();
-        if let Some(other) = self.entries.holding(id)? {
+        if let Some(other) = self.entries.holding(id, None)? {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("{id} is a key of entry {}", other.name()),

@@ -26,7 +26,8 @@ use crate::shells::quote::Shell;
 use crate::state;
 use crate::ui::Confirmation;
 
-const SHELLS: &str = "awskeep setup SHELL; the shells are: bash, zsh, fish, powershell, nushell";
+const SHELLS: &str =
+    "there are hooks for bash, zsh, fish, powershell and nushell; for bash: awskeep setup bash";
 
 #[derive(Serialize)]
 struct Report<'p> {

@@ -247,7 +247,8 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
     let mut from_elsewhere = Vec::new();
     let mut broken: Vec<Failure> = Vec::new();
     if named.is_empty() {
-        let inventory = entries.inventory()?;
+        let made = (to == StoreKind::File).then_some(to);
+        let inventory = entries.inventory_with(made)?;
         for held in inventory.held {
             if held.vault.kind != to {
                 from_elsewhere.push(held);
@@ -270,7 +271,7 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
         })
         .collect();
     if context.only_says(&plan) {
-        return Ok(());
+        return super::first_of(&context.machine.ui, broken);
     }
     let mut moved = Vec::new();
     for held in &from_elsewhere {

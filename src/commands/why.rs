@@ -24,7 +24,7 @@ pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
     let machine = context.machine;
     let files = Profiles::read(machine)?;
     if let Some(profile) = &args.profile {
-        files.refuse_unknown(profile, "aws configure list-profiles, or awskeep list")?;
+        files.refuse_unknown(profile, "aws configure list-profiles")?;
     }
     let inputs = Inputs {
         config: &files.config.document,
@@ -161,7 +161,7 @@ fn advice(consumers: &[Resolution], files: &Profiles) -> Vec<String> {
             resolve::Outcome::Static { place: at, .. } => add(match has_line(files, profile, at) {
                 true => {
                     format!(
-                        "hint: awskeep import {} moves the plaintext key into a store",
+                        "hint: move the plaintext key into a store: awskeep import {}",
                         escape::argument(profile)
                     )
                 }

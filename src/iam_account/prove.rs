@@ -147,7 +147,7 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
             format!("{service} takes calls for the user of {id} in an MFA session only"),
         )
         .cause(&said)
-        .hint("awskeep rotate asks for a code and opens one"),
+        .hint("only a rotation asks for an MFA code, and opens a session with it"),
         CallFailureClass::NoSuchEntity => aws(format!(
             "{service} knows no such user or key (asked with {id})"
         ))

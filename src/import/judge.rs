@@ -25,7 +25,7 @@ pub(super) fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move,
                     key.id
                 ),
                 format!(
-                    "take the key's lines out, or take out credential_process and import again; see awskeep why {name}"
+                    "take the key's lines out, or take out credential_process and import again; who reads which: awskeep why {name}"
                 ),
             ));
         }
@@ -238,7 +238,7 @@ pub(super) fn judge_given(
             }
             Err(Refusal::new(
                 format!("it has another key, {}, in the files", found.key.id),
-                format!("awskeep import {name} first, or name another profile"),
+                format!("name another profile, or first: awskeep import {name}"),
             ))
         })
     } else {

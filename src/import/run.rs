@@ -200,6 +200,9 @@ fn refuse_one_file(files: &Profiles) -> Outcome<()> {
 
 fn known(entries: &Entries<'_>) -> Outcome<Known> {
     let inventory = entries.inventory()?;
+    if let Some(locked) = inventory.locked {
+        return Err(locked);
+    }
     let mut known = Known::default();
     for held in &inventory.held {
         known.names.insert(held.name().clone());

@@ -66,7 +66,7 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
     let Some(newest) = all.pop() else {
         return Err(
             Failure::new(Kind::NotFound, "there is no import to undo").hint(format!(
-                "an import can be undone for {}; awskeep export ENTRY writes a key to the files",
+                "an import can be undone for {}; to write a key to the files: awskeep export ENTRY",
                 KEPT.rough()
             )),
         );
@@ -182,7 +182,7 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
         if keys.stored.contains_key(id) {
             continue;
         }
-        let held: Held = match entries.holding(id)? {
+        let held: Held = match entries.holding(id, None)? {
             Some(held) => held,
             None => match entries.get(&recorded.entry) {
                 Ok(held) => held,

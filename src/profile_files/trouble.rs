@@ -4,6 +4,7 @@
 //!
 //! A trouble never quotes a line: what stands in the wrong place may be a secret.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::document::{BLANKS, Document, Header, Role, Section, Stray, is_identifier};
@@ -57,12 +58,7 @@ const LONE_RETURN: (&str, &str) = (
 impl Document {
     /// Every reason not to edit this profile's section, by line. Empty: go ahead.
     pub fn troubles(&self, profile: &ProfileName) -> Vec<Trouble> {
-        let whole_file = self.whole_file.get_or_init(|| {
-            let mut found = Vec::new();
-            self.find_in_whole_file(&mut found);
-            found
-        });
-        let mut found = whole_file.clone();
+        let mut found = self.file_troubles().to_vec();
         let sections: Vec<&Section> = self.sections_meaning(profile).collect();
         several_sections(&sections, profile, &mut found);
         for section in sections {
@@ -76,16 +72,35 @@ impl Document {
         found
     }
 
-    /// Refuses, naming file, line and mend, if anything is wrong.
+    /// Those of the whole file, which are in the way of every profile: found once.
+    pub fn file_troubles(&self) -> &[Trouble] {
+        self.whole_file.get_or_init(|| {
+            let mut found = Vec::new();
+            self.find_in_whole_file(&mut found);
+            found.sort();
+            found
+        })
+    }
+
+    /// Where it is, and what is wrong.
+    pub fn place_of(&self, trouble: &Trouble) -> String {
+        format!("{}:{}: {}", self.name(), trouble.line, trouble.what)
+    }
+
+    /// Refuses, naming file, line and mend, if anything is wrong. Those of the whole file
+    /// come alone: until they are mended, a profile's own may be no trouble at all.
     pub fn refuse_trouble(&self, profile: &ProfileName) -> Outcome<()> {
-        let troubles = self.troubles(profile);
+        let troubles = match self.file_troubles() {
+            [] => Cow::Owned(self.troubles(profile)),
+            of_the_file => Cow::Borrowed(of_the_file),
+        };
         let Some(first) = troubles.first() else {
             return Ok(());
         };
-        let (name, line, what) = (self.name(), first.line, &first.what);
+        let place = self.place_of(first);
         let refusal = Failure::new(
             Kind::Failed,
-            format!("profile {profile} is left alone: {name}:{line}: {what}"),
+            format!("profile {profile} is left alone: {place}"),
         );
         Err(troubles.iter().fold(refusal, |failure, trouble| {
             failure.hint(format!("line {}: {}", trouble.line, trouble.mend))

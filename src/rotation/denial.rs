@@ -54,7 +54,8 @@ pub fn wants_mfa(message: &str, expected: Expected) -> bool {
 
 /// A denied call, in words with the next step; `action` is such as `CreateAccessKey`.
 pub fn denied(entry: &EntryName, action: &str, refusal: &CallFailure) -> Failure {
-    let (why, hint) = match Denial::of(&refusal.message) {
+    let denial = Denial::of(&refusal.message);
+    let (why, hint) = match denial {
         Denial::Quarantine => (
             "AWS has quarantined this IAM user, because a key of it has leaked",
             "an admin must look at the user and detach the quarantine policy; nothing here can"
@@ -74,17 +75,24 @@ pub fn denied(entry: &EntryName, action: &str, refusal: &CallFailure) -> Failure
         ),
         Denial::NotAllowed => (
             "no policy of the user allows it",
-            format!(
-                "awskeep policy {entry} prints the rights that it takes; if it has them with MFA only: awskeep config set mfa_serial SERIAL --entry {entry}"
-            ),
+            format!("for the rights that it takes: awskeep policy {entry}"),
         ),
     };
-    Failure::new(
+    let denied = Failure::new(
         Kind::Aws,
         format!("entry {entry}: AWS denies {action}: {why}"),
     )
     .cause(&refusal.message)
-    .hint(hint)
+    .hint(hint);
+    match denial {
+        Denial::NotAllowed => denied.hint(format!(
+            "if it has them with MFA only: awskeep config set mfa_serial SERIAL --entry {entry}"
+        )),
+        Denial::Quarantine
+        | Denial::ExplicitDeny
+        | Denial::Boundary
+        | Denial::ServiceControlPolicy => denied,
+    }
 }
 
 #[cfg(test)]

@@ -294,9 +294,8 @@ fn held(until: Time, known: &Known) -> Failure {
             old(known)
         ),
     )
-    .hint(format!(
-        "delete it, then replace this one: awskeep rotate {entry} --delete-now && awskeep rotate {entry}"
-    ))
+    .hint(format!("delete it: awskeep rotate {entry} --delete-now"))
+    .hint(format!("then replace this one: awskeep rotate {entry}"))
     .hint(format!("or bring it back: awskeep rotate {entry} --undo"))
 }
 

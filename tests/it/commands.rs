@@ -270,7 +270,7 @@ fn a_key_is_in_one_entry_only() {
         &sandbox.add("work", &[]),
         2,
         "awskeep: entry work is there already, with KEY\n\
-         hint: awskeep add work --replace puts another key in its place",
+         hint: put another key in its place: awskeep add work --replace",
     );
     let second = sandbox.add("second", &[]);
     assert_eq!(second.code, 0, "{second:?}");
@@ -408,7 +408,8 @@ fn settings_are_changed_line_by_line() {
         &sandbox.run(&["config", "set", "store", "keychain"], &[]),
         2,
         "awskeep: which store an entry is in is not changed by a setting: its key would not be found\n\
-         hint: awskeep store use STORE for new entries, awskeep store move STORE for those that are there",
+         hint: for new entries: awskeep store use keychain\n\
+         hint: for those that are there: awskeep store move keychain",
     );
     sandbox.write(
         ".config/awskeep/config",

@@ -220,7 +220,7 @@ fn any_answer_is_an_answer() {
     ] {
         let sandbox = Sandbox::new();
         let (code, told) = added_with(&sandbox, fault.clone(), &[]);
-        let offers = "hint: awskeep add work --no-verify keeps KEY unchecked";
+        let offers = "hint: keep KEY unchecked: awskeep add work --no-verify";
         assert_eq!(
             (code, told.lines().next(), told.contains("--no-verify")),
             (exit, Some(format!("awskeep: {first}").as_str()), offered),

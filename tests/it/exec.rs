@@ -519,7 +519,7 @@ fn why_names_the_winner_and_what_it_shadows() {
         lines[5].starts_with("Rust SDK") && lines[5].contains("awskeep entry work (~/.aws/config:"),
         "{ran:?}"
     );
-    assert!(ran.err.contains("hint: awskeep import work"), "{ran:?}");
+    assert!(ran.err.contains(": awskeep import work\n"), "{ran:?}");
     let json = sandbox.run(&["why", "work", "--json"], &[]);
     let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(told["consumers"][0]["outcome"]["kind"], "static", "{told}");

@@ -654,7 +654,7 @@ fn why_names_the_line_to_correct() {
     for (credentials, hints) in [
         (
             format!("[p]\n{}", key.replace(" =", ":")),
-            "hint: awskeep import p moves the plaintext key into a store\n\
+            "hint: move the plaintext key into a store: awskeep import p\n\
              hint: ~/.aws/credentials:2: this line has a colon where SDKs want an equals sign: write `key = value`\n\
              hint: ~/.aws/credentials:3: this line has a colon where SDKs want an equals sign: write `key = value`\n",
         ),
@@ -662,7 +662,7 @@ fn why_names_the_line_to_correct() {
             format!("[p]\nregion = x\n[p]\n{key}"),
             "hint: ~/.aws/credentials:3: a second section of p (the first is on line 1); the AWS CLI refuses the file: merge it into the section on line 1\n\
              hint: take the shadowed key at ~/.aws/credentials:4 out: other SDKs may use it\n\
-             hint: awskeep import p moves the plaintext key into a store\n",
+             hint: move the plaintext key into a store: awskeep import p\n",
         ),
         (
             format!("[DEFAULT]\n{key}[p]\nregion = x\n"),
@@ -681,6 +681,44 @@ fn why_names_the_line_to_correct() {
 }
 
 #[test]
+fn what_is_wrong_with_the_whole_file_is_said_once() {
+    let sandbox = Sandbox::new();
+    let key = format!(
+        "aws_access_key_id = {}\naws_secret_access_key = {}\n",
+        sandbox.key_id, sandbox.secret
+    );
+    sandbox.write(
+        CREDENTIALS,
+        &format!("[a]\n{key}[DEFAULT]\nregion = x\n[b]\n{key}oops\n[c]\n{key}"),
+    );
+    let ran = import(&sandbox, &["--dry-run"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "~/.aws/credentials:4: keys of a [DEFAULT] section reach every profile in the AWS CLI (rename it to [default], or move its keys where they belong)",
+            "~/.aws/credentials:9: this line has no equals sign, and SDKs refuse the file (write `key = value`, or put # in front of it)",
+        ]
+    );
+    assert!(lines[2].starts_with("PROFILE"), "{ran:?}");
+    assert_eq!(lines.len(), 6, "{ran:?}");
+    for line in &lines[3..] {
+        assert!(line.ends_with("left alone: see above"), "{ran:?}");
+    }
+    let json = import(&sandbox, &["--dry-run", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    for row in told["profiles"].as_array().unwrap() {
+        let (reason, mend) = (row["reason"].as_str(), row["mend"].as_str());
+        assert!(reason.unwrap().starts_with("~/.aws/credentials:4: keys of"));
+        assert!(
+            mend.unwrap().contains("line 9: write `key = value`"),
+            "{row}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_in_the_place_of_a_file_stops_only_who_writes_it() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.add("bob", &[]).code, 0);
@@ -690,9 +728,17 @@ fn a_folder_in_the_place_of_a_file_stops_only_who_writes_it() {
         &["why", "bob"],
         &["status"],
         &["env", "bob", "--shell", "bash"],
+        &["remove", "bob", "--dry-run"],
     ] {
         let ran = sandbox.run(arguments, &[]);
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+    sandbox.make_helper();
+    for flags in [&[][..], &["--env"]] {
+        let mut exec = std::process::Command::new(sandbox.path("bin/awskeep"));
+        let ran = exec.args(["exec", "bob"]).args(flags).args(["--", "true"]);
+        let ran = ran.output().unwrap();
+        assert!(ran.status.success(), "{flags:?}: {ran:?}");
     }
     let ran = sandbox.run(&["export", "bob", "--yes"], &[]);
     assert!(

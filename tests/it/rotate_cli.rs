@@ -244,7 +244,7 @@ fn a_cron_line_with_yes_does_not_give_up_a_held_key() {
             "awskeep: entry work: not rotated: the replaced key …{} is inactive, held until ",
             &old[old.len() - 4..]
         );
-        let hints = "\nhint: delete it, then replace this one: awskeep rotate work --delete-now && awskeep rotate work\n\
+        let hints = "\nhint: delete it: awskeep rotate work --delete-now\nhint: then replace this one: awskeep rotate work\n\
                      hint: or bring it back: awskeep rotate work --undo\n";
         let said = &refused.err;
         assert!(said.starts_with(&told) && said.ends_with(hints), "{said}");

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
+use awskeep::cli::Cli;
 use awskeep::disk::LockPlaces;
 use awskeep::machine::{Clock, Folders, Machine};
 use awskeep::ui::{Captured, Ui};
+use clap::{CommandFactory, Parser};
 
 use crate::sim::account::Account;
 use crate::sim::clock::SimClock;
@@ -161,6 +163,7 @@ impl Sandbox {
             !ran.err.contains(&self.secret),
             "a secret on stderr: {ran:?}"
         );
+        refuse_other_hints(&captured.err_text());
         ran
     }
 
@@ -232,6 +235,32 @@ impl Sandbox {
             .replace(&self.aws.url(), "URL")
             .replace(&self.key_id, "KEY")
             .replace(&self.aws.account(|account| account.id.clone()), "ACCOUNT")
+    }
+}
+
+/// A command in a hint is one that awskeep takes, alone or behind a colon, to the line's end.
+fn refuse_other_hints(said: &str) {
+    let commands: Vec<String> = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    for hint in said.lines().filter_map(|line| line.strip_prefix("hint: ")) {
+        for (at, _) in hint.match_indices("awskeep ") {
+            let (before, command) = hint.split_at(at);
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let verb = words[1].trim_matches(|c: char| !c.is_ascii_lowercase() && c != '-');
+            if !commands.iter().any(|command| command == verb) {
+                continue;
+            }
+            // A variable or the rest of its path may stand before it.
+            let last = before.split_whitespace().next_back().unwrap_or(":");
+            let stands_alone = last.contains(['=', '/']) || last.ends_with([':', '|']);
+            let taken = Cli::try_parse_from(&words);
+            assert!(
+                stands_alone && taken.is_ok(),
+                "a hint that cannot be pasted: {hint:?}"
+            );
+        }
     }
 }
 

@@ -167,7 +167,7 @@ fn the_shell_is_the_users_own_unless_named() {
         2,
         "",
         "awskeep: $SHELL is not set: which shell is meant?\n\
-         hint: awskeep setup SHELL; the shells are: bash, zsh, fish, powershell, nushell\n",
+         hint: there are hooks for bash, zsh, fish, powershell and nushell; for bash: awskeep setup bash\n",
     );
     sandbox.vars.push(("SHELL".into(), "/bin/ksh".into()));
     assert_eq!(set_up(&sandbox, &[]).code, 2);

@@ -245,7 +245,7 @@ impl Turn<'_> {
             )
             .hint(format!("awskeep rotate {name} --explain")));
         }
-        if let Some(other) = self.entries.holding(id)? {
+        if let Some(other) = self.entries.holding(id, None)? {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("{id} is a key of entry {}", other.name()),
