@@ -5,6 +5,7 @@
 //! added, and then only after a person agreed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::disk;
 use crate::escape;
@@ -44,7 +45,75 @@ pub fn account(machine: &Machine, place: &Place) -> Outcome<LiveAccount> {
         proxies: Proxies::from_values(|name| machine.var(name).map(str::to_owned)),
         timeouts: Timeouts::default(),
     };
-    Ok(LiveAccount::new(place.clone(), network)?.with_clock(machine.clock.clone()))
+    let told = machine.ui.attended().then(|| machine.ui.clone());
+    Ok(LiveAccount::new(place.clone(), network)?
+        .with_clock(machine.clock.clone())
+        .heard_by(Arc::clone(&machine.stop), told))
+}
+
+/// The account of an entry, for a person: an endpoint in the environment that is not
+/// used is named.
+///
+/// # Errors
+/// Those of `account`.
+pub fn account_of(machine: &Machine, item: &Item) -> Outcome<LiveAccount> {
+    warn_of_unused_endpoints(machine, item);
+    account(machine, &place_of(item))
+}
+
+pub fn warn_of_unused_endpoints(machine: &Machine, item: &Item) {
+    if let Some(line) = unused_endpoints(machine, item) {
+        machine.ui.warn(&line);
+    }
+}
+
+/// The endpoints in the environment that lead elsewhere than the item's own: they
+/// redirect nothing.
+pub fn unused_endpoints(machine: &Machine, item: &Item) -> Option<String> {
+    if ignores_endpoints(machine) {
+        return None;
+    }
+    let same = |a: &str, b: &str| {
+        let plain = |url: &str| url.trim_end_matches('/').to_ascii_lowercase();
+        plain(a) == plain(b)
+    };
+    let own = item.endpoint.as_ref();
+    let services = [
+        ("STS", "AWS_ENDPOINT_URL_STS", own.map(|own| &own.sts)),
+        ("IAM", "AWS_ENDPOINT_URL_IAM", own.map(|own| &own.iam)),
+    ];
+    let mut unused: Vec<(String, String)> = Vec::new();
+    for (service, variable, own) in services {
+        let names = [variable, "AWS_ENDPOINT_URL"];
+        let set = names
+            .iter()
+            .find_map(|name| machine.var(name).map(|url| (name, url)));
+        let Some((name, url)) = set else { continue };
+        let is_own = match own {
+            Some(own) => same(own, url),
+            None => matches!(
+                Said::of(Some(url.to_owned()), &item.partition),
+                Said::Public
+            ),
+        };
+        if is_own {
+            continue;
+        }
+        // What stands before an `@` may be a password.
+        let url = escape::line(url.rsplit('@').next().unwrap_or_default());
+        let said = format!("{name}={url}");
+        let own = own.map_or("AWS's own", String::as_str);
+        let place = format!("{own} for {service}");
+        match unused.iter_mut().find(|(there, _)| *there == said) {
+            Some((_, places)) => *places = format!("{places} and {place}"),
+            None => unused.push((said, place)),
+        }
+    }
+    let lines: Vec<String> = unused
+        .into_iter()
+        .map(|(said, places)| format!("{said} is not used: entry {} has {places}", item.entry))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// Where an entry's calls go.
@@ -105,8 +174,7 @@ pub fn place_to_prove(
         });
     }
     let everywhere = variable("AWS_ENDPOINT_URL").or_else(|| of_profile("endpoint_url"));
-    let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let ignored = ignores_endpoints(machine);
     let of_service = |name: &str| {
         if ignored {
             None
@@ -125,6 +193,12 @@ pub fn place_to_prove(
     );
     place.endpoint = agreed_endpoint(machine, &sts, &iam, &place, agreed)?;
     Ok(place)
+}
+
+fn ignores_endpoints(machine: &Machine) -> bool {
+    machine
+        .var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// What the environment or the profile says of one service's endpoint.

@@ -1,8 +1,6 @@
 //! The entries on this machine: which store each is in, finding the one that a
 //! person means, and the locks that every writer of an item takes. Edge.
 
-use std::time::Duration;
-
 use crate::cli::Target;
 use crate::disk::{Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
@@ -303,7 +301,7 @@ impl<'m> Entries<'m> {
     /// The same without waiting, for who only looks; none if another awskeep holds it.
     pub fn glance_at_user(&self, identity: Option<&Identity>, entry: &EntryName) -> Option<Taken> {
         let name = lock_name(identity, entry);
-        self.machine.locks.take(&name, Duration::ZERO, &|_| ()).ok()
+        self.machine.locks.glance(&name)
     }
 
     /// Another awskeep that holds the lock now.

@@ -255,7 +255,7 @@ fn key(machine: &Machine, entries: &Entries<'_>, found: &Held, step: &str) -> Ou
 /// A session of the key's user. It outlives the key, so no lease is noted.
 fn session(machine: &Machine, held: &Held, length: Length, step: &str) -> Outcome<Set> {
     let key = held.item.current.key();
-    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let account = aws::account_of(machine, &held.item)?;
     let answer = account
         .session(&key, length)
         .map_err(|failure| prove::refused(&key, "STS", &failure))?;

@@ -65,7 +65,11 @@ pub fn main() -> ExitCode {
 pub fn run(mut machine: Machine, arguments: Vec<OsString>) -> Result<(), u8> {
     // What SDKs call, millions of times: no need to build the parser for it.
     if let Some(entry) = served_entry(&arguments) {
-        let served = commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse);
+        let served = machine
+            .refuse_odd_vars(machine::obeyed_by_the_helper)
+            .and_then(|()| {
+                commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse)
+            });
         if served.is_err() {
             machine.ui.hide(misplaced::secrets(&arguments));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::disk::{LockPlaces, Locks, Taken};
@@ -67,6 +67,8 @@ pub struct Machine {
     /// The running program's own path.
     pub program: PathBuf,
     pub ui: Ui,
+    /// Raised by Ctrl-C in the commands that listen for it: waits end.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// The user's folders; none where neither the environment nor the system names one.
@@ -107,6 +109,7 @@ impl Machine {
             started,
             program: std::env::current_exe().unwrap_or_default(),
             ui: Ui::of_process(),
+            stop: Arc::default(),
         }
     }
 
@@ -116,6 +119,19 @@ impl Machine {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// Refuses a variable that is obeyed, and whose value nobody can read: taken as unset,
+    /// something else would be done than was asked for.
+    ///
+    /// # Errors
+    /// `Kind::Usage` with its name.
+    pub fn refuse_odd_vars(&self, is_obeyed: impl Fn(&str) -> bool) -> Outcome<()> {
+        match self.odd_vars.keys().find(|name| is_obeyed(name)) {
+            None => Ok(()),
+            Some(name) => Err(Failure::new(Kind::Usage, format!("{name} is not UTF-8"))
+                .hint(format!("unset {name}"))),
+        }
     }
 
     /// A variable that names a path, in whatever bytes, and is not empty.
@@ -139,9 +155,10 @@ impl Machine {
     /// is told for whom.
     ///
     /// # Errors
-    /// `Kind::Unfinished` if it is held for too long.
+    /// `Kind::Unfinished` if it is held for too long, or this one was asked to stop.
     pub fn try_lock(&self, name: &str) -> Outcome<Taken> {
-        self.locks.take(name, LOCK_WAIT, &|line| self.ui.tell(line))
+        self.locks
+            .take(name, LOCK_WAIT, &|line| self.ui.tell(line), &self.stop)
     }
 
     /// # Errors
@@ -200,6 +217,37 @@ impl Machine {
             .hint("set HOME")
         })
     }
+}
+
+/// The variables that commands obey as text. Paths, and what only has to be set, may be
+/// anything.
+pub fn obeyed_as_text(name: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_IAM",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "SHELL",
+    ];
+    const PROXIES: [&str; 3] = ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    const PATHS: [&str; 2] = ["AWS_VAULT_FILE_DIR", "AWS_VAULT_PASS_PASSWORD_STORE_DIR"];
+    let either_case = |proxy: &&str| name == *proxy || name == proxy.to_ascii_lowercase();
+    NAMES.contains(&name)
+        || obeyed_by_the_helper(name)
+        || PROXIES.iter().any(either_case)
+        || (name.starts_with("AWS_VAULT_") && !PATHS.contains(&name))
+}
+
+/// Those among them that the helper obeys.
+pub fn obeyed_by_the_helper(name: &str) -> bool {
+    const PATHS: [&str; 2] = ["AWSKEEP_PASSPHRASE_FILE", "AWSKEEP_TEST_LOCKS"];
+    name == "DBUS_SESSION_BUS_ADDRESS" || (name.starts_with("AWSKEEP_") && !PATHS.contains(&name))
 }
 
 /// Development builds take the places of their tests; others let nothing in the

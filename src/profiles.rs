@@ -5,7 +5,6 @@
 //! renamed into place: it must differ by exactly what was meant.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::disk::{self, Locks, Taken};
 use crate::failure::{Failure, Kind, Outcome};
@@ -334,8 +333,9 @@ pub fn sweep(machine: &Machine) {
     if left.is_empty() {
         return;
     }
-    let lock = machine.locks.take(LOCK, Duration::ZERO, &|_| {});
-    let Ok(Taken::Held(_lock)) = lock else { return };
+    let Some(Taken::Held(_lock)) = machine.locks.glance(LOCK) else {
+        return;
+    };
     for path in left {
         if let Ok(true) = disk::remove(&path) {
             machine.ui.tell(&format!(

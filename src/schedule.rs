@@ -76,6 +76,9 @@ pub struct Past {
     /// Since when a new key is on its way, or an old one on its way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Time>,
+    /// What was last said of endpoints in the environment that are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints_said: Option<String>,
 }
 
 /// What to do for an entry, and when.
@@ -206,6 +209,7 @@ impl Past {
     pub fn anew(&self) -> Past {
         Past {
             said_at: self.said_at.filter(|_| self.waits.is_none()),
+            endpoints_said: self.endpoints_said.clone(),
             ..Past::default()
         }
     }

@@ -26,7 +26,7 @@ mod why;
 use crate::cli::{Cli, Command, Rotate};
 use crate::failure::{Failure, Outcome};
 use crate::keys::EntryName;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::profiles;
 use crate::state;
 use crate::ui::Ui;
@@ -125,6 +125,13 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
             Mode::Act
         },
     };
+    match &cli.command {
+        // What shells call by themselves says nothing at every prompt.
+        Command::Hook(_) | Command::Completions(_) | Command::Man(_) => {}
+        Command::Rotate(args) if args.background => {}
+        Command::CredentialProcess(_) => machine.refuse_odd_vars(machine::obeyed_by_the_helper)?,
+        _ => machine.refuse_odd_vars(machine::obeyed_as_text)?,
+    }
     let looks_again = looks_again(&cli.command);
     // The helper is not kept waiting by what another command left.
     if context.mode == Mode::Act && !matches!(cli.command, Command::CredentialProcess(_)) {

@@ -68,7 +68,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     let (via, source) = via(machine, &entries, &found, &args.via)?;
     let user = entries.lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
-    let live = aws::account(machine, &aws::place_of(&held.item))?;
+    let live = aws::account_of(machine, &held.item)?;
     let given = mfa_code::given(&args.mfa)?;
     let codes = source.as_ref().map(|other| Codes {
         machine,
@@ -392,7 +392,7 @@ impl AtWork<'_> {
             "waiting until AWS knows the key everywhere, for {} at most; Ctrl-C is safe",
             proving::PATIENCE
         ));
-        let stop = host::stop_flag()?;
+        let stop = host::stop_flag(machine)?;
         let quiet = |_: &_, _: &_| ();
         let vault = &self.held.vault;
         let reach = self.reach.clone();

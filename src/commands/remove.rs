@@ -282,7 +282,7 @@ fn question(
 fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<()> {
     let machine = context.machine;
     let key = held.item.current.key();
-    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let account = aws::account_of(machine, &held.item)?;
     let identity = identity(&account, held, &key)?;
     let given = Given::default();
     let codes = Codes {

@@ -66,7 +66,7 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
         entry: held.name(),
         given: &given,
     };
-    let account = aws::account(machine, &aws::place_of(&held.item))?;
+    let account = aws::account_of(machine, &held.item)?;
     let account = InSession::kept(&account, &codes, &held.vault, &held.item, machine.now())?;
     // The one that was current when the command began: it may have waited for another
     // that replaced it.
@@ -316,7 +316,7 @@ impl AtWork<'_> {
                 machine.ui.tell(&format!("{}: {line}", self.held.name()));
             }
         };
-        let stop = host::stop_flag()?;
+        let stop = host::stop_flag(machine)?;
         given::with_tools(
             machine,
             self.account,

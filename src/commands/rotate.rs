@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Context, Form, Mode};
+use crate::aws;
 use crate::cli::{Rotate, Target};
 use crate::entries::Entries;
 use crate::failure::{Failure, Kind, Outcome};
@@ -54,7 +55,7 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     if args.detached {
         background::detach();
     }
-    let stop = host::stop_flag()?;
+    let stop = host::stop_flag(context.machine)?;
     let acts = context.mode == Mode::Act && !args.instead.explain;
     let alone = !context.machine.ui.attended() && !args.mfa.mfa_code_stdin;
     if args.if_due && acts && alone {
@@ -69,6 +70,11 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
         ));
     }
     let given = mfa_code::given(&args.mfa)?;
+    for name in &names {
+        if let Ok(held) = entries.get(name) {
+            aws::warn_of_unused_endpoints(context.machine, &held.item);
+        }
+    }
     let result = by_a_person(context, args, &names, broken, &stop, &given);
     if acts {
         match &result {

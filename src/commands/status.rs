@@ -84,7 +84,7 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
     let receipts = Receipts::of(machine)?.read()?;
     let mut rows = Vec::new();
     for held in &held {
-        let mut row = row(&entries, held, &receipts)?;
+        let mut row = row(&entries, held, &receipts, &mut troubles)?;
         if args.online {
             match ask(context, held, &mut row.life) {
                 Ok(seen) => row.at_aws = Some(seen),
@@ -186,12 +186,20 @@ fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failur
     Ok((inventory.held, troubles.collect()))
 }
 
-fn row(entries: &Entries<'_>, held: &Held, receipts: &[Receipt]) -> Outcome<Row> {
+fn row(
+    entries: &Entries<'_>,
+    held: &Held,
+    receipts: &[Receipt],
+    troubles: &mut Vec<Failure>,
+) -> Outcome<Row> {
     let name = held.name();
     let rules = given::rules(&entries.settings, name, receipts)?;
     let mut life = Life::of(&held.item, rules, entries.now());
-    // The key is served without it: a session that cannot be looked at is not shown.
-    let session = held.vault.find_session(name).ok().flatten();
+    // The key is served without it: the rest is shown all the same.
+    let session = held.vault.find_session(name).unwrap_or_else(|failure| {
+        troubles.push(failure);
+        None
+    });
     let mfa_session_until = session.map(|kept| kept.expires_at);
     let at_work = match life.unfinished {
         Some(_) => entries.at_work(held.item.identity.as_ref(), name),
@@ -242,7 +250,7 @@ fn failed(receipt: &Receipt) -> String {
 fn ask(context: &Context<'_>, held: &Held, life: &mut Life) -> Outcome<Vec<AtAws>> {
     let (item, name) = (&held.item, held.name());
     let machine = context.machine;
-    let account = aws::account(machine, &aws::place_of(item))?;
+    let account = aws::account_of(machine, item)?;
     let account = InSession::kept(&account, &NoCodes, &held.vault, item, machine.now())?;
     let key = item.current.key();
     let identity = match &item.identity {

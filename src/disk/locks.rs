@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,11 +70,17 @@ impl LockPlaces {
     }
 
     /// Takes the lock in every place where it can be had; `told` is given a line if
-    /// that takes longer than a second.
+    /// that takes longer than a second, and the wait ends when `stop` is raised.
     ///
     /// # Errors
-    /// `Kind::Unfinished` if somebody still holds it after `how_long`.
-    pub fn take(&self, name: &str, how_long: Duration, told: &dyn Fn(&str)) -> Outcome<Taken> {
+    /// `Kind::Unfinished` if somebody still holds it after `how_long`, or then.
+    pub fn take(
+        &self,
+        name: &str,
+        how_long: Duration,
+        told: &dyn Fn(&str),
+        stop: &AtomicBool,
+    ) -> Outcome<Taken> {
         self.take_within(
             name,
             Wait {
@@ -81,8 +88,15 @@ impl LockPlaces {
                 how_long,
                 told_after: TOLD_AFTER,
                 told: Some(told),
+                stop,
             },
         )
+    }
+
+    /// The same without waiting; none if another awskeep holds it.
+    pub fn glance(&self, name: &str) -> Option<Taken> {
+        let never = AtomicBool::new(false);
+        self.take(name, Duration::ZERO, &|_| (), &never).ok()
     }
 
     /// Another awskeep that holds the lock now, in words; nobody is waited for.
@@ -209,12 +223,18 @@ struct Wait<'a> {
     told_after: Duration,
     /// Taken when it has been told.
     told: Option<&'a dyn Fn(&str)>,
+    stop: &'a AtomicBool,
 }
 
 impl Wait<'_> {
     /// # Errors
-    /// `Kind::Unfinished` when the time is over.
+    /// `Kind::Unfinished` when the time is over, or the wait is to stop.
     fn rest(&mut self, path: &Path, holder: Option<&Holder>) -> Outcome<()> {
+        if self.stop.load(Ordering::SeqCst) {
+            let message = format!("stopped waiting for {}, as asked", another(holder));
+            return Err(Failure::new(Kind::Unfinished, message)
+                .hint("run it again when the other has finished"));
+        }
         let waited = self.started.elapsed();
         if waited >= self.told_after
             && self.how_long > self.told_after
@@ -462,7 +482,7 @@ mod tests {
     }
 
     fn now(places: &LockPlaces) -> Outcome<Taken> {
-        places.take("x.lock", Duration::ZERO, &|_| {})
+        places.take("x.lock", Duration::ZERO, &|_| {}, &AtomicBool::new(false))
     }
 
     fn folders(roots: &Roots, locks: &Locks) -> String {
@@ -550,6 +570,7 @@ mod tests {
             how_long: Duration::from_millis(30),
             told_after: Duration::ZERO,
             told: Some(&told),
+            stop: &AtomicBool::new(false),
         };
         roots.both().take_within("x.lock", wait).unwrap_err();
         let lines = lines.into_inner();

@@ -9,6 +9,9 @@ mod session;
 mod wire;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use aws_sdk_iam::types::StatusType;
 use tokio::runtime::Runtime;
@@ -19,13 +22,14 @@ use super::network::Network;
 use super::refusal::denies_by_name;
 use super::{
     Account, Answer, Call, CallFailure, CallFailureClass, Caller, CreatedKey, Greeting, KeyStatus,
-    LastUse, ListedKey, MfaDevice, OTHER_USER, Place, Session, Signer,
+    LastUse, ListedKey, MfaDevice, OTHER_USER, Place, STOPPED, Session, Signer,
 };
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
 use crate::machine::Clock;
 use crate::time::{Length, Time};
+use crate::ui::Ui;
 
 /// Pages of a list that are read at most; more is a failure, never a cut list.
 const MOST_PAGES: usize = 20;
@@ -38,6 +42,23 @@ const SESSION: Length = Length::hours(36);
 pub struct LiveAccount {
     runtime: Runtime,
     wire: Wire,
+    stop: Arc<AtomicBool>,
+    told: Option<Ui>,
+}
+
+/// How often a call that is waited for hears of a wish to stop.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// A wait of this length is told.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether a call may be left before its answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// It changes nothing.
+    Look,
+    /// What it did must be known.
+    Change,
 }
 
 impl LiveAccount {
@@ -52,7 +73,12 @@ impl LiveAccount {
             .build()
             .map_err(|e| Failure::new(Kind::Failed, "cannot start network calls").cause(e))?;
         let wire = Wire::new(place, &network)?;
-        Ok(LiveAccount { runtime, wire })
+        Ok(LiveAccount {
+            runtime,
+            wire,
+            stop: Arc::default(),
+            told: None,
+        })
     }
 
     /// Signs by this clock instead of the system's.
@@ -62,15 +88,58 @@ impl LiveAccount {
         self
     }
 
+    /// Ends waits when `stop` is raised, and tells this person of long ones.
+    #[must_use]
+    pub fn heard_by(mut self, stop: Arc<AtomicBool>, told: Option<Ui>) -> LiveAccount {
+        self.stop = stop;
+        self.told = told;
+        self
+    }
+
+    /// The answer; none if the call was left.
+    async fn wait<T>(&self, seen: &Seen, sort: Sort, call: impl Future<Output = T>) -> Option<T> {
+        let mut call = std::pin::pin!(call);
+        let started = Instant::now();
+        let since = Clock::System.now();
+        let mut told = self.told.as_ref();
+        loop {
+            if let Ok(answer) = tokio::time::timeout(A_MOMENT, call.as_mut()).await {
+                return Some(answer);
+            }
+            if sort == Sort::Look && self.stop.load(Ordering::SeqCst) {
+                return None;
+            }
+            if started.elapsed() >= TOLD_AFTER
+                && let Some(ui) = told.take()
+            {
+                ui.tell(&format!(
+                    "waiting for AWS ({}), since {since}, for {} s at most; Ctrl-C is safe",
+                    seen.whom(),
+                    self.wire.longest().as_secs()
+                ));
+            }
+        }
+    }
+
     /// Runs one call and reads its answer; `None` from `read` means that AWS
     /// acted and its answer says less than it must.
     fn run<O, E: Refusal, T>(
         &self,
         seen: &Seen,
+        sort: Sort,
         call: impl Future<Output = Result<O, failing::SdkError<E>>>,
         read: impl FnOnce(O) -> Option<T>,
     ) -> Call<T> {
-        match self.runtime.block_on(call) {
+        let Some(answer) = self.runtime.block_on(self.wait(seen, sort, call)) else {
+            return Err(CallFailure {
+                class: CallFailureClass::Unknown,
+                code: STOPPED.into(),
+                message: "stopped as asked".into(),
+                aws_time: None,
+                request_id: None,
+            });
+        };
+        match answer {
             Ok(output) => match read(output) {
                 Some(value) => Ok(Answer {
                     value,
@@ -88,22 +157,29 @@ impl Account for LiveAccount {
     fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
         let seen = Seen::default();
         let sts = self.wire.sts(signer, Manner::Fresh, &seen);
-        self.run(&seen, sts.get_caller_identity().send(), |output| {
-            let arn = output.arn?;
-            Some(Caller {
-                principal: Principal::of(&arn),
-                arn: escape::line(&arn).into_owned(),
-                account: shown(output.account?),
-                user_id: shown(output.user_id?),
-            })
-        })
+        self.run(
+            &seen,
+            Sort::Look,
+            sts.get_caller_identity().send(),
+            |output| {
+                let arn = output.arn?;
+                Some(Caller {
+                    principal: Principal::of(&arn),
+                    arn: escape::line(&arn).into_owned(),
+                    account: shown(output.account?),
+                    user_id: shown(output.user_id?),
+                })
+            },
+        )
     }
 
     fn greet_iam(&self, signer: Signer<'_>, user: &UserArn) -> Call<Greeting> {
         let seen = Seen::default();
         let iam = self.wire.iam(signer, Manner::Fresh, &seen);
         let call = iam.get_user().user_name(user.user_name()).send();
-        let answered = self.run(&seen, call, |output| output.user.map(|user| user.arn));
+        let answered = self.run(&seen, Sort::Look, call, |output| {
+            output.user.map(|user| user.arn)
+        });
         match answered {
             Ok(answer) if answer.value == user.as_str() => Ok(answer.with(Greeting::Answered)),
             Ok(answer) => Err(CallFailure {
@@ -137,7 +213,7 @@ impl Account for LiveAccount {
                 .user_name(user.user_name())
                 .set_marker(marker)
                 .send();
-            self.run(&seen, call, |output| {
+            self.run(&seen, Sort::Look, call, |output| {
                 for key in output.access_key_metadata {
                     keys.push(ListedKey {
                         id: key.access_key_id?.parse().ok()?,
@@ -155,7 +231,7 @@ impl Account for LiveAccount {
         let seen = Seen::default();
         let iam = self.wire.iam(signer, Manner::Once, &seen);
         let call = iam.create_access_key().user_name(user.user_name()).send();
-        self.run(&seen, call, |output| {
+        self.run(&seen, Sort::Change, call, |output| {
             let key = output.access_key?;
             // Taken over rather than copied: `SecretKey` wipes it.
             let secret = SecretKey::new(key.secret_access_key);
@@ -182,7 +258,7 @@ impl Account for LiveAccount {
             .access_key_id(id.as_str())
             .status(sdk_status(status))
             .send();
-        self.run(&seen, call, |_| Some(()))
+        self.run(&seen, Sort::Change, call, |_| Some(()))
     }
 
     fn delete_key(&self, signer: Signer<'_>, user: &UserArn, id: &AccessKeyId) -> Call<()> {
@@ -193,7 +269,7 @@ impl Account for LiveAccount {
             .user_name(user.user_name())
             .access_key_id(id.as_str())
             .send();
-        self.run(&seen, call, |_| Some(()))
+        self.run(&seen, Sort::Change, call, |_| Some(()))
     }
 
     fn last_used(&self, signer: Signer<'_>, id: &AccessKeyId) -> Call<LastUse> {
@@ -203,7 +279,7 @@ impl Account for LiveAccount {
             .get_access_key_last_used()
             .access_key_id(id.as_str())
             .send();
-        self.run(&seen, call, |output| {
+        self.run(&seen, Sort::Look, call, |output| {
             let used = output.access_key_last_used?;
             Some(match used.last_used_date {
                 None => LastUse::Never,
@@ -226,7 +302,7 @@ impl Account for LiveAccount {
                 .user_name(user.user_name())
                 .set_marker(marker)
                 .send();
-            self.run(&seen, call, |output| {
+            self.run(&seen, Sort::Look, call, |output| {
                 let serials = output.mfa_devices.into_iter().map(|d| d.serial_number);
                 devices.extend(serials.map(|serial| MfaDevice {
                     serial: shown(serial),
@@ -247,7 +323,9 @@ impl Account for LiveAccount {
             .token_code(code.expose())
             .duration_seconds(seconds)
             .send();
-        self.run(&seen, call, |output| session::of(output.credentials?))
+        self.run(&seen, Sort::Change, call, |output| {
+            session::of(output.credentials?)
+        })
     }
 }
 

@@ -126,6 +126,9 @@ pub struct CallFailure {
     pub request_id: Option<String>,
 }
 
+/// The code of a call that was left, unanswered, because awskeep was asked to stop.
+pub const STOPPED: &str = "Stopped";
+
 /// The code where IAM answers as another user than STS did.
 pub const OTHER_USER: &str = "OtherUser";
 

@@ -4,7 +4,7 @@
 //!
 //! One success is not enough: AWS's servers learn of a new key one by one.
 
-use super::{Account, CallFailure, CallFailureClass, Signer};
+use super::{Account, CallFailure, CallFailureClass, STOPPED, Signer};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::{AccessKey, Principal};
 use crate::time::Time;
@@ -130,6 +130,9 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Failure
     // What a later try may find otherwise.
     let passing = |message: String| Failure::new(Kind::Failed, message).cause(&said);
     match failure.class {
+        _ if failure.code == STOPPED => {
+            Failure::new(Kind::Unfinished, "stopped as asked").hint("run it again to go on")
+        }
         CallFailureClass::KeyNotAccepted => aws(format!("{service} does not accept {id}"))
             .hint("the key is deleted, inactive, or of another partition: check it, and --region"),
         CallFailureClass::WrongSecret => {

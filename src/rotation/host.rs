@@ -8,8 +8,8 @@ use crate::machine::Machine;
 use crate::vault::StoreKind;
 
 /// Raised by SIGINT, SIGTERM and SIGHUP: the step under way is finished first.
-pub fn stop_flag() -> Outcome<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
+pub fn stop_flag(machine: &Machine) -> Outcome<Arc<AtomicBool>> {
+    let flag = Arc::clone(&machine.stop);
     #[cfg(unix)]
     {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

@@ -320,7 +320,7 @@ fn places(machine: &Machine) -> Outcome<Places> {
 }
 
 fn absolute(machine: &Machine, variable: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(machine.var(variable)?);
+    let path = PathBuf::from(machine.path_var(variable)?);
     path.is_absolute().then_some(path)
 }
 

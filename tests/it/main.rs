@@ -8,6 +8,7 @@ mod background;
 mod commands;
 mod dry_run;
 mod edge;
+mod environment;
 mod exec;
 mod files;
 mod fuzz;

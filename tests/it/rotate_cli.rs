@@ -119,6 +119,7 @@ impl Sandbox {
             started: Instant::now(),
             program: home.join("awskeep"),
             ui,
+            stop: Arc::default(),
         };
         let args: Vec<OsString> = ["awskeep"].iter().chain(args).map(OsString::from).collect();
         let code = awskeep::run(machine, args).err().unwrap_or(0);

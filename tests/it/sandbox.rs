@@ -142,6 +142,7 @@ impl Sandbox {
             started: Instant::now(),
             program: self.path("bin/awskeep"),
             ui,
+            stop: Arc::default(),
         };
         (machine, captured)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::{leave_receipt, one};
+use crate::aws;
 use crate::cli::Rotate;
 use crate::commands::Context;
 use crate::entries::{Entries, Held, Inventory};
@@ -23,7 +24,7 @@ const MANY_LOST: u32 = 3;
 
 /// Why nothing is rotated here without a person; none if it may be.
 pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
-    if machine.var("CI").is_some() {
+    if machine.path_var("CI").is_some() {
         return Some("CI is set: keys are not rotated by themselves in CI");
     }
     match Memory::of(machine) {
@@ -209,6 +210,7 @@ impl Round<'_> {
 
     fn rotate(&mut self, entries: &Entries<'_>, held: &Held, past: Past) -> Outcome<Past> {
         let name = held.name();
+        let past = self.say_endpoints(held, past);
         let no_code = Given::default();
         let result = one(self.context, self.args, name, self.stop, &no_code);
         leave_receipt(self.context.machine, name, result.as_ref().err(), self.stop);
@@ -233,6 +235,18 @@ impl Round<'_> {
         };
         if let Some(line) = news::of(before, after.item, after.rules, next_turn) {
             self.leave(&line);
+        }
+    }
+
+    /// Once, not at each run.
+    fn say_endpoints(&self, held: &Held, past: Past) -> Past {
+        let unused = aws::unused_endpoints(self.context.machine, &held.item);
+        if let Some(line) = unused.as_ref().filter(|_| unused != past.endpoints_said) {
+            self.leave(&format!("{}: {line}", held.name()));
+        }
+        Past {
+            endpoints_said: unused.or(past.endpoints_said.clone()),
+            ..past
         }
     }
 

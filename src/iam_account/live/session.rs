@@ -3,6 +3,7 @@
 
 use aws_sdk_sts::types::Credentials;
 
+use super::Sort;
 use super::wire::{Manner, Seen};
 use super::{LiveAccount, Session};
 use crate::iam_account::{Call, Signer};
@@ -16,7 +17,7 @@ impl LiveAccount {
         let sts = self.wire.sts(Signer::Key(key), Manner::Pooled, &seen);
         let seconds = i32::try_from(length.0).unwrap_or(i32::MAX);
         let call = sts.get_session_token().duration_seconds(seconds).send();
-        self.run(&seen, call, |output| of(output.credentials?))
+        self.run(&seen, Sort::Look, call, |output| of(output.credentials?))
     }
 }
 

@@ -32,7 +32,9 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use super::failing::failed_while_connecting;
 use crate::escape;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::endpoint::{check_endpoint, iam_region, is_plain_loopback};
+use crate::iam_account::endpoint::{
+    check_endpoint, iam_region, is_plain_loopback, public_iam, public_sts,
+};
 use crate::iam_account::network::{Network, Proxies, Timeouts};
 use crate::iam_account::{Place, Signer};
 use crate::machine::Clock;
@@ -103,6 +105,8 @@ impl Wire {
         let url = self.place.endpoint.as_ref().map(|e| e.sts.as_str());
         let http = self.http(&self.sts_http, url, manner);
         let shared = self.config(signer, &self.place.region, url, http, manner);
+        let own = || public_sts(&self.place.region, &self.place.partition);
+        seen.asks(format!("STS, {}", Self::host(url, own)));
         let config = aws_sdk_sts::config::Builder::from(&shared).interceptor(seen.clone());
         aws_sdk_sts::Client::from_conf(config.build())
     }
@@ -112,8 +116,21 @@ impl Wire {
         let http = self.http(&self.iam_http, url, manner);
         let region = iam_region(&self.place.partition).unwrap_or(&self.place.region);
         let shared = self.config(signer, region, url, http, manner);
+        let own = || public_iam(&self.place.partition);
+        seen.asks(format!("IAM, {}", Self::host(url, own)));
         let config = aws_sdk_iam::config::Builder::from(&shared).interceptor(seen.clone());
         aws_sdk_iam::Client::from_conf(config.build())
+    }
+
+    /// How long a call takes at most, with all its retries.
+    pub fn longest(&self) -> Duration {
+        self.timeouts.operation
+    }
+
+    fn host(url: Option<&str>, own: impl FnOnce() -> Option<String>) -> String {
+        let url = url.map(str::to_owned).or_else(own).unwrap_or_default();
+        let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+        escape::line(host.trim_end_matches('/')).into_owned()
     }
 
     fn http(&self, pool: &SharedHttpClient, url: Option<&str>, how: Manner) -> SharedHttpClient {
@@ -274,9 +291,19 @@ struct Noted {
     aws_time: Option<Time>,
     request_id: Option<String>,
     may_have_left: bool,
+    whom: String,
 }
 
 impl Seen {
+    fn asks(&self, whom: String) {
+        self.noted().whom = whom;
+    }
+
+    /// Service and host of the call.
+    pub fn whom(&self) -> String {
+        self.noted().whom.clone()
+    }
+
     pub fn aws_time(&self) -> Option<Time> {
         self.noted().aws_time
     }

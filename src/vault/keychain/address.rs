@@ -69,7 +69,7 @@ impl BusAddress {
             Some(value) if !value.is_empty() => BusAddress::parse(value, uid),
             Some(_) | None => {
                 let mut folders = vec![PathBuf::from(format!("/run/user/{uid}"))];
-                if let Some(folder) = machine.var("XDG_RUNTIME_DIR").map(PathBuf::from)
+                if let Some(folder) = machine.path_var("XDG_RUNTIME_DIR").map(PathBuf::from)
                     && folder.is_absolute()
                     && folder != folders[0]
                 {
