@@ -21,26 +21,16 @@ fn with_a_due_key() -> Sandbox {
         account.user_mut("bob").keys.clear();
         account.add_key("bob", now - 100 * 86_400)
     });
-    assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
-    let set = sandbox.run(&["config", "set", "auto", "on"], &[]);
-    assert_eq!(set.code, 0);
+    sandbox.add("work", &["--no-profile"]).exits(0);
+    sandbox.run(&["config", "set", "auto", "on"], &[]).exits(0);
     sandbox
 }
 
 /// What a hook calls, by a shell that has another descriptor open.
 fn hook(sandbox: &Sandbox) -> Command {
-    let mut command = Command::new("sh");
+    let mut command = sandbox.program(&["sh", "-c", "exec 9>&1; exec \"$@\"", "sh"]);
     command
-        .args(["-c", "exec 9>&1; exec \"$@\"", "sh"])
-        .arg(env!("CARGO_BIN_EXE_awskeep"))
         .args(["rotate", "--if-due", "--all", "--no-input", "--background"])
-        .env_clear()
-        .env("HOME", sandbox.path(""))
-        .env("XDG_CONFIG_HOME", sandbox.path(".config"))
-        .env("XDG_STATE_HOME", sandbox.path(".state"))
-        .env("XDG_DATA_HOME", sandbox.path(".data"))
-        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
-        .env("AWSKEEP_SETTLE", "0s")
         .env("AWSKEEP_DEADLINE", "20s")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -33,7 +33,7 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
     );
     let served = sandbox.run(&["credential-process", "work"], &[]);
     check(&served, 0, "");
-    let answer: serde_json::Value = serde_json::from_str(&served.out).unwrap();
+    let answer = served.json();
     assert_eq!(answer["SecretAccessKey"], sandbox.secret.as_str());
 
     check(
@@ -54,10 +54,9 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
         served.out
     );
 
-    let declined = sandbox.run(&["export", "job"], &["n"]);
-    assert_eq!(declined.code, 5, "{declined:?}");
+    sandbox.run(&["export", "job"], &["n"]).exits(5);
     sandbox.scan(&[]);
-    assert_eq!(sandbox.run(&["export", "job"], &["yes"]).code, 0);
+    sandbox.run(&["export", "job"], &["yes"]).exits(0);
     sandbox.scan(&[".aws/credentials"]);
     assert_eq!(
         sandbox.read(".aws/config"),
@@ -84,22 +83,22 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
 }
 
 fn in_thirty_days(sandbox: &Sandbox) -> String {
-    let now = sandbox.clock.load(std::sync::atomic::Ordering::SeqCst);
+    let now = sandbox.now();
     awskeep::time::Time(now + 30 * 86_400).day()
 }
 
 #[test]
 fn an_old_name_answers_for_thirty_days() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
-    assert_eq!(sandbox.run(&["rename", "work", "job"], &[]).code, 0);
+    sandbox.add("work", &["--no-profile"]).exits(0);
+    sandbox.run(&["rename", "work", "job"], &[]).exits(0);
     let move_to = |days: i64| {
         sandbox
             .clock
             .fetch_add(days * 86_400, std::sync::atomic::Ordering::SeqCst)
     };
     move_to(29);
-    assert_eq!(sandbox.run(&["credential-process", "work"], &[]).code, 0);
+    sandbox.run(&["credential-process", "work"], &[]).exits(0);
     move_to(2);
     check(
         &sandbox.run(&["credential-process", "work"], &[]),
@@ -231,8 +230,7 @@ fn an_endpoint_from_the_environment_needs_a_yes() {
     sandbox
         .vars
         .push(("AWS_ENDPOINT_URL".into(), sandbox.aws.url()));
-    let refused = sandbox.add("work", &["--no-endpoint"]);
-    assert_eq!(refused.code, 5);
+    let refused = sandbox.add("work", &["--no-endpoint"]).exits(5);
     assert!(
         refused.err.contains("would ask: URL is not AWS's own"),
         "{refused:?}"
@@ -244,36 +242,37 @@ fn an_endpoint_from_the_environment_needs_a_yes() {
             sandbox.key_id, sandbox.secret
         ),
     );
-    let agreed = sandbox.run(
-        &[
-            "add",
-            "work",
-            "--csv",
-            "key.csv",
-            "--helper-path",
-            "bin/awskeep",
-        ],
-        &["y"],
-    );
-    assert_eq!(agreed.code, 0, "{agreed:?}");
+    sandbox
+        .run(
+            &[
+                "add",
+                "work",
+                "--csv",
+                "key.csv",
+                "--helper-path",
+                "bin/awskeep",
+            ],
+            &["y"],
+        )
+        .exits(0);
     // Afterwards the environment has no say: another endpoint there changes nothing.
     sandbox.vars = vec![("AWS_ENDPOINT_URL".into(), "http://127.0.0.1:1".into())];
-    let removed = sandbox.run(&["remove", "work", "--delete-key", "--yes"], &[]);
-    assert_eq!(removed.code, 0, "{removed:?}");
+    sandbox
+        .run(&["remove", "work", "--delete-key", "--yes"], &[])
+        .exits(0);
 }
 
 #[test]
 fn a_key_is_in_one_entry_only() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     check(
         &sandbox.add("work", &[]),
         2,
         "awskeep: entry work is there already, with KEY\n\
          hint: put another key in its place: awskeep add work --replace",
     );
-    let second = sandbox.add("second", &[]);
-    assert_eq!(second.code, 0, "{second:?}");
+    sandbox.add("second", &[]).exits(0);
     assert!(
         sandbox
             .read(".aws/config")
@@ -286,17 +285,17 @@ fn a_key_is_in_one_entry_only() {
         listed["entries"][0]["profiles"],
         serde_json::json!(["work", "second"])
     );
-    let refused = sandbox.add("third", &["--no-profile"]);
-    assert_eq!(refused.code, 2, "{refused:?}");
+    sandbox.add("third", &["--no-profile"]).exits(2);
 }
 
 #[test]
 fn replacing_keeps_the_entry_and_changes_the_key() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let (id, secret) = sandbox.aws.account(|account| account.add_key("bob", 0));
-    let ran = sandbox.add_pair("work", &id, &secret, &["--replace"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox
+        .add_pair("work", &id, &secret, &["--replace"])
+        .exits(0);
     let served = sandbox.run(&["credential-process", "work"], &[]);
     assert!(served.out.contains(&id), "{served:?}");
 }
@@ -304,7 +303,7 @@ fn replacing_keeps_the_entry_and_changes_the_key() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let before = sandbox.everything();
     let calls = sandbox.aws.journal().len();
     for (arguments, says) in [
@@ -336,15 +335,16 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn questions_without_a_person_are_exit_5() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let before = sandbox.everything();
     for arguments in [
         &["remove", "work"][..],
         &["export", "work"],
         &["add", "new", "--no-profile"],
     ] {
-        let ran = sandbox.run(&[arguments, &["--no-input"]].concat(), &[]);
-        assert_eq!(ran.code, 5, "{ran:?}");
+        let ran = sandbox
+            .run(&[arguments, &["--no-input"]].concat(), &[])
+            .exits(5);
         assert!(ran.err.contains("would ask"), "{ran:?}");
         assert_eq!(sandbox.everything(), before);
     }
@@ -354,7 +354,7 @@ fn questions_without_a_person_are_exit_5() {
 fn a_name_may_not_mean_two_entries() {
     let sandbox = Sandbox::new();
     let (id, secret) = sandbox.aws.account(|account| account.add_key("bob", 0));
-    assert_eq!(sandbox.add("one", &["--profile", "two"]).code, 0);
+    sandbox.add("one", &["--profile", "two"]).exits(0);
     assert_eq!(
         sandbox
             .add_pair("two", &id, &secret, &["--profile", "three"])
@@ -377,15 +377,14 @@ fn a_name_may_not_mean_two_entries() {
 #[test]
 fn settings_are_changed_line_by_line() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     sandbox.write(
         ".config/awskeep/config",
         "# keep me\n[default]\nstore = file\n",
     );
-    assert_eq!(
-        sandbox.run(&["config", "set", "max_age", "30d"], &[]).code,
-        0
-    );
+    sandbox
+        .run(&["config", "set", "max_age", "30d"], &[])
+        .exits(0);
     assert_eq!(
         sandbox
             .run(&["config", "set", "auto", "on", "--entry", "work"], &[])
@@ -402,7 +401,7 @@ fn settings_are_changed_line_by_line() {
             .out,
         "on\n"
     );
-    assert_eq!(sandbox.run(&["config", "unset", "max_age"], &[]).code, 0);
+    sandbox.run(&["config", "unset", "max_age"], &[]).exits(0);
     assert_eq!(sandbox.run(&["config", "get", "max_age"], &[]).out, "90d\n");
     check(
         &sandbox.run(&["config", "set", "store", "keychain"], &[]),
@@ -422,7 +421,7 @@ fn settings_are_changed_line_by_line() {
          hint: did you mean max_age? all of them: awskeep config",
     );
     // A typo that the helper does not need stops nobody's work.
-    assert_eq!(sandbox.run(&["credential-process", "work"], &[]).code, 0);
+    sandbox.run(&["credential-process", "work"], &[]).exits(0);
 }
 
 #[test]
@@ -439,7 +438,7 @@ fn no_home_is_said() {
 #[test]
 fn a_damaged_item_is_said_and_can_be_replaced() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
+    sandbox.add("work", &["--no-profile"]).exits(0);
     let path = sandbox.path(".data/awskeep/entries/work.age");
     let mut bytes = std::fs::read(&path).unwrap();
     let last = bytes.len() - 1;
@@ -451,9 +450,9 @@ fn a_damaged_item_is_said_and_can_be_replaced() {
         damaged.err.ends_with("hint: awskeep add work --replace\n"),
         "{damaged:?}"
     );
-    assert_eq!(sandbox.run(&["list"], &[]).code, 4);
-    assert_eq!(sandbox.add("work", &["--no-profile", "--replace"]).code, 0);
-    assert_eq!(sandbox.run(&["credential-process", "work"], &[]).code, 0);
+    sandbox.run(&["list"], &[]).exits(4);
+    sandbox.add("work", &["--no-profile", "--replace"]).exits(0);
+    sandbox.run(&["credential-process", "work"], &[]).exits(0);
 }
 
 #[test]
@@ -463,7 +462,7 @@ fn an_item_of_a_newer_awskeep_is_served_and_never_harmed() {
     use keyring_core::api::CredentialStoreApi;
 
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let store = FileStore::new(sandbox.path(".data/awskeep"));
     let entry = store.build(SERVICE, "work", None).unwrap();
     let text = String::from_utf8(entry.get_secret().unwrap()).unwrap();

@@ -102,7 +102,7 @@ fn a_pipe_a_device_or_a_huge_file_in_a_files_place_is_refused_at_once() {
         ("huge", "it is larger than"),
     ] {
         let mut sandbox = Sandbox::new();
-        assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
+        sandbox.add("work", &["--no-profile"]).exits(0);
         make(&sandbox.path("odd"), what);
         let check = |sandbox: &Sandbox, arguments: &[&str]| {
             let ran = sandbox.run(arguments, &[]);
@@ -251,8 +251,7 @@ fn a_key_that_sts_alone_proves_is_kept_and_says_what_a_rotation_needs() {
                  hint: what to ask your administrator for: awskeep policy work\n";
     let sandbox = Sandbox::new();
     denied(&sandbox);
-    let added = sandbox.add("work", &["--no-profile"]);
-    assert_eq!(added.code, 0, "{added:?}");
+    let added = sandbox.add("work", &["--no-profile"]).exits(0);
     assert!(added.err.contains(needs), "{}", added.err);
     let resource = "\"arn:aws:iam::ACCOUNT:user/division/bob\"";
     let policy = sandbox.run(&["policy", "work"], &[]);
@@ -261,8 +260,7 @@ fn a_key_that_sts_alone_proves_is_kept_and_says_what_a_rotation_needs() {
         "{policy:?}"
     );
     // IAM's acceptance stays a condition of a new key.
-    let rotated = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(rotated.code, 6, "{rotated:?}");
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(6);
     let keys = sandbox
         .aws
         .account(|aws| aws.user("bob").living_keys().count());
@@ -270,8 +268,9 @@ fn a_key_that_sts_alone_proves_is_kept_and_says_what_a_rotation_needs() {
 
     // Kept unchecked: the policy needs STS's word only, and says so where it is not had.
     let sandbox = Sandbox::new();
-    let kept = sandbox.add("work", &["--no-profile", "--no-verify"]);
-    assert_eq!(kept.code, 0, "{kept:?}");
+    sandbox
+        .add("work", &["--no-profile", "--no-verify"])
+        .exits(0);
     denied(&sandbox);
     let policy = sandbox.run(&["policy", "work"], &[]);
     assert!(
@@ -303,11 +302,12 @@ fn a_profile_whose_user_may_use_nothing_of_iam_moves_in() {
     sandbox.aws.set_script(script);
     let url = sandbox.aws.url();
     let arguments = ["import", "--yes", "--no-rotate", "--endpoint-url", &url];
-    let ran = sandbox.run(
-        &[&arguments[..], &["--helper-path", "bin/awskeep"]].concat(),
-        &[],
-    );
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox
+        .run(
+            &[&arguments[..], &["--helper-path", "bin/awskeep"]].concat(),
+            &[],
+        )
+        .exits(0);
     let needs = "hint: what to ask your administrator for: awskeep policy work";
     assert!(ran.err.lines().any(|line| line == needs), "{}", ran.err);
     assert!(!sandbox.read(".aws/credentials").contains(&sandbox.secret));
@@ -408,7 +408,7 @@ fn an_invisible_character_in_a_secret_is_not_kept_unchecked() {
         )
     );
     let around = format!("\u{200b}{}\u{feff}", sandbox.secret);
-    assert_eq!(sandbox.add_pair("work", &id, &around, &unchecked).code, 0);
+    sandbox.add_pair("work", &id, &around, &unchecked).exits(0);
     let served = sandbox.run(&["credential-process", "work"], &[]).out;
     let served: serde_json::Value = serde_json::from_str(&served).unwrap();
     assert_eq!(served["SecretAccessKey"], sandbox.secret.as_str());

@@ -28,7 +28,7 @@ const BAD: [(&str, &str); 14] = [
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.make_helper();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     sandbox.write(
         ".aws/config",
         &sandbox
@@ -507,8 +507,7 @@ fn why_names_the_winner_and_what_it_shadows() {
         ".aws/credentials",
         "[work]\naws_access_key_id = AKIAZZZZZZZZZZZZZZZZ\naws_secret_access_key = hidden\n",
     );
-    let ran = sandbox.run(&["why", "work"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox.run(&["why", "work"], &[]).exits(0);
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(
         lines[2].starts_with("AWS CLI 2")
@@ -521,9 +520,9 @@ fn why_names_the_winner_and_what_it_shadows() {
     );
     assert!(ran.err.contains(": awskeep import work\n"), "{ran:?}");
     let json = sandbox.run(&["why", "work", "--json"], &[]);
-    let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let told = json.json();
     assert_eq!(told["consumers"][0]["outcome"]["kind"], "static", "{told}");
-    assert_eq!(sandbox.run(&["why", "nobody"], &[]).code, 3);
+    sandbox.run(&["why", "nobody"], &[]).exits(3);
     assert!(!json.out.contains("hidden") && !ran.out.contains("hidden"));
 }
 
@@ -544,8 +543,7 @@ fn why_shows_no_foreign_argument() {
         ),
     ] {
         for form in [&["why", profile][..], &["why", profile, "--json"]] {
-            let ran = sandbox.run(form, &[]);
-            assert_eq!(ran.code, 0, "{ran:?}");
+            let ran = sandbox.run(form, &[]).exits(0);
             assert!(!format!("{ran:?}").contains("hidden-word"), "{ran:?}");
             assert!(ran.out.contains(shown) || form.len() > 2, "{ran:?}");
         }
@@ -564,7 +562,6 @@ fn export_notes_that_the_key_is_out_of_hand() {
             .map(|time| time.since(machine.now()))
     };
     assert_eq!(until(&sandbox), None);
-    let ran = sandbox.run(&["export", "work", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox.run(&["export", "work", "--yes"], &[]).exits(0);
     assert_eq!(until(&sandbox), Some(awskeep::time::Length::hours(24)));
 }

@@ -6,17 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::Rights;
-
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
 
 fn mode(sandbox: &Sandbox, below: &str) -> u32 {
     fs::metadata(sandbox.path(below)).unwrap().mode() & 0o777
@@ -30,11 +22,10 @@ fn says(ran: &Ran, code: u8, err: &str) {
 #[test]
 fn an_export_closes_a_file_that_others_can_read_and_says_so() {
     for (before, told) in [(0o644, 1), (0o600, 0)] {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         sandbox.write(".aws/credentials", "[other]\nregion = eu-west-1\n");
         sandbox.chmod(".aws/credentials", before);
-        let ran = sandbox.run(&["export", "work", "--yes"], &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = sandbox.run(&["export", "work", "--yes"], &[]).exits(0);
         let line = "~/.aws/credentials could be read by others, and is yours alone to read now (mode 600)\n";
         assert_eq!(ran.err.matches(line).count(), told, "{ran:?}");
         assert_eq!(mode(&sandbox, ".aws/credentials"), 0o600);
@@ -69,8 +60,7 @@ fn setup_looks_at_the_folder_of_a_hook_that_is_as_it_should_be() {
     let set_up = || sandbox.run(&["setup", "bash", "--yes"], &[]);
     assert_eq!(set_up().code, 0);
     sandbox.chmod(".data/awskeep", 0o777);
-    let ran = set_up();
-    assert_eq!(ran.code, 1, "{ran:?}");
+    let ran = set_up().exits(1);
     let said = "awskeep: ~/.data/awskeep/hook.bash is run by your shells, but others can write ~/.data/awskeep\n\
                 hint: chmod go-w ~/.data/awskeep\n";
     assert!(ran.err.ends_with(said), "{ran:?}");
@@ -80,8 +70,7 @@ fn setup_looks_at_the_folder_of_a_hook_that_is_as_it_should_be() {
 fn a_profile_is_not_written_where_others_can_put_another_file() {
     let sandbox = Sandbox::new();
     sandbox.chmod(".aws", 0o777);
-    let ran = sandbox.add("work", &[]);
-    assert_eq!(ran.code, 1);
+    let ran = sandbox.add("work", &[]).exits(1);
     let said = "awskeep: ~/.aws/config names programs that you then run, but others can write ~/.aws\n\
                 hint: chmod go-w ~/.aws\n";
     assert!(ran.err.ends_with(said), "{ran:?}");
@@ -97,7 +86,7 @@ fn what_a_killed_run_left_beside_the_aws_files_is_deleted_by_the_next() {
         ".aws/.config.awskeep-new",
     ];
     for arguments in [&["list"][..], &["status"], &["config"], &["log"]] {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         for path in left {
             sandbox.write(path, &sandbox.secret);
         }
@@ -106,8 +95,7 @@ fn what_a_killed_run_left_beside_the_aws_files_is_deleted_by_the_next() {
         sandbox.run(&["credential-process", "work"], &[]);
         sandbox.run(&["rename", "work", "job", "--dry-run"], &[]);
         assert!(left.iter().all(|path| sandbox.path(path).exists()));
-        let ran = sandbox.run(arguments, &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        sandbox.run(arguments, &[]).exits(0);
         assert!(
             left.iter().all(|path| !sandbox.path(path).exists()),
             "{arguments:?}"
@@ -124,24 +112,18 @@ fn an_export_killed_anywhere_leaves_the_secret_in_its_file_or_nowhere() {
     for effect in ["fsync", "linkat", "rename,renameat,renameat2"] {
         for n in 1.. {
             assert!(n < 60, "an export ends");
-            let sandbox = with_work();
+            let sandbox = Sandbox::with_work();
             let injection = format!("inject={effect}:signal=KILL:when={n}");
-            let status = Command::new("strace")
-                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-                .args([format!("trace={effect}"), "-e".into(), injection])
-                .args([env!("CARGO_BIN_EXE_awskeep"), "export", "work", "--yes"])
-                .env_clear()
-                .env("PATH", std::env::var_os("PATH").unwrap())
-                .env("HOME", sandbox.path(""))
-                .env("XDG_CONFIG_HOME", sandbox.path(".config"))
-                .env("XDG_STATE_HOME", sandbox.path(".state"))
-                .env("XDG_DATA_HOME", sandbox.path(".data"))
-                .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
-                .current_dir(sandbox.path(""))
+            let trace = format!("trace={effect}");
+            let quiet = ["strace", "-f", "-qq", "-o", "/dev/null"];
+            let wrapper = [&quiet[..], &["-e", &trace, "-e", &injection]].concat();
+            let status = sandbox
+                .program(&wrapper)
+                .args(["export", "work", "--yes"])
                 .output()
                 .unwrap_or_else(|error| panic!("{error}; tests/run installs strace"))
                 .status;
-            assert_eq!(sandbox.run(&["list"], &[]).code, 0);
+            sandbox.run(&["list"], &[]).exits(0);
             let found = sandbox.files_with(&sandbox.secret);
             let in_its_file = found == [".aws/credentials"];
             assert!(in_its_file || found.is_empty(), "{effect} {n}: {found:?}");
@@ -168,7 +150,7 @@ fn no_key_is_made_or_deleted_where_no_receipt_can_be_written() {
         &["remove", "work", "--delete-key", "--yes"],
         &["recover", "work", "--via", "boss", "--yes"],
     ] {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let now = sandbox.aws.clock().now();
         let (id, secret) = sandbox.aws.account(|account| {
             account.add_user("/", "boss").rights = Rights::Everybody;
@@ -190,8 +172,7 @@ fn no_key_is_made_or_deleted_where_no_receipt_can_be_written() {
             })
         };
         let before = keys();
-        let ran = sandbox.run(arguments, &[]);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran = sandbox.run(arguments, &[]).exits(1);
         let said = "no key is made or deleted without a receipt: cannot write ~/.state/awskeep/log/receipts.jsonl";
         assert!(ran.err.contains(said), "{ran:?}");
         assert_eq!(keys(), before, "{arguments:?}");
@@ -205,15 +186,13 @@ fn an_add_that_could_not_write_the_profile_says_so_and_is_finished_by_the_next()
     let mut sandbox = Sandbox::new();
     // No folder can be made there, by root neither.
     sandbox.vars = vec![("AWS_CONFIG_FILE".into(), "/proc/self/nothing/config".into())];
-    let ran = sandbox.add("work", &[]);
-    assert_eq!(ran.code, 1, "{ran:?}");
+    let ran = sandbox.add("work", &[]).exits(1);
     let kept = sandbox.run(&["list", "--json"], &[]).out.contains("KEY");
     let said = "entry work keeps KEY, but profile work does not use it yet: ";
     assert_eq!(ran.err.contains(said), kept, "{ran:?}");
     sandbox.vars.clear();
-    assert_eq!(sandbox.add("work", &["--replace", "--no-profile"]).code, 0);
-    let ran = sandbox.add("work", &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox.add("work", &["--replace", "--no-profile"]).exits(0);
+    sandbox.add("work", &[]).exits(0);
     assert!(
         sandbox
             .read(".aws/config")
@@ -226,13 +205,14 @@ fn an_add_that_could_not_write_the_profile_says_so_and_is_finished_by_the_next()
         "{again:?}"
     );
     assert_eq!(again.code, 2);
-    let other = sandbox.add_pair(
-        "work",
-        "AKIAZZZZZZZZZZZZZZZZ",
-        "other",
-        &["--profile", "new"],
-    );
-    assert_eq!(other.code, 2, "{other:?}");
+    sandbox
+        .add_pair(
+            "work",
+            "AKIAZZZZZZZZZZZZZZZZ",
+            "other",
+            &["--profile", "new"],
+        )
+        .exits(2);
 }
 
 #[test]
@@ -242,7 +222,7 @@ fn aws_files_are_found_by_names_that_are_not_utf_8() {
     name.push(0xff);
     let path = sandbox.path("").join(OsString::from_vec(name));
     sandbox.odd_vars = vec![("AWS_CONFIG_FILE".into(), path.clone().into_os_string())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     assert!(
         fs::read_to_string(path)
             .unwrap()

@@ -12,8 +12,7 @@ use crate::sandbox::Sandbox;
 fn a_messy_folder_moves_and_comes_back_byte_for_byte() {
     let messy = Messy::new();
     let sandbox = &messy.sandbox;
-    let ran = messy.import(&["--yes"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = messy.import(&["--yes"]).exits(0);
     messy.is_moved();
     assert_eq!(
         ran.err.trim_end(),
@@ -29,23 +28,19 @@ fn a_messy_folder_moves_and_comes_back_byte_for_byte() {
     for secret in [&sandbox.secret, &messy.amy.1] {
         assert!(!ran.out.contains(secret.as_str()) && !ran.err.contains(secret.as_str()));
     }
-    let again = messy.import(&["--yes"]);
-    assert_eq!(again.code, 0, "{again:?}");
+    messy.import(&["--yes"]).exits(0);
     messy.is_moved();
 
-    let undone = sandbox.run(&["import", "--undo"], &["y"]);
-    assert_eq!(undone.code, 0, "{undone:?}");
+    sandbox.run(&["import", "--undo"], &["y"]).exits(0);
     messy.is_untouched();
-    let nothing = sandbox.run(&["import", "--undo"], &["y"]);
-    assert_eq!(nothing.code, 3, "{nothing:?}");
+    sandbox.run(&["import", "--undo"], &["y"]).exits(3);
 }
 
 #[test]
 fn the_plan_and_the_diff_are_shown_and_nothing_is_done() {
     let messy = Messy::new();
     let before = messy.sandbox.everything();
-    let ran = messy.import(&["--dry-run", "--diff"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = messy.import(&["--dry-run", "--diff"]).exits(0);
     for line in [
         "-aws_access_key_id = KEY",
         "-aws_secret_access_key = [secret]",
@@ -57,7 +52,7 @@ fn the_plan_and_the_diff_are_shown_and_nothing_is_done() {
     }
     assert!(!ran.out.contains(&messy.sandbox.secret), "{}", ran.out);
     let json = messy.import(&["--dry-run", "--json"]);
-    let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let told = json.json();
     assert_eq!(told["profiles"][2]["result"], "planned", "{told}");
     assert_eq!(
         messy
@@ -194,8 +189,7 @@ fn temporary_keys_are_no_failure() {
     sandbox.make_helper();
     let text = "[mfa]\naws_access_key_id = ASIAIOSFODNN7EXAMPLE\naws_secret_access_key = s\naws_session_token = t\n";
     sandbox.write(CREDENTIALS, text);
-    let ran = import(&sandbox, &["--yes"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = import(&sandbox, &["--yes"]).exits(0);
     assert!(
         ran.out.contains("a temporary key, which dies by itself"),
         "{ran:?}"
@@ -227,8 +221,10 @@ fn a_line_of_the_import_that_a_person_changed_is_not_put_back() {
         assert_ne!(changed, config);
         messy.sandbox.write(CONFIG, &changed);
         let before = messy.sandbox.everything();
-        let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran = messy
+            .sandbox
+            .run(&["import", "--undo", "--yes"], &[])
+            .exits(1);
         assert!(
             ran.err
                 .contains("~/.aws/config was changed since the import")
@@ -239,10 +235,10 @@ fn a_line_of_the_import_that_a_person_changed_is_not_put_back() {
         assert_eq!(messy.sandbox.everything(), before);
     }
     messy.sandbox.write(CONFIG, &config);
-    assert_eq!(
-        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
-        0
-    );
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     messy.is_untouched();
 }
 
@@ -254,12 +250,11 @@ fn after_a_rotation_the_current_key_is_put_back() {
         .sandbox
         .aws
         .account(|account| account.add_key("amy", 0));
-    let added = messy
+    messy
         .sandbox
-        .add_pair("admin", &id, &secret, &["--replace", "--no-profile"]);
-    assert_eq!(added.code, 0, "{added:?}");
-    let ran = messy.sandbox.run(&["import", "--undo"], &["y"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+        .add_pair("admin", &id, &secret, &["--replace", "--no-profile"])
+        .exits(0);
+    let ran = messy.sandbox.run(&["import", "--undo"], &["y"]).exits(0);
     let question = format!(
         "{} of entry admin was replaced: {id} is written instead",
         messy.amy.0
@@ -280,10 +275,10 @@ fn the_way_back_goes_with_the_key_and_with_time() {
     assert_eq!(messy.import(&["--yes"]).code, 0);
     assert_eq!(records(), 1);
     for name in ["team", "admin"] {
-        let removed = messy
+        messy
             .sandbox
-            .run(&["remove", "--entry", name, "--yes"], &[]);
-        assert_eq!(removed.code, 0, "{removed:?}");
+            .run(&["remove", "--entry", name, "--yes"], &[])
+            .exits(0);
     }
     assert_eq!(records(), 0);
 
@@ -294,8 +289,10 @@ fn the_way_back_goes_with_the_key_and_with_time() {
         .sandbox
         .clock
         .fetch_add(month, std::sync::atomic::Ordering::SeqCst);
-    let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-    assert_eq!(ran.code, 3, "{ran:?}");
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(3);
     assert_eq!(messy.sandbox.files_with("\"hunks\""), [""; 0]);
 }
 
@@ -326,7 +323,7 @@ fn links_to_dotfiles_stay() {
     }
     assert_eq!(messy.import(&["--yes"]).code, 0);
     messy.is_moved();
-    assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
+    sandbox.run(&["import", "--undo", "--yes"], &[]).exits(0);
     messy.is_untouched();
     // A file that secrets are put back into is closed to others.
     for (name, mode_after) in [("config", 0o640), ("credentials", 0o600)] {
@@ -351,7 +348,7 @@ fn a_config_file_that_was_not_there_goes_again() {
     assert_eq!(import(&sandbox, &["--yes"]).code, 0);
     assert_eq!(sandbox.read(CREDENTIALS), "");
     assert!(sandbox.read(CONFIG).starts_with("[profile solo]\n"));
-    assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
+    sandbox.run(&["import", "--undo", "--yes"], &[]).exits(0);
     assert_eq!(sandbox.read(CREDENTIALS), text);
     assert!(!sandbox.path(CONFIG).exists());
 }
@@ -369,8 +366,7 @@ fn five_hundred_profiles_move_and_come_back() {
     }
     sandbox.write(CONFIG, &config);
     sandbox.write(CREDENTIALS, &credentials);
-    let ran = import(&sandbox, &["--yes"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    import(&sandbox, &["--yes"]).exits(0);
     assert_eq!(sandbox.read(CREDENTIALS), "");
     let pointed = sandbox
         .read(CONFIG)
@@ -380,7 +376,7 @@ fn five_hundred_profiles_move_and_come_back() {
     // However many profiles have it, one key is proven and listed once, and fetched
     // once at the end.
     assert_eq!(sandbox.aws.journal().len(), 6);
-    assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
+    sandbox.run(&["import", "--undo", "--yes"], &[]).exits(0);
     assert_eq!(sandbox.read(CREDENTIALS), credentials);
     assert_eq!(sandbox.read(CONFIG), config);
 }
@@ -408,11 +404,9 @@ fn an_endpoint_of_the_environment_is_asked_about_once() {
     let url = messy.sandbox.aws.url();
     messy.sandbox.vars.push(("AWS_ENDPOINT_URL".into(), url));
     let fixed = ["import", "--helper-path", "bin/awskeep", "--no-rotate"];
-    let declined = messy.sandbox.run(&fixed, &["y", "n"]);
-    assert_eq!(declined.code, 5, "{declined:?}");
+    messy.sandbox.run(&fixed, &["y", "n"]).exits(5);
     messy.is_untouched();
-    let ran = messy.sandbox.run(&fixed, &["y", "y"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = messy.sandbox.run(&fixed, &["y", "y"]).exits(0);
     assert_eq!(
         ran.err.matches("URL is not AWS's own").count(),
         1,
@@ -435,8 +429,7 @@ fn a_diff_shows_no_secret_of_comments_and_foreign_programs() {
     );
     let key = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
     sandbox.write(CREDENTIALS, &format!("# {secret}\n[a]\n{key}# {other}\n"));
-    let ran = import(&sandbox, &["--dry-run", "--diff"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = import(&sandbox, &["--dry-run", "--diff"]).exits(0);
     for secret in [secret.as_str(), other, "hunter2"] {
         assert!(!ran.out.contains(secret), "{}", ran.out);
     }
@@ -447,16 +440,14 @@ fn a_diff_shows_no_secret_of_comments_and_foreign_programs() {
     ] {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);
     }
-    let moved = import(&sandbox, &["--yes"]);
-    assert_eq!(moved.code, 0, "{moved:?}");
+    import(&sandbox, &["--yes"]).exits(0);
     let config = sandbox.read(CONFIG).replacen(
         "credential_process = ",
         "credential_process = /b/mine hunter2 ",
         1,
     );
     sandbox.write(CONFIG, &format!("{config}# {other}\n"));
-    let undone = sandbox.run(&["import", "--undo", "--yes"], &[]);
-    assert_eq!(undone.code, 1, "{undone:?}");
+    let undone = sandbox.run(&["import", "--undo", "--yes"], &[]).exits(1);
     for secret in [secret.as_str(), other, "hunter2"] {
         assert!(!undone.err.contains(secret), "{}", undone.err);
     }
@@ -474,8 +465,9 @@ fn a_role_is_named_before_its_base_loses_the_key() {
             .contains("leave profile admin-base, the source_profile of admin, without a key"),
         "{planned:?}"
     );
-    let ran = sandbox.run(&["remove", "--entry", "admin"], &["y"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox
+        .run(&["remove", "--entry", "admin"], &["y"])
+        .exits(0);
     assert!(
         ran.err.contains(
             "(used by profile admin-base; profile admin has admin-base as its source_profile)?"
@@ -493,8 +485,9 @@ fn a_role_is_named_before_its_base_loses_the_key() {
     );
     // The hint does what it says.
     let (id, secret) = &messy.amy;
-    let added = sandbox.add_pair("again", id, secret, &["--profile", "admin-base"]);
-    assert_eq!(added.code, 0, "{added:?}");
+    sandbox
+        .add_pair("again", id, secret, &["--profile", "admin-base"])
+        .exits(0);
     assert!(
         sandbox
             .read(CONFIG)
@@ -592,7 +585,7 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
         sandbox.write(CREDENTIALS, &text);
         let json = import(&sandbox, &["--dry-run", "--json"]);
         assert_eq!(json.code, 1, "{text}: {json:?}");
-        let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        let told = json.json();
         let rows = told["profiles"].as_array().unwrap();
         let row = rows.iter().find(|row| row["profile"] == profile).unwrap();
         assert_eq!(row["result"], "refused", "{text}");
@@ -618,8 +611,7 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
         assert_eq!(left, if rest { odd } else { text });
         if rest {
             assert!(sandbox.read(CONFIG).starts_with("[profile good]\n"));
-            let undone = sandbox.run(&["import", "--undo", "--yes"], &[]);
-            assert_eq!(undone.code, 0, "{undone:?}");
+            sandbox.run(&["import", "--undo", "--yes"], &[]).exits(0);
         }
     }
 }
@@ -721,7 +713,7 @@ fn what_is_wrong_with_the_whole_file_is_said_once() {
 #[test]
 fn a_folder_in_the_place_of_a_file_stops_only_who_writes_it() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("bob", &[]).code, 0);
+    sandbox.add("bob", &[]).exits(0);
     fs::create_dir(sandbox.path(CREDENTIALS)).unwrap();
     for arguments in [
         &["list"][..],

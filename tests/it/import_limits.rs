@@ -156,8 +156,10 @@ fn what_a_person_changed_after_an_import_was_cut_off_survives_the_undo() {
     messy.config += "\r\n# mine";
     messy.sandbox.write(CONFIG, &messy.config);
     assert_eq!(messy.import(&["--yes"]).code, 0);
-    let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-    assert_eq!(undone.code, 0, "{undone:?}");
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     messy.is_untouched();
 }
 
@@ -205,8 +207,7 @@ fn a_helper_that_serves_nothing_stops_it_before_the_files() {
         "#!/bin/sh\necho warning >&2\n",
     ] {
         messy.sandbox.write("bin/awskeep", script);
-        let ran = messy.import(&["--yes"]);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        messy.import(&["--yes"]).exits(1);
         messy.is_untouched();
     }
     messy.sandbox.make_helper();
@@ -222,15 +223,14 @@ fn two_imports_at_once_move_everything_once() {
             .map(|_| scope.spawn(|| messy.import(&["--yes"])))
             .collect();
         for ran in runs {
-            let ran = ran.join().unwrap();
-            assert_eq!(ran.code, 0, "{ran:?}");
+            ran.join().unwrap().exits(0);
         }
     });
     messy.is_moved();
-    assert_eq!(
-        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
-        0
-    );
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     messy.is_untouched();
 }
 
@@ -271,10 +271,11 @@ fn a_file_that_somebody_changes_at_the_last_moment_is_left_to_them() {
         );
         assert!(messy.sandbox.read(file).ends_with(changed));
 
-        let again = messy.import(&["--yes"]);
-        assert_eq!(again.code, 0, "{again:?}");
-        let undone = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-        assert_eq!(undone.code, 0, "{undone:?}");
+        messy.import(&["--yes"]).exits(0);
+        messy
+            .sandbox
+            .run(&["import", "--undo", "--yes"], &[])
+            .exits(0);
         match file {
             CONFIG => messy.config += changed,
             _ => messy.credentials += changed,

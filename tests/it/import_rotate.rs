@@ -4,9 +4,7 @@ use crate::moving::{CREDENTIALS, Messy};
 use crate::sandbox::Ran;
 
 /// Imports with these answers to its questions; the simulated AWS knows new keys at once.
-fn import(messy: &mut Messy, more: &[&str], answers: &[&str]) -> Ran {
-    let settle = ("AWSKEEP_SETTLE".to_owned(), "0s".to_owned());
-    messy.sandbox.vars.push(settle);
+fn import(messy: &Messy, more: &[&str], answers: &[&str]) -> Ran {
     let url = messy.sandbox.aws.url();
     let fixed = [
         "import",
@@ -30,17 +28,10 @@ fn keys(messy: &Messy) -> Vec<Vec<String>> {
     })
 }
 
-fn served(messy: &Messy, entry: &str) -> String {
-    let ran = messy.sandbox.run(&["credential-process", entry], &[]);
-    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    told["AccessKeyId"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn with_the_flag_it_goes_on_to_a_rotation_and_asks_what_rotate_asks() {
-    let mut messy = Messy::new();
-    let ran = import(&mut messy, &["--rotate"], &["y", "y", "y"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let messy = Messy::new();
+    let ran = import(&messy, &["--rotate"], &["y", "y", "y"]).exits(0);
     for entry in ["team", "admin"] {
         let question = format!("used only through entry {entry} on this machine?");
         assert!(ran.err.contains(&question), "{ran:?}");
@@ -53,15 +44,14 @@ fn with_the_flag_it_goes_on_to_a_rotation_and_asks_what_rotate_asks() {
         "the old keys are kept for what has them"
     );
     assert_eq!(
-        [served(&messy, "team"), served(&messy, "admin")],
+        [messy.sandbox.served("team"), messy.sandbox.served("admin")],
         [bob[1].clone(), amy[1].clone()]
     );
 
-    let undone = messy.sandbox.run(&["import", "--undo"], &["y"]);
-    assert_eq!(undone.code, 0, "{undone:?}");
+    let undone = messy.sandbox.run(&["import", "--undo"], &["y"]).exits(0);
     assert!(undone.err.contains("was replaced"), "{undone:?}");
     let credentials = messy.sandbox.read(CREDENTIALS);
-    let (id, new) = (&messy.amy.0, served(&messy, "admin"));
+    let (id, new) = (&messy.amy.0, messy.sandbox.served("admin"));
     assert!(credentials.contains(&new) && !credentials.contains(id.as_str()));
 }
 
@@ -85,8 +75,8 @@ fn declining_rotates_nothing_and_keeps_the_import() {
         (&["--rotate"], &["y", "n", "n"], 5, "declined"),
         (&["--no-rotate"], &["y"], 0, "undo: awskeep import --undo"),
     ] {
-        let mut messy = Messy::new();
-        let ran = import(&mut messy, flags, answers);
+        let messy = Messy::new();
+        let ran = import(&messy, flags, answers);
         assert_eq!(ran.code, code, "{flags:?}: {ran:?}");
         assert!(ran.err.contains(said), "{flags:?}: {ran:?}");
         assert_eq!(
@@ -102,11 +92,10 @@ fn declining_rotates_nothing_and_keeps_the_import() {
 
 #[test]
 fn the_offer_is_taken_and_what_was_refused_still_fails() {
-    let mut messy = Messy::new();
+    let messy = Messy::new();
     let half = messy.credentials.clone() + "[half]\naws_access_key_id = AKIAZZZZZZZZZZZZZZZZ\n";
     messy.sandbox.write(CREDENTIALS, &half);
-    let ran = import(&mut messy, &[], &["y", "y", "y", "y"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
+    let ran = import(&messy, &[], &["y", "y", "y", "y"]).exits(1);
     assert!(
         ran.err.contains("the keys of half are still in plaintext"),
         "{ran:?}"
@@ -117,11 +106,11 @@ fn the_offer_is_taken_and_what_was_refused_still_fails() {
 
 #[test]
 fn a_dry_run_says_it_and_json_does_not_mix_with_it() {
-    let mut messy = Messy::new();
+    let messy = Messy::new();
     let before = messy.sandbox.everything();
-    let ran = import(&mut messy, &["--rotate", "--dry-run"], &[]);
+    let ran = import(&messy, &["--rotate", "--dry-run"], &[]);
     assert!(ran.err.contains("would then rotate team admin"), "{ran:?}");
-    let ran = import(&mut messy, &["--rotate", "--json", "--yes"], &[]);
+    let ran = import(&messy, &["--rotate", "--json", "--yes"], &[]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
     assert_eq!(messy.sandbox.everything(), before);
 }

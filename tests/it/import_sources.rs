@@ -26,8 +26,7 @@ fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
         "--helper-path",
         "bin/awskeep",
     ];
-    let kept = sandbox.run(&arguments, &["y", "n"]);
-    assert_eq!(kept.code, 0, "{kept:?}");
+    let kept = sandbox.run(&arguments, &["y", "n"]).exits(0);
     assert!(
         kept.err
             .contains("~/bob_accessKeys.csv still holds the secret"),
@@ -38,10 +37,9 @@ fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
             .read(CONFIG)
             .contains("[profile bob]\ncredential_process")
     );
-    let removed = sandbox.run(&arguments, &["y"]);
-    assert_eq!(removed.code, 0, "{removed:?}");
+    sandbox.run(&arguments, &["y"]).exits(0);
     assert_eq!(sandbox.files_with(&sandbox.secret), [""; 0]);
-    assert_eq!(sandbox.run(&["import", "--undo", "--yes"], &[]).code, 0);
+    sandbox.run(&["import", "--undo", "--yes"], &[]).exits(0);
     assert!(!sandbox.path(CONFIG).exists());
 }
 
@@ -56,8 +54,9 @@ fn a_csv_file_whose_key_was_not_imported_is_not_offered_for_removal() {
         let url = sandbox.aws.url();
         let from = ["import", "--from", "csv", "old_accessKeys.csv"];
         let place = ["--endpoint-url", &url, "--helper-path", "bin/awskeep"];
-        let ran = sandbox.run(&[&from[..], &place, flags].concat(), answers);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran = sandbox
+            .run(&[&from[..], &place, flags].concat(), answers)
+            .exits(1);
         assert!(!ran.err.contains("which still holds the secret"), "{ran:?}");
         assert_eq!(sandbox.read("old_accessKeys.csv"), text);
     }
@@ -74,8 +73,7 @@ fn the_environments_key_becomes_an_entry() {
         .vars
         .push(("AWS_SECRET_ACCESS_KEY".into(), sandbox.secret.clone()));
     assert_eq!(import(&sandbox, &["--from", "env", "--yes"]).code, 2);
-    let ran = import(&sandbox, &["--from", "env", "shell", "--yes"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = import(&sandbox, &["--from", "env", "shell", "--yes"]).exits(0);
     assert!(
         ran.err
             .contains("warning: AWS_ACCESS_KEY_ID is set, and wins over every profile"),
@@ -124,8 +122,7 @@ fn keys_of_aws_vault_in_pass_become_entries() {
     ] {
         sandbox.vars.push((name.into(), value));
     }
-    let ran = import(&sandbox, &["--from", "aws-vault", "--yes"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = import(&sandbox, &["--from", "aws-vault", "--yes"]).exits(0);
     assert!(
         sandbox
             .read(CONFIG)

@@ -45,10 +45,10 @@ fn a_record_that_names_another_file_is_not_obeyed() {
         assert_eq!(messy.sandbox.everything(), before);
     }
     messy.sandbox.write(&record, &text);
-    assert_eq!(
-        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
-        0
-    );
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     messy.is_untouched();
 }
 
@@ -81,15 +81,17 @@ fn a_record_that_others_could_write_is_not_obeyed() {
     // Of a file that is another user's, only root can make one.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(messy.sandbox.path(&record), Some(12_345), None).unwrap();
-        let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        messy
+            .sandbox
+            .run(&["import", "--undo", "--yes"], &[])
+            .exits(1);
         messy.is_moved();
         std::os::unix::fs::chown(messy.sandbox.path(&record), Some(0), None).unwrap();
     }
-    assert_eq!(
-        messy.sandbox.run(&["import", "--undo", "--yes"], &[]).code,
-        0
-    );
+    messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     messy.is_untouched();
 }
 
@@ -97,8 +99,10 @@ fn a_record_that_others_could_write_is_not_obeyed() {
 fn undone_after(messy: &Messy, change: impl FnOnce(&Messy), says: &str) -> (String, String) {
     assert_eq!(messy.import(&["--yes"]).code, 0);
     change(messy);
-    let ran = messy.sandbox.run(&["import", "--undo", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = messy
+        .sandbox
+        .run(&["import", "--undo", "--yes"], &[])
+        .exits(0);
     // Files that others could read are closed first, which is said.
     let mut lines = ran.err.lines();
     assert!(lines.any(|line| line.starts_with(says)), "{ran:?}");
@@ -117,8 +121,7 @@ fn an_entry_that_was_added_since_is_no_obstacle_to_the_undo() {
                 account.add_user("/", "eve");
                 account.add_key("eve", 0)
             });
-            let added = messy.sandbox.add_pair("eve", &id, &secret, &[]);
-            assert_eq!(added.code, 0, "{added:?}");
+            messy.sandbox.add_pair("eve", &id, &secret, &[]).exits(0);
         };
         let (config, credentials) = undone_after(&messy, add, PUT_BACK);
         let eve = format!(
@@ -134,8 +137,7 @@ fn entries_that_were_renamed_since_are_no_obstacle_to_the_undo() {
     for messy in [Messy::new(), Messy::with_key_in_config()] {
         let rename = |messy: &Messy| {
             for (old, new) in [("team", "crew"), ("admin", "root-of-all")] {
-                let ran = messy.sandbox.run(&["rename", old, new], &[]);
-                assert_eq!(ran.code, 0, "{ran:?}");
+                messy.sandbox.run(&["rename", old, new], &[]).exits(0);
             }
         };
         undone_after(&messy, rename, PUT_BACK);
@@ -148,10 +150,10 @@ fn an_entry_that_was_removed_since_keeps_nothing_else_from_coming_back() {
     let messy = Messy::new();
     let says = format!("warning: not put back: {} is not stored any more", "KEY");
     let remove = |messy: &Messy| {
-        let ran = messy
+        messy
             .sandbox
-            .run(&["remove", "--entry", "team", "--yes"], &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+            .run(&["remove", "--entry", "team", "--yes"], &[])
+            .exits(0);
     };
     let (config, credentials) = undone_after(&messy, remove, &says);
     assert_eq!(config, messy.config);
@@ -168,10 +170,10 @@ fn an_entry_that_was_removed_since_keeps_nothing_else_from_coming_back() {
 fn an_entry_that_was_exported_since_keeps_its_key_and_the_rest_comes_back() {
     let messy = Messy::new();
     let export = |messy: &Messy| {
-        let ran = messy
+        messy
             .sandbox
-            .run(&["export", "--profile", "team", "--yes"], &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+            .run(&["export", "--profile", "team", "--yes"], &[])
+            .exits(0);
     };
     let (config, credentials) = undone_after(
         &messy,

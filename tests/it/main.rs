@@ -19,6 +19,7 @@ mod import_property;
 mod import_rotate;
 mod import_sources;
 mod import_undo;
+mod kit;
 mod locks;
 mod memory_store;
 mod mfa;

@@ -1,6 +1,5 @@
 //! `rotate` and its kin where policies force MFA, as a person meets them.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +19,7 @@ const FORCED: &[(&str, Because)] = &[("*", Because::MfaRequired)];
 /// An entry `work` of a user under these policies, with these MFA devices; their
 /// codes are 111111, 222222, 333333.
 fn with_work(denials: &[(&str, Because)], devices: &[&str]) -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    let sandbox = Sandbox::new();
     sandbox.aws.account(|account| {
         let id = account.id.clone();
         let bob = account.user_mut("bob");
@@ -37,7 +35,7 @@ fn with_work(denials: &[(&str, Because)], devices: &[&str]) -> Sandbox {
             });
         }
     });
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     sandbox.aws.take_journal();
     sandbox
 }
@@ -100,10 +98,6 @@ impl Sandbox {
 
     fn has_session(&self) -> bool {
         self.path(SESSION_FILE).exists()
-    }
-
-    fn status_of(&self, id: &str) -> Option<Status> {
-        self.aws.account(|account| account.key(id).unwrap().status)
     }
 
     fn sessions_opened(&self) -> usize {
@@ -230,8 +224,7 @@ fn a_session_that_ended_takes_another_code_and_says_which_command() {
         "{told}"
     );
     assert_eq!(attention["command"], "awskeep rotate work --finish");
-    let check = sandbox.told(&["status", "--check"], &[]);
-    assert_eq!(check.code, 8, "{check:?}");
+    sandbox.told(&["status", "--check"], &[]).exits(8);
 
     sandbox.alone(&["rotate", "work", "--finish"], 5);
     assert!(!sandbox.has_session(), "what is over is erased");
@@ -428,7 +421,7 @@ fn a_command_of_the_settings_gives_the_code_and_needs_nobody() {
     let sandbox = forced();
     let set = |command: &str| {
         let arguments = ["config", "set", "mfa_process", command, "--entry", "work"];
-        assert_eq!(sandbox.run(&arguments, &[]).code, 0);
+        sandbox.run(&arguments, &[]).exits(0);
     };
     let rotate = |code| sandbox.alone(&["rotate", "work", "--yes"], code);
     // Its output is told nowhere, whatever it is.
@@ -457,7 +450,7 @@ fn the_command_is_told_no_secret_of_ours() {
     let note = sandbox.path("note");
     let command = format!("env >'{}'; printf 111%s 111", note.display());
     let arguments = ["config", "set", "mfa_process", &command, "--entry", "work"];
-    assert_eq!(sandbox.run(&arguments, &[]).code, 0);
+    sandbox.run(&arguments, &[]).exits(0);
     let secrets = [
         "AWSKEEP_PASSPHRASE_FILE",
         "AWS_SECRET_ACCESS_KEY",
@@ -466,15 +459,9 @@ fn the_command_is_told_no_secret_of_ours() {
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AMAZON_SECRET_ACCESS_KEY",
     ];
-    let child = Command::new(env!("CARGO_BIN_EXE_awskeep"))
+    let child = sandbox
+        .program(&[])
         .args(["rotate", "work", "--yes"])
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", sandbox.path(""))
-        .env("XDG_CONFIG_HOME", sandbox.path(".config"))
-        .env("XDG_STATE_HOME", sandbox.path(".state"))
-        .env("XDG_DATA_HOME", sandbox.path(".data"))
-        .env("AWSKEEP_SETTLE", "0s")
         .envs(secrets.map(|name| (name, "stale")))
         .stdin(Stdio::null())
         .output()
@@ -492,16 +479,13 @@ fn a_settings_file_that_others_can_write_runs_nothing() {
     let ran = sandbox.path("ran");
     let command = format!("touch {}; printf 111%s 111", ran.display());
     let arguments = ["config", "set", "mfa_process", &command, "--entry", "work"];
-    assert_eq!(sandbox.run(&arguments, &[]).code, 0);
+    sandbox.run(&arguments, &[]).exits(0);
     let settings = sandbox.path(".config/awskeep/config");
     std::fs::set_permissions(&settings, std::fs::Permissions::from_mode(0o666)).unwrap();
     let refused = sandbox.alone(&["rotate", "work", "--yes"], 1);
     assert!(refused.err.contains("others can write"), "{refused:?}");
     assert!(!ran.exists(), "it was run");
 }
-
-/// The exit code of a program that was killed.
-const KILLED: u8 = 137;
 
 /// The real program, with `stdin` as its stdin, and no terminal.
 fn program(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> Ran {
@@ -512,16 +496,9 @@ fn program(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> Ran {
 fn program_noting(sandbox: &Sandbox, arguments: &[&str], stdin: &str, pid: &AtomicU32) -> Ran {
     let file = sandbox.path("stdin");
     std::fs::write(&file, stdin).unwrap();
-    let folder = |below: &str| -> PathBuf { sandbox.path(below) };
-    let child = Command::new(env!("CARGO_BIN_EXE_awskeep"))
+    let child = sandbox
+        .program(&[])
         .args(arguments)
-        .env_clear()
-        .env("HOME", folder(""))
-        .env("XDG_CONFIG_HOME", folder(".config"))
-        .env("XDG_STATE_HOME", folder(".state"))
-        .env("XDG_DATA_HOME", folder(".data"))
-        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
-        .env("AWSKEEP_SETTLE", "0s")
         .stdin(Stdio::from(std::fs::File::open(&file).unwrap()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -530,14 +507,7 @@ fn program_noting(sandbox: &Sandbox, arguments: &[&str], stdin: &str, pid: &Atom
     pid.store(child.id(), Ordering::SeqCst);
     let output = child.wait_with_output().unwrap();
     std::fs::remove_file(&file).unwrap();
-    let ran = Ran {
-        code: output
-            .status
-            .code()
-            .map_or(KILLED, |code| u8::try_from(code).unwrap()),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    };
+    let ran = Ran::from(output);
     sandbox.nothing_leaked(&ran);
     ran
 }
@@ -546,10 +516,8 @@ fn program_noting(sandbox: &Sandbox, arguments: &[&str], stdin: &str, pid: &Atom
 fn a_code_on_stdin_opens_the_session() {
     let sandbox = forced();
     let rotate = ["rotate", "work", "--yes", "--mfa-code-stdin"];
-    let no_code = program(&sandbox, &rotate, "nothing\n");
-    assert_eq!(no_code.code, 2, "{no_code:?}");
-    let rotated = program(&sandbox, &rotate, "111111\n");
-    assert_eq!(rotated.code, 0, "{rotated:?}");
+    program(&sandbox, &rotate, "nothing\n").exits(2);
+    program(&sandbox, &rotate, "111111\n").exits(0);
     assert_eq!(sandbox.sessions_opened(), 1);
     // There is a session: this code is not used up.
     let finish = [
@@ -559,21 +527,20 @@ fn a_code_on_stdin_opens_the_session() {
         "--yes",
         "--mfa-code-stdin",
     ];
-    let retired = program(&sandbox, &finish, "222222");
-    assert_eq!(retired.code, 0, "{retired:?}");
+    program(&sandbox, &finish, "222222").exits(0);
     assert_eq!(sandbox.sessions_opened(), 1);
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
     assert!(!sandbox.has_session());
     let another = ("AKIAQAAAAAAAAAAAAAAA", "secret");
-    let added = sandbox.add_pair(
-        "other",
-        another.0,
-        another.1,
-        &["--no-verify", "--no-profile"],
-    );
-    assert_eq!(added.code, 0, "{added:?}");
-    let all = program(&sandbox, &["rotate", "--all", "--mfa-code-stdin"], "222222");
-    assert_eq!(all.code, 2, "{all:?}");
+    sandbox
+        .add_pair(
+            "other",
+            another.0,
+            another.1,
+            &["--no-verify", "--no-profile"],
+        )
+        .exits(0);
+    program(&sandbox, &["rotate", "--all", "--mfa-code-stdin"], "222222").exits(2);
 }
 
 #[cfg(unix)]
@@ -604,7 +571,7 @@ fn the_real_program_killed_at_every_request_goes_on_in_the_same_session() {
             sandbox.aws.set_script(Script::default().at(nth, kill));
             let killed = program_noting(&sandbox, &rotate, "111111", &pid);
             let place = format!("{when:?} {nth} {}", request.action);
-            assert_eq!(killed.code, KILLED, "{place} {killed:?}");
+            assert_eq!(killed.code, Ran::KILLED, "{place} {killed:?}");
             sandbox.aws.set_script(Script::default());
             // A key whose reply was lost is named by a person; the session stays.
             let mut again = program(&sandbox, &rotate, "222222");
@@ -640,14 +607,13 @@ fn a_code_that_a_person_gives_is_used_where_only_changes_are_denied() {
     let sandbox = with_work(denials, &["mfa/phone"]);
     sandbox.rotates(&["--yes"], &["111111"], 6);
     let rotate = ["rotate", "work", "--yes", "--mfa-code-stdin"];
-    let rotated = program(&sandbox, &rotate, "111111");
-    assert_eq!(rotated.code, 0, "{rotated:?}");
+    program(&sandbox, &rotate, "111111").exits(0);
 }
 
 #[test]
 fn undo_and_what_people_name_use_the_same_session() {
     let sandbox = forced();
-    let now = sandbox.clock.load(Ordering::SeqCst);
+    let now = sandbox.now();
     let (other, _) = sandbox
         .aws
         .account(|account| account.add_key("bob", now - 90));
@@ -688,13 +654,15 @@ fn revoke_takes_one_code() {
         needs.err.contains("at a terminal: awskeep revoke work"),
         "{needs:?}"
     );
-    let revoked = sandbox.told(&["revoke", "work", "--yes"], &["111111"]);
-    assert_eq!(revoked.code, 0, "{revoked:?}");
+    sandbox
+        .told(&["revoke", "work", "--yes"], &["111111"])
+        .exits(0);
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
     assert!(!sandbox.has_session());
     // Again, with a held key in the way.
-    let again = sandbox.told(&["revoke", "work", "--yes"], &["222222"]);
-    assert_eq!(again.code, 0, "{again:?}");
+    sandbox
+        .told(&["revoke", "work", "--yes"], &["222222"])
+        .exits(0);
     assert_eq!(sandbox.status_of(&sandbox.key_id), None);
     assert_eq!(
         (sandbox.sessions_opened(), sandbox.has_session()),
@@ -707,8 +675,7 @@ fn another_key_is_revoked_with_a_code_and_no_session_is_kept() {
     let sandbox = forced();
     let (other, _) = sandbox.aws.account(|account| account.add_key("bob", 0));
     let arguments = ["revoke", "work", "--key", &other, "--yes"];
-    let revoked = sandbox.told(&arguments, &["111111"]);
-    assert_eq!(revoked.code, 0, "{revoked:?}");
+    sandbox.told(&arguments, &["111111"]).exits(0);
     assert_eq!(sandbox.status_of(&other), Some(Status::Inactive));
     assert!(!sandbox.has_session());
 }
@@ -725,7 +692,7 @@ fn recover_takes_a_code_of_the_other_profiles_user() {
         boss.mfa.push(MfaDevice { serial, codes });
         account.add_key("boss", 0)
     });
-    assert_eq!(sandbox.add_pair("boss", &admin, &secret, &[]).code, 0);
+    sandbox.add_pair("boss", &admin, &secret, &[]).exits(0);
     let now = sandbox.aws.clock().now();
     sandbox
         .aws
@@ -737,8 +704,7 @@ fn recover_takes_a_code_of_the_other_profiles_user() {
         "{needs:?}"
     );
     assert!(needs.err.starts_with("awskeep: entry boss: "), "{needs:?}");
-    let recovered = sandbox.told(&recover, &["111111", "y"]);
-    assert_eq!(recovered.code, 0, "{recovered:?}");
+    sandbox.told(&recover, &["111111", "y"]).exits(0);
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Active));
     assert!(!sandbox.has_session());
 }
@@ -748,14 +714,14 @@ fn a_session_is_no_entry_and_goes_where_its_entry_goes() {
     let sandbox = forced();
     sandbox.rotates(&["--yes"], &["111111"], 0);
     let listed = sandbox.told(&["list", "--json"], &[]);
-    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    let listed = listed.json();
     assert_eq!(
         listed["entries"].as_array().map(Vec::len),
         Some(1),
         "{listed}"
     );
     let stores = sandbox.told(&["store", "list", "--json"], &[]);
-    let stores: Value = serde_json::from_str(&stores.out).unwrap();
+    let stores = stores.json();
     let file = stores
         .as_array()
         .unwrap()
@@ -801,8 +767,7 @@ fn looking_opens_no_session_and_uses_one_that_is_there() {
     sandbox.rotates(&["--dry-run"], &["111111"], 0);
     assert_eq!(sandbox.everything(), before);
     let online = ["status", "work", "--online"];
-    let shown = sandbox.told(&online, &[]);
-    assert_eq!(shown.code, 6, "{shown:?}");
+    let shown = sandbox.told(&online, &[]).exits(6);
     assert!(shown.err.contains("in an MFA session only"), "{shown:?}");
     sandbox.rotates(&["--yes"], &["111111"], 0);
     let explained = sandbox.rotates(&["--explain"], &[], 0);

@@ -16,14 +16,13 @@ const ENTRIES: &str = ".data/awskeep/entries";
 
 /// Entries `dev` (of amy) and `prod` (of bob).
 fn with_two() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    let sandbox = Sandbox::new();
     let amy = sandbox.aws.account(|account| {
         account.add_user("/", "amy");
         account.add_key("amy", 0)
     });
-    assert_eq!(sandbox.add_pair("dev", &amy.0, &amy.1, &[]).code, 0);
-    assert_eq!(sandbox.add("prod", &[]).code, 0);
+    sandbox.add_pair("dev", &amy.0, &amy.1, &[]).exits(0);
+    sandbox.add("prod", &[]).exits(0);
     sandbox.aws.take_journal();
     sandbox
 }
@@ -83,14 +82,14 @@ fn an_item_copied_over_another_is_neither_served_nor_written() {
         ["CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"].contains(&action)
     });
     assert_eq!(changing.count(), 0);
-    assert_eq!(sandbox.run(&["credential-process", "dev"], &[]).code, 0);
+    sandbox.run(&["credential-process", "dev"], &[]).exits(0);
 }
 
 #[test]
 fn an_old_name_copied_over_an_entry_leads_nowhere() {
     let sandbox = with_two();
-    assert_eq!(sandbox.run(&["rename", "dev", "new"], &[]).code, 0);
-    assert_eq!(sandbox.run(&["credential-process", "dev"], &[]).code, 0);
+    sandbox.run(&["rename", "dev", "new"], &[]).exits(0);
+    sandbox.run(&["credential-process", "dev"], &[]).exits(0);
     copy(&sandbox, "dev", "prod");
     for command in [
         &["credential-process", "prod"][..],

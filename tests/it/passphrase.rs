@@ -21,18 +21,19 @@ fn locked() -> Sandbox {
     let mut sandbox = Sandbox::new();
     fs::remove_dir_all(sandbox.path(".data/awskeep")).unwrap();
     write_private(&sandbox, "words", &format!("{WORDS}\n"));
-    sandbox.vars = vec![
-        ("AWSKEEP_SETTLE".into(), "0s".into()),
-        ("AWSKEEP_PASSPHRASE_FILE".into(), "words".into()),
-    ];
-    assert_eq!(sandbox.run(&["store", "use", "file", "--yes"], &[]).code, 0);
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox
+        .vars
+        .push(("AWSKEEP_PASSPHRASE_FILE".into(), "words".into()));
+    sandbox
+        .run(&["store", "use", "file", "--yes"], &[])
+        .exits(0);
+    sandbox.add("work", &[]).exits(0);
     lock(&sandbox);
     sandbox
 }
 
 fn lock(sandbox: &Sandbox) {
-    assert_eq!(sandbox.run(&["store", "lock"], &[]).code, 0);
+    sandbox.run(&["store", "lock"], &[]).exits(0);
 }
 
 const COMMANDS: &[&[&str]] = &[
@@ -113,24 +114,26 @@ fn the_passphrase_is_changed_and_entries_stay() {
     );
     write_private(&sandbox, "words", "new words");
     write_private(&sandbox, "newer", "newer words");
-    let dry = sandbox.run(
-        &[
-            "store",
-            "passphrase",
-            "--new-passphrase-file",
-            "newer",
-            "--dry-run",
-        ],
-        &[],
-    );
-    assert_eq!(dry.code, 0, "{dry:?}");
+    sandbox
+        .run(
+            &[
+                "store",
+                "passphrase",
+                "--new-passphrase-file",
+                "newer",
+                "--dry-run",
+            ],
+            &[],
+        )
+        .exits(0);
     let by_file = ["store", "passphrase", "--new-passphrase-file", "newer"];
-    assert_eq!(sandbox.run(&by_file, &[]).code, 0);
+    sandbox.run(&by_file, &[]).exits(0);
     fs::rename(sandbox.path("newer"), sandbox.path("words")).unwrap();
-    assert_eq!(sandbox.run(&["store", "unlock"], &[]).code, 0);
-    assert_eq!(sandbox.run(&["credential-process", "work"], &[]).code, 0);
-    let without = Sandbox::new().run(&["store", "passphrase"], &["a", "b", "b"]);
-    assert_eq!(without.code, 2, "{without:?}");
+    sandbox.run(&["store", "unlock"], &[]).exits(0);
+    sandbox.run(&["credential-process", "work"], &[]).exits(0);
+    Sandbox::new()
+        .run(&["store", "passphrase"], &["a", "b", "b"])
+        .exits(2);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `recover --via`: a dead entry is back in service, and nothing else is touched.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 use awskeep::failure::{Kind, Outcome};
 use awskeep::iam_account::{Answer, Signer};
@@ -10,7 +9,6 @@ use awskeep::rotation::way_out::way_out;
 use awskeep::rotation::ways::Way;
 use awskeep::time::Time;
 use awskeep::vault::item::Item;
-use serde_json::Value;
 
 use crate::rotation_world::{Event, Other, Pacing, USER, Which, World};
 use crate::sandbox::{Ran, Sandbox};
@@ -19,10 +17,9 @@ use crate::sim::people::{Rights, Status};
 
 /// Entry `work` of bob, and profile `boss` with an administrator's key in the files.
 fn with_boss() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    let sandbox = Sandbox::new();
     assert_eq!(sandbox.add("work", &[]).code, 0);
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let at = sandbox.now();
     let (id, secret) = sandbox.aws.account(|account| {
         account.add_user("/", "boss").rights = Rights::Everybody;
         account.add_key("boss", at - 60)
@@ -35,7 +32,7 @@ fn with_boss() -> Sandbox {
 }
 
 fn by_hand(sandbox: &Sandbox, status: Option<Status>) {
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let at = sandbox.now();
     sandbox
         .aws
         .account(|account| account.set_by_hand(&sandbox.key_id, status, at));
@@ -45,13 +42,9 @@ fn recover(sandbox: &Sandbox, answers: &[&str]) -> Ran {
     sandbox.run(&["recover", "work", "--via", "boss", "--json"], answers)
 }
 
-fn json_of(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
-}
-
 /// The served key is active at AWS, its secret the one that AWS made, and in no file.
 fn served(sandbox: &Sandbox) -> String {
-    let told = json_of(&sandbox.run(&["credential-process", "work"], &[]));
+    let told = sandbox.run(&["credential-process", "work"], &[]).json();
     let id = told["AccessKeyId"].as_str().unwrap().to_owned();
     let id = if id == "KEY" {
         sandbox.key_id.clone()
@@ -82,7 +75,7 @@ fn an_inactive_key_is_activated_again() {
     assert_eq!(asked.code, 5, "{asked:?}");
     let ran = recover(&sandbox, &["y"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let told = json_of(&ran);
+    let told = ran.json();
     assert_eq!(
         (&told["how"], &told["key_id"]),
         (&"reactivated".into(), &"KEY".into())
@@ -99,11 +92,11 @@ fn a_deleted_key_is_replaced_by_a_new_one() {
     by_hand(&sandbox, None);
     let ran = recover(&sandbox, &["y"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(json_of(&ran)["how"], "issued");
+    assert_eq!(ran.json()["how"], "issued");
     assert_ne!(served(&sandbox), sandbox.key_id);
-    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    let told = sandbox.run(&["status", "--json"], &[]).json();
     assert_eq!(told["entries"][0]["keys"].as_array().unwrap().len(), 1);
-    let log = json_of(&sandbox.run(&["log", "work", "--json"], &[]));
+    let log = sandbox.run(&["log", "work", "--json"], &[]).json();
     let steps = log.as_array().unwrap().iter().map(|r| r["step"].clone());
     assert_eq!(
         steps.collect::<Vec<_>>(),
@@ -120,13 +113,13 @@ fn a_key_of_the_entry_that_still_works_is_taken_before_a_new_one() {
     let sandbox = with_boss();
     assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
     let new = served(&sandbox);
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let at = sandbox.now();
     sandbox
         .aws
         .account(|account| account.set_by_hand(&new, None, at));
     let ran = recover(&sandbox, &["y"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(json_of(&ran)["how"], "put-into-service");
+    assert_eq!(ran.json()["how"], "put-into-service");
     assert_eq!(served(&sandbox), sandbox.key_id);
 }
 
@@ -170,7 +163,7 @@ fn what_is_not_dead_or_not_allowed_is_left_alone() {
     let sandbox = with_boss();
     let before = sandbox.everything();
     let fine = recover(&sandbox, &[]);
-    assert_eq!((fine.code, &json_of(&fine)["how"]), (0, &"nothing".into()));
+    assert_eq!((fine.code, &fine.json()["how"]), (0, &"nothing".into()));
 
     by_hand(&sandbox, Some(Status::Inactive));
     let said = sandbox.run(&["recover", "work", "--via", "boss", "--dry-run"], &[]);
@@ -217,7 +210,7 @@ fn a_user_of_the_same_name_is_not_the_same_user() {
     );
     // Its secret is nowhere else, and the endpoint may have been the wrong one.
     let kept = || {
-        let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+        let told = sandbox.run(&["status", "--json"], &[]).json();
         let pending = told["entries"][0]["keys"][1].clone();
         assert_eq!(pending["slot"], "pending");
         let id = pending["key_id"].as_str().unwrap().to_owned();
@@ -291,7 +284,7 @@ fn who_declines_a_reactivation_is_offered_a_new_key() {
         if code != 0 {
             continue;
         }
-        assert_eq!(json_of(&ran)["how"], how);
+        assert_eq!(ran.json()["how"], how);
         let old = sandbox
             .aws
             .account(|a| a.key(&sandbox.key_id).unwrap().status);
@@ -436,7 +429,7 @@ fn a_new_key_that_is_slow_to_spread_is_taken_up_by_the_next_run() {
     sandbox.aws.set_script(Script::default());
     let ran = recover(&sandbox, &["y"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(json_of(&ran)["how"], "put-into-service");
+    assert_eq!(ran.json()["how"], "put-into-service");
     served(&sandbox);
     assert_eq!(
         sandbox.aws.account(|a| a.user("bob").living_keys().count()),

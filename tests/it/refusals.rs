@@ -1,10 +1,7 @@
 //! What AWS refuses, and where it is another AWS: partitions, quarantines, roots.
 
-use std::sync::atomic::Ordering;
-
 use awskeep::rotation::denial::{Denial, wants_mfa};
 use awskeep::rotation::session::Expected;
-use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;
@@ -21,9 +18,8 @@ fn a_key_of_any_partition_is_rotated_in_its_own() {
         ("aws-iso-f", "us-isof-south-1"),
         ("aws-eusc", "eusc-de-east-1"),
     ] {
-        let mut sandbox = Sandbox::new();
-        sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-        let at = sandbox.clock.load(Ordering::SeqCst) - 60;
+        let sandbox = Sandbox::new();
+        let at = sandbox.now() - 60;
         let (id, secret) = sandbox.aws.account(|account| {
             account.partition = partition.into();
             account.add_user("/team/", "carol");
@@ -46,7 +42,7 @@ fn a_key_of_any_partition_is_rotated_in_its_own() {
 
         let rotated = sandbox.run(&["rotate", "work", "--yes", "--json"], &[]);
         assert_eq!(rotated.code, 0, "{partition}: {rotated:?}");
-        let state: Value = serde_json::from_str(&rotated.out).unwrap();
+        let state = rotated.json();
         assert_eq!(state["previous"]["key_id"], id.as_str(), "{partition}");
         let policy = sandbox.run(&["policy", "work"], &[]).out;
         let resource = format!("\"arn:{partition}:iam::ACCOUNT:user/team/carol\"");
@@ -87,10 +83,9 @@ fn a_users_key_that_turns_out_to_be_roots_is_never_promoted() {
         account.add_root();
         account.add_key("root", 0)
     });
-    assert_eq!(
-        sandbox.add_pair("all", &id, &secret, &["--no-verify"]).code,
-        0
-    );
+    sandbox
+        .add_pair("all", &id, &secret, &["--no-verify"])
+        .exits(0);
     let ran = sandbox.run(&["rotate", "all", "--yes"], &[]);
     assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
     assert!(ran.err.contains("is a root user's key"), "{ran:?}");

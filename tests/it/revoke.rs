@@ -1,53 +1,12 @@
 //! `revoke`: the leaked key is inactive at once, whatever was in flight before.
 
-use std::sync::atomic::Ordering;
-
-use serde_json::Value;
-
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::sim::faults::{Fault, Script};
 use crate::sim::people::{Rights, Status};
 
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
-
-fn json_of(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
-}
-
-fn status_of(sandbox: &Sandbox, id: &str) -> Option<Status> {
-    sandbox
-        .aws
-        .account(|account| account.key(id).unwrap().status)
-}
-
-/// The key that the helper serves; its secret must be the one that AWS made.
-fn served(sandbox: &Sandbox) -> String {
-    let told = json_of(&sandbox.run(&["credential-process", "work"], &[]));
-    let id = told["AccessKeyId"].as_str().unwrap().to_owned();
-    let id = if id == "KEY" {
-        sandbox.key_id.clone()
-    } else {
-        id
-    };
-    let secret = sandbox
-        .aws
-        .account(|account| account.key(&id).unwrap().secret.clone());
-    assert_eq!(told["SecretAccessKey"], secret);
-    for (path, bytes) in sandbox.everything() {
-        let text = String::from_utf8_lossy(&bytes);
-        assert!(!text.contains(&secret), "a secret in {path:?}");
-    }
-    id
-}
-
 #[test]
 fn a_leaked_key_is_replaced_and_inactive_at_once() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let before = sandbox.everything();
     let asked = sandbox.run(&["revoke", "work", "--no-input"], &[]);
     assert_eq!(asked.code, 5, "{asked:?}");
@@ -66,7 +25,7 @@ fn a_leaked_key_is_replaced_and_inactive_at_once() {
 
     let revoked = sandbox.run(&["revoke", "work", "--json"], &["y"]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
-    let told = json_of(&revoked);
+    let told = revoked.json();
     assert_eq!(told["revoked"], "KEY");
     assert_eq!(told["replaced"], true);
     let command = told["sessions"]["user_command"].as_str().unwrap();
@@ -75,18 +34,18 @@ fn a_leaked_key_is_replaced_and_inactive_at_once() {
             && command.contains("\"DateLessThan\":{\"aws:TokenIssueTime\":\"20"),
         "{command}"
     );
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
-    let new = served(&sandbox);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
+    let new = sandbox.served("work");
     assert_eq!(told["key_id"], new.as_str());
-    assert_eq!(status_of(&sandbox, &new), Some(Status::Active));
+    assert_eq!(sandbox.status_of(&new), Some(Status::Active));
     sandbox.scan(&[]);
 }
 
 #[test]
 fn a_revoked_key_is_never_brought_back() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     assert_eq!(sandbox.run(&["revoke", "work", "--yes"], &[]).code, 0);
-    let new = served(&sandbox);
+    let new = sandbox.served("work");
     let finish = sandbox.run(&["rotate", "work", "--finish"], &[]);
     let end = "; it was revoked, and is never brought back\n";
     assert!(finish.code == 0 && finish.err.ends_with(end), "{finish:?}");
@@ -100,7 +59,7 @@ fn a_revoked_key_is_never_brought_back() {
         )
     );
     // The new key dies too, and somebody with more rights recovers.
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let at = sandbox.now();
     let (id, secret) = sandbox.aws.account(|account| {
         account.set_by_hand(&new, None, at);
         account.add_user("/", "boss").rights = Rights::Everybody;
@@ -117,25 +76,25 @@ fn a_revoked_key_is_never_brought_back() {
         recovered.err.contains("work: KEY was revoked at 20"),
         "{recovered:?}"
     );
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
-    assert!(![&new, &sandbox.key_id].contains(&&served(&sandbox)));
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
+    assert!(![&new, &sandbox.key_id].contains(&&sandbox.served("work")));
 }
 
 #[test]
 fn a_held_key_makes_room_after_a_question() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     assert_eq!(
         sandbox
             .run(&["rotate", "work", "--retire-now", "--yes"], &[])
             .code,
         0
     );
-    let leaked = served(&sandbox);
+    let leaked = sandbox.served("work");
     assert_ne!(leaked, sandbox.key_id);
     let declined = sandbox.run(&["revoke", "work"], &["y", "n"]);
     assert_eq!(declined.code, 5, "{declined:?}");
     assert!(declined.err.contains("KEY was replaced before"));
-    assert_eq!(served(&sandbox), leaked);
+    assert_eq!(sandbox.served("work"), leaked);
 
     let revoked = sandbox.run(&["revoke", "work"], &["y", "y"]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
@@ -145,14 +104,14 @@ fn a_held_key_makes_room_after_a_question() {
             .contains("end them, with an administrator's rights:"),
         "{revoked:?}"
     );
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), None);
-    assert_eq!(status_of(&sandbox, &leaked), Some(Status::Inactive));
-    assert_ne!(served(&sandbox), leaked);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), None);
+    assert_eq!(sandbox.status_of(&leaked), Some(Status::Inactive));
+    assert_ne!(sandbox.served("work"), leaked);
 }
 
 #[test]
 fn a_pending_key_is_used() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     // The new key is made, and then AWS answers no proof.
     sandbox.aws.set_script(Script::default().every(
         "GetUser",
@@ -165,30 +124,30 @@ fn a_pending_key_is_used() {
     let stuck = sandbox.run(&["rotate", "work", "--yes"], &[]);
     assert_eq!(stuck.code, 7, "{stuck:?}");
     sandbox.aws.set_script(Script::default());
-    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    let told = sandbox.run(&["status", "--json"], &[]).json();
     let pending = told["entries"][0]["keys"][1]["key_id"].as_str().unwrap();
     let revoked = sandbox.run(&["revoke", "work", "--yes"], &[]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
-    assert_eq!(served(&sandbox), pending);
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+    assert_eq!(sandbox.served("work"), pending);
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
 }
 
 #[test]
 fn another_key_of_the_user_is_only_deactivated() {
-    let sandbox = with_work();
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let sandbox = Sandbox::with_work();
+    let at = sandbox.now();
     let other = sandbox
         .aws
         .account(|account| account.add_key("bob", at - 60).0);
     let revoked = sandbox.run(&["revoke", "work", "--key", &other, "--json"], &["y"]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
-    let told = json_of(&revoked);
+    let told = revoked.json();
     assert_eq!(
         (&told["replaced"], &told["key_id"]),
         (&false.into(), &"KEY".into())
     );
-    assert_eq!(status_of(&sandbox, &other), Some(Status::Inactive));
-    assert_eq!(served(&sandbox), sandbox.key_id);
+    assert_eq!(sandbox.status_of(&other), Some(Status::Inactive));
+    assert_eq!(sandbox.served("work"), sandbox.key_id);
 
     let unknown = sandbox.run(
         &["revoke", "work", "--key", "AKIAIOSFODNN7EXAMPLE", "-y"],
@@ -199,17 +158,17 @@ fn another_key_of_the_user_is_only_deactivated() {
 
 #[test]
 fn a_replaced_key_that_is_still_leased_is_deactivated_by_name() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Active));
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Active));
     let revoked = sandbox.run(&["revoke", "work", "--key", &sandbox.key_id], &["y"]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
-    assert_eq!(status_of(&sandbox, &sandbox.key_id), Some(Status::Inactive));
+    assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Inactive));
 }
 
 #[test]
 fn a_key_that_cannot_be_replaced_is_said_to_be_alive() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     sandbox.aws.account(|account| {
         account.user_mut("bob").quarantine();
     });
@@ -221,13 +180,13 @@ fn a_key_that_cannot_be_replaced_is_said_to_be_alive() {
         ),
         "{refused:?}"
     );
-    assert_eq!(served(&sandbox), sandbox.key_id);
+    assert_eq!(sandbox.served("work"), sandbox.key_id);
 
     // Two keys, one of them foreign: it is not touched.
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let other = sandbox.aws.account(|account| account.add_key("bob", 0).0);
     let refused = sandbox.run(&["revoke", "work", "--yes"], &[]);
     assert_eq!(refused.code, 5, "{refused:?}");
     assert!(refused.err.contains("KEY is not revoked: "), "{refused:?}");
-    assert_eq!(status_of(&sandbox, &other), Some(Status::Active));
+    assert_eq!(sandbox.status_of(&other), Some(Status::Active));
 }

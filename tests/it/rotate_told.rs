@@ -1,28 +1,15 @@
 //! What `rotate --explain` and `--dry-run` foresee is what the run then does, told in
 //! words; and what a dead key, or one that would be lost, is answered with.
 
-use std::sync::atomic::Ordering;
-
 use awskeep::time::{Length, Time};
-use serde_json::Value;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::{Because, Status};
 use crate::sim::{SimConfig, SimServer};
 
-/// A sandbox with entry `work`, and one clock for here and AWS.
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    sandbox.aws.clock().follow(&sandbox.clock);
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
-
 fn rotated() -> Sandbox {
-    let sandbox = with_work();
-    let ran = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let sandbox = Sandbox::with_work_and_one_clock();
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     sandbox
 }
 
@@ -30,11 +17,10 @@ fn rotated() -> Sandbox {
 fn foresees(sandbox: &Sandbox, flags: &[&str], next: &str, words: &str) -> Ran {
     let before = sandbox.everything();
     let look = [&["rotate", "work", "--dry-run"], flags].concat();
-    let said = sandbox.run(&look, &[]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let said = sandbox.run(&look, &[]).exits(0);
     assert!(said.err.contains(words), "{said:?}");
     let told = sandbox.run(&[&look[..], &["--json"]].concat(), &[]);
-    let json: Value = serde_json::from_str(&told.out).unwrap();
+    let json = told.json();
     assert_eq!(
         (&json["entry"], &json["next"]),
         (&"work".into(), &next.into())
@@ -51,7 +37,7 @@ fn foresees(sandbox: &Sandbox, flags: &[&str], next: &str, words: &str) -> Ran {
 
 #[test]
 fn a_step_is_foreseen_in_words() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     let new = "work: would ask AWS for a new key\n";
     foresees(&sandbox, &[], "write-intent", new);
     let idle = "work: would do nothing: nothing is begun";
@@ -80,8 +66,9 @@ fn a_wait_is_foreseen_and_so_is_what_a_person_wants_instead() {
     foresees(&sandbox, &["--retire-now"], "deactivate", "deactivate KEY");
     // The replaced key is active: it is proven, then put back.
     foresees(&sandbox, &["--undo"], "prove", "until AWS knows KEY");
-    let ran = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox
+        .run(&["rotate", "work", "--retire-now", "--yes"], &[])
+        .exits(0);
     let on_its_way = "may still be on its way";
     foresees(&sandbox, &["--undo"], "wait", on_its_way);
     sandbox.aws.clock().advance(120);
@@ -91,12 +78,12 @@ fn a_wait_is_foreseen_and_so_is_what_a_person_wants_instead() {
 
 #[test]
 fn a_refusal_is_foreseen_with_its_reason() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     sandbox.aws.account(|account| account.add_key("bob", 0));
     let words = "work: would be refused: its IAM user has another key";
     let said = foresees(&sandbox, &[], "refuse", words);
     assert!(said.err.contains("hint: if nothing uses"), "{said:?}");
-    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 5);
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(5);
     let undo = ["rotate", "work", "--undo"];
     let real = sandbox.run(&undo, &[]);
     let looked = sandbox.run(&[&undo[..], &["--dry-run"]].concat(), &[]);
@@ -105,74 +92,66 @@ fn a_refusal_is_foreseen_with_its_reason() {
 
 #[test]
 fn a_dead_key_that_was_added_just_now_is_told_at_once() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     sandbox
         .aws
         .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), 0));
     sandbox.aws.clock().advance(60);
-    let before = sandbox.clock.load(Ordering::SeqCst);
-    let dead = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(dead.code, 6, "{dead:?}");
+    let before = sandbox.now();
+    let dead = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(6);
     assert!(dead.err.contains("awskeep recover work"), "{dead:?}");
-    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+    assert_eq!(sandbox.now(), before);
 }
 
 #[test]
 fn a_key_that_aws_has_known_for_days_is_not_waited_for() {
     // The user may not list keys, so that its age is not known here.
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
+    let sandbox = Sandbox::new();
     sandbox.aws.clock().follow(&sandbox.clock);
     sandbox.aws.account(|account| {
         account
             .user_mut("bob")
             .deny("ListAccessKeys", Because::NotAllowed);
     });
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     sandbox
         .aws
         .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), 0));
-    let before = sandbox.clock.load(Ordering::SeqCst);
-    let dead = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(dead.code, 6, "{dead:?}");
-    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+    let before = sandbox.now();
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(6);
+    assert_eq!(sandbox.now(), before);
 }
 
 #[test]
 fn a_wait_for_a_young_key_is_told() {
     let sandbox = rotated();
     let current = sandbox.run(&["credential-process", "work"], &[]);
-    let told: Value = serde_json::from_str(&current.out).unwrap();
+    let told = current.json();
     let new = told["AccessKeyId"].as_str().unwrap();
-    let at = sandbox.clock.load(Ordering::SeqCst);
+    let at = sandbox.now();
     sandbox
         .aws
         .account(|account| account.set_by_hand(new, Some(Status::Inactive), at));
     sandbox.aws.clock().advance(30);
-    let began = sandbox.clock.load(Ordering::SeqCst);
-    let dead = sandbox.run(&["rotate", "work"], &[]);
-    assert_eq!(dead.code, 6, "{dead:?}");
+    let began = sandbox.now();
+    let dead = sandbox.run(&["rotate", "work"], &[]).exits(6);
     let until = Time(began) + Length::minutes(2);
     let line = format!(
         "work: AWS does not accept {new} everywhere yet; trying until {until}, Ctrl-C is safe\n"
     );
     assert_eq!(dead.err.matches(&line).count(), 1, "{dead:?}");
-    assert!(
-        sandbox.clock.load(Ordering::SeqCst) >= until.0,
-        "it was waited"
-    );
+    assert!(sandbox.now() >= until.0, "it was waited");
 }
 
 #[test]
 fn without_a_network_nothing_is_waited_for() {
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work_and_one_clock();
     // Its address answers no more.
     sandbox.aws = SimServer::start(SimConfig::default());
-    let before = sandbox.clock.load(Ordering::SeqCst);
-    let offline = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(offline.code, 1, "{offline:?}");
+    let before = sandbox.now();
+    let offline = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(1);
     assert!(offline.err.contains("cannot be reached"), "{offline:?}");
-    assert_eq!(sandbox.clock.load(Ordering::SeqCst), before);
+    assert_eq!(sandbox.now(), before);
 }
 
 #[test]
@@ -186,14 +165,14 @@ fn what_would_lose_a_replaced_key_names_what_lets_one_go_on() {
         assert!(ran.err.contains(delete), "{ran:?}");
         assert!(ran.err.contains("or deactivate it after 20"), "{ran:?}");
     }
-    let ran = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let held = remove(&sandbox);
-    assert_eq!(held.code, 7, "{held:?}");
+    sandbox
+        .run(&["rotate", "work", "--retire-now", "--yes"], &[])
+        .exits(0);
+    let held = remove(&sandbox).exits(7);
     assert!(held.err.contains(delete), "{held:?}");
     assert!(held.err.contains("hint: or after 20"), "{held:?}");
-    let ran = sandbox.run(&["rotate", "work", "--delete-now", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let removed = remove(&sandbox);
-    assert_eq!(removed.code, 0, "{removed:?}");
+    sandbox
+        .run(&["rotate", "work", "--delete-now", "--yes"], &[])
+        .exits(0);
+    remove(&sandbox).exits(0);
 }

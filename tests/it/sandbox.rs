@@ -70,7 +70,8 @@ impl Sandbox {
             home,
             locks: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(now)),
-            vars: Vec::new(),
+            // The simulated AWS knows a new key everywhere at once.
+            vars: vec![("AWSKEEP_SETTLE".into(), "0s".into())],
             odd_vars: Vec::new(),
             aws,
             key_id,

@@ -25,11 +25,10 @@ pub struct Shell {
 impl Shell {
     pub fn new(settings: &[(&str, &str)]) -> Shell {
         let mut sandbox = Sandbox::new();
-        let vars = [("AWSKEEP_SETTLE", "0s"), ("AWSKEEP_DEADLINE", "20s")];
-        sandbox.vars = vars.map(|(name, value)| (name.into(), value.into())).into();
-        assert_eq!(sandbox.add("work", &["--no-profile"]).code, 0);
+        sandbox.vars.push(("AWSKEEP_DEADLINE".into(), "20s".into()));
+        sandbox.add("work", &["--no-profile"]).exits(0);
         for (key, value) in settings {
-            assert_eq!(sandbox.run(&["config", "set", key, value], &[]).code, 0);
+            sandbox.run(&["config", "set", key, value], &[]).exits(0);
         }
         Shell {
             sandbox,
@@ -45,7 +44,7 @@ impl Shell {
     }
 
     pub fn now(&self) -> i64 {
-        self.sandbox.clock.load(Ordering::SeqCst)
+        self.sandbox.now()
     }
 
     pub fn next_due(&self) -> i64 {
@@ -88,12 +87,7 @@ impl Shell {
     }
 
     fn served(&self) -> String {
-        let ran = self.sandbox.run(&["credential-process", "work"], &[]);
-        let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-        match json["AccessKeyId"].as_str().unwrap() {
-            "KEY" => self.sandbox.key_id.clone(),
-            other => other.to_owned(),
-        }
+        self.sandbox.served("work")
     }
 
     fn calls(&self) -> usize {
@@ -202,8 +196,10 @@ fn without_auto_a_due_key_is_told_once_a_day() {
     assert_eq!(shell.calls(), 0, "nothing is asked of AWS");
 
     // What a person began is finished all the same.
-    let rotated = shell.sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(rotated.code, 0, "{rotated:?}");
+    shell
+        .sandbox
+        .run(&["rotate", "work", "--yes"], &[])
+        .exits(0);
     shell.pass(25 * HOUR);
     let said = shell.two_prompts();
     assert!(said[0].contains("is inactive"), "{said:?}");
@@ -223,8 +219,10 @@ fn a_killed_rotation_of_a_person_is_gone_on_with() {
     };
     let script = Script::default().every("GetCallerIdentity", not_yet);
     shell.sandbox.aws.set_script(script);
-    let ran = shell.sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(ran.code, 7, "{ran:?}");
+    shell
+        .sandbox
+        .run(&["rotate", "work", "--yes"], &[])
+        .exits(7);
     shell.sandbox.aws.set_script(Script::default());
     let said = shell.two_prompts();
     assert!(said[0].contains("is in service"), "{said:?}");
@@ -303,8 +301,10 @@ fn a_refusal_waits_for_a_person_and_is_said_once_a_day() {
         .sandbox
         .aws
         .account(|account| account.user_mut("bob").denials.clear());
-    let ran = shell.sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    shell
+        .sandbox
+        .run(&["rotate", "work", "--yes"], &[])
+        .exits(0);
     shell.two_prompts();
     let mark = shell.sandbox.run(&["status", "--prompt"], &[]);
     assert_eq!(mark.out, "");
@@ -319,10 +319,10 @@ fn other_settings_make_a_new_beginning() {
         if max_age == "30d" {
             shell.pass(25 * DAY);
         }
-        let set = shell
+        shell
             .sandbox
-            .run(&["config", "set", "max_age", max_age], &[]);
-        assert_eq!(set.code, 0);
+            .run(&["config", "set", "max_age", max_age], &[])
+            .exits(0);
         shell.two_prompts();
         assert_eq!(shell.served() != first, rotated, "{max_age}");
     }
@@ -431,7 +431,7 @@ fn a_refusal_under_other_settings_is_forgotten_before_the_key_is_due() {
     let mark = |shell: &Shell| shell.sandbox.run(&["status", "--prompt"], &[]).out;
     assert_eq!(mark(&shell), "key!\n");
     let set = ["config", "set", "max_age", "120d"];
-    assert_eq!(shell.sandbox.run(&set, &[]).code, 0);
+    shell.sandbox.run(&set, &[]).exits(0);
     assert_eq!(shell.two_prompts(), [] as [String; 0]);
     assert_eq!(mark(&shell), "");
     let allow = |account: &mut crate::sim::account::Account| {
@@ -452,8 +452,7 @@ fn a_refusal_is_not_tried_again_because_the_store_was_locked() {
     let identity = shell.sandbox.path(".data/awskeep/identity.txt");
     let kept = fs::read(&identity).unwrap();
     fs::write(&identity, "damaged").unwrap();
-    let ran = shell.run();
-    assert_eq!(ran.code, 4, "{ran:?}");
+    assert_eq!(shell.run().code, 4);
     fs::write(&identity, kept).unwrap();
     shell.calls();
     shell.run();
@@ -469,7 +468,7 @@ fn a_refusal_is_tried_again_when_a_person_has_changed_a_setting() {
     for entry in [&["--entry", "work"][..], &[]] {
         shell.calls();
         let set = [&["config", "set", "mfa_serial", "x"][..], entry].concat();
-        assert_eq!(shell.sandbox.run(&set, &[]).code, 0);
+        shell.sandbox.run(&set, &[]).exits(0);
         shell.two_prompts();
         assert_ne!(shell.calls(), 0, "{entry:?}");
     }

@@ -15,8 +15,7 @@ fn a_setting_is_one_line() {
         ("mfa_process", "true\n[entry work]\nauto = on"),
         ("mfa_serial", "x\rauto = on"),
     ] {
-        let ran = sandbox.run(&["config", "set", key, value], &[]);
-        assert_eq!(ran.code, 2, "{ran:?}");
+        let ran = sandbox.run(&["config", "set", key, value], &[]).exits(2);
         let hint = format!("hint: {key} takes one line without control characters\n");
         assert!(ran.err.ends_with(&hint), "{ran:?}");
         assert_eq!(ran.err.lines().count(), 2, "{ran:?}");
@@ -33,16 +32,16 @@ fn a_store_can_be_chosen_twice_and_an_open_file_is_not_said_to_be_locked() {
         (ran.code, ran.err.as_str()),
         (0, "new entries are kept in the encrypted file\n")
     );
-    let ran = sandbox.run(&["store", "lock"], &[]);
-    assert_eq!(ran.code, 2, "{ran:?}");
+    sandbox.run(&["store", "lock"], &[]).exits(2);
 }
 
 #[test]
 fn a_secret_in_the_place_of_an_id_is_refused_before_the_next_question() {
     let sandbox = Sandbox::new();
     let secret = "abcdefghijklmnopqrstuvwxyz0123456789ABCD";
-    let ran = sandbox.run(&["add", "work", "--no-profile"], &[secret, "second"]);
-    assert_eq!(ran.code, 2, "{ran:?}");
+    let ran = sandbox
+        .run(&["add", "work", "--no-profile"], &[secret, "second"])
+        .exits(2);
     assert!(
         !ran.err.contains(secret) && !ran.err.contains("not shown"),
         "{ran:?}"
@@ -52,7 +51,7 @@ fn a_secret_in_the_place_of_an_id_is_refused_before_the_next_question() {
 #[test]
 fn exec_and_env_take_the_profile_as_everywhere() {
     let mut sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     for arguments in [
         &["exec", "-p", "work", "--dry-run", "--", "true"][..],
         &["exec", "work", "--dry-run", "--", "true"],
@@ -64,10 +63,9 @@ fn exec_and_env_take_the_profile_as_everywhere() {
         );
     }
     let unnamed = ["exec", "--dry-run", "--", "true"];
-    let ran = sandbox.run(&unnamed, &[]);
-    assert_eq!(ran.code, 2, "{ran:?}");
+    sandbox.run(&unnamed, &[]).exits(2);
     sandbox.vars.push(("AWS_PROFILE".into(), "work".into()));
-    assert_eq!(sandbox.run(&unnamed, &[]).code, 0);
+    sandbox.run(&unnamed, &[]).exits(0);
     let code = sandbox.run(&["env", "--shell", "bash"], &[]).out;
     assert!(code.contains("export AWS_ACCESS_KEY_ID='KEY'"), "{code}");
     assert!(
@@ -82,7 +80,7 @@ fn a_program_gets_its_arguments_as_they_are() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::new();
     sandbox.make_helper();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let output = Command::new(sandbox.path("bin/awskeep"))
         .args(["exec", "work", "--", "printf", "%s"])
         .arg(OsStr::from_bytes(b"a\xffb"))

@@ -85,7 +85,7 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
         );
 
         let looks_at = sandbox.read(".state/awskeep/next-due");
-        let now = sandbox.clock.load(std::sync::atomic::Ordering::SeqCst);
+        let now = sandbox.now();
         assert_eq!(looks_at, format!("{now}\n"));
 
         let then = sandbox.everything();
@@ -93,8 +93,9 @@ fn a_shell_is_set_up_once_and_taken_back_byte_for_byte() {
         says(&ran, 0, "", AS_IT_SHOULD_BE);
         assert_eq!(sandbox.everything(), then, "{name}: a second time");
 
-        let ran = sandbox.run(&["setup", "bash", "--remove", "--no-input"], &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        sandbox
+            .run(&["setup", "bash", "--remove", "--no-input"], &[])
+            .exits(0);
         assert_eq!(files_of(&sandbox), at_first, "{name}");
         if before.is_some() {
             let mode = fs::metadata(sandbox.path(".bashrc"))
@@ -152,8 +153,7 @@ fn every_shell_has_its_places() {
         expected.sort();
         let paths: Vec<_> = new.into_iter().map(|(path, _)| path).collect();
         assert_eq!(paths, expected, "{shell}");
-        let ran = sandbox.run(&["setup", shell, "--remove"], &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        sandbox.run(&["setup", shell, "--remove"], &[]).exits(0);
         assert_eq!(files_of(&sandbox), at_first, "{shell}");
     }
 }
@@ -183,14 +183,13 @@ fn the_shell_is_the_users_own_unless_named() {
 #[test]
 fn who_rotates_by_itself_is_asked_and_never_guessed() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     let auto = |entry: &str| {
         let ran = sandbox.run(&["config", "get", "auto", "--entry", entry], &[]);
         ran.out.trim().to_owned()
     };
     // A script has to say it.
-    let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]);
-    assert_eq!(ran.code, 5, "{ran:?}");
+    let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]).exits(5);
     assert!(
         ran.err
             .contains("hint: --auto ENTRY, --auto all, or --auto none"),
@@ -200,12 +199,10 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
     // `--yes` names nobody.
     assert_eq!(set_up(&sandbox, &["bash"]).code, 0);
     assert_eq!(auto("work"), "off");
-    let ran = set_up(&sandbox, &["bash", "--auto", "nobody"]);
-    assert_eq!(ran.code, 3, "{ran:?}");
+    set_up(&sandbox, &["bash", "--auto", "nobody"]).exits(3);
     let ran = sandbox.run(&["setup", "bash"], &["none"]);
     assert_eq!((ran.code, auto("work").as_str()), (0, "off"), "{ran:?}");
-    let ran = sandbox.run(&["setup", "bash"], &["work"]);
-    assert_eq!(ran.code, 0);
+    let ran = sandbox.run(&["setup", "bash"], &["work"]).exits(0);
     assert!(
         ran.err.contains("(another machine, CI, a container, "),
         "{ran:?}"
@@ -235,10 +232,8 @@ fn declined_or_only_said_nothing_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write(".bashrc", "a\n");
     let at_first = files_of(&sandbox);
-    let ran = sandbox.run(&["setup", "bash"], &["no"]);
-    assert_eq!(ran.code, 5, "{ran:?}");
-    let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]);
-    assert_eq!(ran.code, 5, "{ran:?}");
+    sandbox.run(&["setup", "bash"], &["no"]).exits(5);
+    sandbox.run(&["setup", "bash", "--no-input"], &[]).exits(5);
     let ran = sandbox.run(&["setup", "bash", "--dry-run"], &[]);
     says(
         &ran,
@@ -260,8 +255,9 @@ fn an_older_hook_and_block_are_renewed() {
     );
     fs::create_dir_all(sandbox.path(".data/awskeep")).unwrap();
     sandbox.write(".data/awskeep/hook.bash", "old\n");
-    let ran = sandbox.run(&["setup", "bash", "--yes", "--json"], &[]);
-    assert_eq!(ran.code, 0);
+    let ran = sandbox
+        .run(&["setup", "bash", "--yes", "--json"], &[])
+        .exits(0);
     assert_eq!(
         ran.out,
         "{\n  \"changed\": [\n    {\n      \"file\": \"~/.data/awskeep/hook.bash\",\n      \"did\": \"changed\"\n    },\n    \
@@ -281,7 +277,7 @@ fn a_linked_startup_file_stays_a_link() {
     assert_eq!(set_up(&sandbox, &["bash"]).code, 0);
     assert!(sandbox.path(".bashrc").is_symlink());
     assert!(sandbox.read("dotfiles/bashrc").contains("hook.bash"));
-    assert_eq!(sandbox.run(&["setup", "bash", "--remove"], &[]).code, 0);
+    sandbox.run(&["setup", "bash", "--remove"], &[]).exits(0);
     assert!(sandbox.path(".bashrc").is_symlink());
     assert_eq!(sandbox.read("dotfiles/bashrc"), "a");
 }
@@ -342,8 +338,7 @@ fn damaged_marks_are_refused_before_anything_is_written() {
 fn nothing_is_put_where_others_can_write() {
     let sandbox = Sandbox::new();
     fs::set_permissions(sandbox.path(".data"), fs::Permissions::from_mode(0o777)).unwrap();
-    let ran = set_up(&sandbox, &["bash"]);
-    assert_eq!(ran.code, 1);
+    let ran = set_up(&sandbox, &["bash"]).exits(1);
     assert!(
         ran.err
             .ends_with("awskeep: ~/.data/awskeep/hook.bash is run by your shells, but others can write ~/.data\nhint: chmod go-w ~/.data\n"),
@@ -366,7 +361,7 @@ fn a_foreign_completion_file_is_not_replaced() {
         "awskeep: ~/.config/fish/completions/awskeep.fish is there and not from awskeep setup\n\
          hint: mv ~/.config/fish/completions/awskeep.fish ~/.config/fish/completions/awskeep.fish.old\n",
     );
-    assert_eq!(sandbox.run(&["setup", "fish", "--remove"], &[]).code, 0);
+    sandbox.run(&["setup", "fish", "--remove"], &[]).exits(0);
     assert_eq!(files_of(&sandbox), at_first);
 }
 
@@ -381,8 +376,7 @@ fn a_timer_is_written_and_taken_back() {
         "bin/awskeep",
         "--yes",
     ];
-    let ran = sandbox.run(&arguments, &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox.run(&arguments, &[]).exits(0);
     // There is no systemctl on this user's PATH.
     assert!(
         ran.err.ends_with(
@@ -409,8 +403,9 @@ fn a_timer_is_written_and_taken_back() {
     let wants = sandbox.path(".config/systemd/user/timers.target.wants");
     fs::create_dir(&wants).unwrap();
     symlink("../awskeep.timer", wants.join("awskeep.timer")).unwrap();
-    let ran = sandbox.run(&["setup", "--systemd", "--remove"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    sandbox
+        .run(&["setup", "--systemd", "--remove"], &[])
+        .exits(0);
     assert!(!wants.join("awskeep.timer").is_symlink());
     assert_eq!(files_of(&sandbox), at_first);
     if !cfg!(target_os = "macos") {
@@ -447,7 +442,7 @@ fn hooks_completions_and_the_manual_are_printed() {
 #[test]
 fn names_of_this_machine_are_completed_without_a_word() {
     let mut sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &["--profile", "office"]).code, 0);
+    sandbox.add("work", &["--profile", "office"]).exits(0);
     sandbox
         .vars
         .push(("AWSKEEP_COMPLETE".into(), "fish".into()));

@@ -7,7 +7,6 @@ use std::thread::{Scope, ScopedJoinHandle, yield_now};
 use std::time::{Duration, Instant};
 
 use awskeep::ui::Captured;
-use serde_json::Value;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
@@ -15,14 +14,6 @@ use crate::sim::people::Status;
 
 /// No step of these tests takes so long.
 const MOST: Duration = Duration::from_secs(60);
-
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox.aws.take_journal();
-    sandbox
-}
 
 /// A run in a thread of its own.
 struct Running<'scope> {
@@ -116,17 +107,10 @@ fn keys(sandbox: &Sandbox) -> Vec<(String, Status)> {
     })
 }
 
-fn served(sandbox: &Sandbox) -> String {
-    let ran = sandbox.run(&["credential-process", "work"], &[]);
-    let told: Value = serde_json::from_str(&ran.out).unwrap();
-    let id = told["AccessKeyId"].as_str().unwrap();
-    id.replace("KEY", &sandbox.key_id)
-}
-
 #[test]
 fn six_hurried_rotations_at_once_make_one_key() {
     for flags in [&["--delete-now"][..], &["--retire-now"], &[]] {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let rotate = [&["rotate", "work", "--yes"], flags].concat();
         let ended = while_one_rotates(&sandbox, &rotate, &[&rotate[..]; 5], || ());
         let replaced = format!(
@@ -138,19 +122,19 @@ fn six_hurried_rotations_at_once_make_one_key() {
             assert_eq!(err.contains(&replaced), n > 0, "{flags:?} {n}: {err}");
         }
         assert_eq!(creates(&sandbox), 1, "{flags:?}");
-        assert_ne!(served(&sandbox), sandbox.key_id);
+        assert_ne!(sandbox.served("work"), sandbox.key_id);
     }
 }
 
 #[test]
 fn revoke_means_the_key_that_was_current_when_it_began() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let rotate = ["rotate", "work", "--yes"];
     let ended = while_one_rotates(&sandbox, &rotate, &[&["revoke", "work"]], || ());
     for (code, err) in &ended {
         assert_eq!(*code, 0, "{err}");
     }
-    let new = served(&sandbox);
+    let new = sandbox.served("work");
     assert_eq!(
         keys(&sandbox),
         [
@@ -164,14 +148,10 @@ fn revoke_means_the_key_that_was_current_when_it_began() {
 
 #[test]
 fn who_only_looks_waits_for_nobody_and_is_told_who_is_at_work() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let who = format!("work: another awskeep (pid {}, ", std::process::id());
     let look = || {
-        let looked = |arguments: &[&str]| -> Ran {
-            let ran = sandbox.run(arguments, &[]);
-            assert_eq!(ran.code, 0, "{ran:?}");
-            ran
-        };
+        let looked = |arguments: &[&str]| -> Ran { sandbox.run(arguments, &[]).exits(0) };
         let status = looked(&["status", "--check"]);
         let line = status.out.lines().find(|line| line.starts_with(&who));
         assert!(

@@ -8,24 +8,8 @@ use serde_json::{Value, json};
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::Status;
 
-/// A sandbox whose rotations do not wait, with entry `work`.
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
-
-fn now(sandbox: &Sandbox) -> Time {
-    Time(sandbox.clock.load(Ordering::SeqCst))
-}
-
 fn let_pass(sandbox: &Sandbox, days: i64) {
     sandbox.clock.fetch_add(days * 86_400, Ordering::SeqCst);
-}
-
-fn json_of(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
 /// Columns of a table's row, cut where two blanks stand.
@@ -43,11 +27,11 @@ fn rows(ran: &Ran) -> Vec<Vec<String>> {
 
 #[test]
 fn a_fresh_entry_needs_nothing() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let shown = sandbox.run(&["status", "--check"], &[]);
     assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{shown:?}");
     // AWS says that the key was made a day before it was added.
-    let due = (now(&sandbox) + awskeep::time::Length::days(59)).day();
+    let due = (Time(sandbox.now()) + awskeep::time::Length::days(59)).day();
     assert_eq!(
         rows(&shown),
         [
@@ -73,7 +57,7 @@ fn a_fresh_entry_needs_nothing() {
             ],
         ]
     );
-    assert_eq!(sandbox.aws.take_journal().len(), 5, "only `add` asked AWS");
+    assert_eq!(sandbox.aws.take_journal(), [], "nobody asked AWS");
     sandbox.scan(&[]);
 }
 
@@ -89,12 +73,13 @@ fn no_entries_is_no_failure() {
 
 #[test]
 fn a_due_key_wants_attention() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let_pass(&sandbox, 61);
     let shown = sandbox.run(&["status"], &[]);
     assert_eq!((shown.code, shown.err.as_str()), (0, ""));
-    let checked = sandbox.run(&["status", "work", "--check", "--json"], &[]);
-    assert_eq!(checked.code, 8);
+    let checked = sandbox
+        .run(&["status", "work", "--check", "--json"], &[])
+        .exits(8);
     assert!(
         checked
             .err
@@ -102,7 +87,7 @@ fn a_due_key_wants_attention() {
             && checked.err.ends_with("\nhint: awskeep rotate work\n"),
         "{checked:?}"
     );
-    let told = json_of(&checked);
+    let told = checked.json();
     let entry = &told["entries"][0];
     assert_eq!(entry["attention"][0]["command"], "awskeep rotate work");
     assert_eq!(entry["keys"][0]["next"], "rotate");
@@ -111,10 +96,9 @@ fn a_due_key_wants_attention() {
 
 #[test]
 fn a_rotated_entry_shows_both_lives() {
-    let sandbox = with_work();
-    let rotated = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(rotated.code, 0, "{rotated:?}");
-    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    let sandbox = Sandbox::with_work();
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
+    let told = sandbox.run(&["status", "--json"], &[]).json();
     let entry = &told["entries"][0];
     let previous = &entry["keys"][1];
     assert_eq!(previous["slot"], "previous");
@@ -127,28 +111,30 @@ fn a_rotated_entry_shows_both_lives() {
 
     // Nobody finished it for days.
     let_pass(&sandbox, 4);
-    let late = sandbox.run(&["status", "--check"], &[]);
-    assert_eq!(late.code, 8, "{late:?}");
+    let late = sandbox.run(&["status", "--check"], &[]).exits(8);
     assert!(late.err.contains("the replaced key KEY is still active"));
 
     let hurried = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
     // Four days apart from AWS's clock: nothing irreversible is done.
     assert_eq!(hurried.code, 7, "{hurried:?}");
     let_pass(&sandbox, -4);
-    let hurried = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
-    assert_eq!(hurried.code, 0, "{hurried:?}");
-    let told = json_of(&sandbox.run(&["status", "--json"], &[]));
+    sandbox
+        .run(&["rotate", "work", "--retire-now", "--yes"], &[])
+        .exits(0);
+    let told = sandbox.run(&["status", "--json"], &[]).json();
     assert_eq!(told["entries"][0]["keys"][1]["next"], "delete");
     sandbox.scan(&[]);
 }
 
 #[test]
 fn online_asks_aws_and_sees_what_people_did() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let foreign = sandbox
         .aws
-        .account(|account| account.add_key("bob", now(&sandbox).0 - 3_600).0);
-    let told = json_of(&sandbox.run(&["status", "work", "--online", "--json"], &[]));
+        .account(|account| account.add_key("bob", sandbox.now() - 3_600).0);
+    let told = sandbox
+        .run(&["status", "work", "--online", "--json"], &[])
+        .json();
     let seen = &told["entries"][0]["at_aws"];
     assert_eq!(
         (&seen[0]["key_id"], &seen[0]["slot"], &seen[0]["status"]),
@@ -161,12 +147,13 @@ fn online_asks_aws_and_sees_what_people_did() {
     let shown = sandbox.run(&["status", "work", "--online"], &[]);
     assert!(shown.out.contains("not this entry's"), "{shown:?}");
 
-    let at = now(&sandbox).0;
+    let at = sandbox.now();
     sandbox
         .aws
         .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), at));
-    let dead = sandbox.run(&["status", "--online", "--check"], &[]);
-    assert_eq!(dead.code, 8, "{dead:?}");
+    let dead = sandbox
+        .run(&["status", "--online", "--check"], &[])
+        .exits(8);
     let next = rows(&dead)[1].last().cloned();
     let recover = "recover: awskeep recover work --via PROFILE";
     assert_eq!(next.as_deref(), Some(recover));
@@ -179,7 +166,7 @@ fn online_asks_aws_and_sees_what_people_did() {
 
 #[test]
 fn a_store_that_cannot_be_read_is_exit_4() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let folder = sandbox.path(".data/awskeep");
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
@@ -195,7 +182,7 @@ fn a_store_that_cannot_be_read_is_exit_4() {
 
 #[test]
 fn a_failure_is_shown_until_it_is_made_good() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     sandbox.write(
         ".state/awskeep/log/receipts.jsonl",
         "{\"at\":\"2026-11-23T08:00:00Z\",\"entry\":\"work\",\"step\":\"delete\",\
@@ -210,20 +197,20 @@ fn a_failure_is_shown_until_it_is_made_good() {
              hint: awskeep log work\n"
         )
     );
-    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
-    assert_eq!(sandbox.run(&["status", "--check"], &[]).code, 0);
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
+    sandbox.run(&["status", "--check"], &[]).exits(0);
 }
 
 #[test]
 fn the_log_names_every_step_in_three_forms() {
-    let sandbox = with_work();
-    assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+    let sandbox = Sandbox::with_work();
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     // A power cut in the middle of a line.
     let path = ".state/awskeep/log/receipts.jsonl";
     let torn = format!("{}{{\"at\":\"2026-1", sandbox.read(path));
     sandbox.write(path, &torn);
-    assert_eq!(sandbox.run(&["rename", "work", "job"], &[]).code, 0);
-    let told = json_of(&sandbox.run(&["log", "--json"], &[]));
+    sandbox.run(&["rename", "work", "job"], &[]).exits(0);
+    let told = sandbox.run(&["log", "--json"], &[]).json();
     let steps: Vec<&str> = told
         .as_array()
         .unwrap()
@@ -241,8 +228,7 @@ fn the_log_names_every_step_in_three_forms() {
     // Under its new name the entry keeps what was done under the old one; the
     // profile that uses it means the same.
     for name in ["job", "work"] {
-        let named = sandbox.run(&["log", name], &[]);
-        assert_eq!(named.code, 0);
+        let named = sandbox.run(&["log", name], &[]).exits(0);
         assert_eq!(
             named.out.lines().count(),
             if name == "job" { 6 } else { 5 },
@@ -262,15 +248,14 @@ fn the_log_names_every_step_in_three_forms() {
 
 #[test]
 fn a_policy_is_for_the_users_own_path() {
-    let sandbox = with_work();
-    let named = sandbox.run(&["policy", "work"], &[]);
-    assert_eq!(named.code, 0);
+    let sandbox = Sandbox::with_work();
+    let named = sandbox.run(&["policy", "work"], &[]).exits(0);
     assert_eq!(
         named.err,
         "bob has the path /division/: a policy on user/${aws:username} would not match it\n"
     );
     assert_eq!(
-        json_of(&named),
+        named.json(),
         json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -286,7 +271,7 @@ fn a_policy_is_for_the_users_own_path() {
     );
     let any = sandbox.run(&["policy", "--mfa"], &[]);
     assert!(any.err.starts_with("this matches users without a path"));
-    let policy = json_of(&any);
+    let policy = any.json();
     assert_eq!(
         policy["Statement"][3]["Condition"],
         json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}})
@@ -300,47 +285,46 @@ fn a_policy_is_for_the_users_own_path() {
         policy["Statement"][3]["Resource"],
         "arn:aws:iam::*:user/${aws:username}"
     );
-    assert_eq!(sandbox.run(&["policy", "none"], &[]).code, 3);
+    sandbox.run(&["policy", "none"], &[]).exits(3);
 }
 
 #[test]
 fn a_locked_store_is_exit_4_with_the_command_that_opens_it() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     std::fs::remove_dir_all(sandbox.path(".data/awskeep")).unwrap();
     sandbox.write("pass", "correct horse");
     sandbox.chmod("pass", 0o600);
-    let made = sandbox.run(
-        &["store", "use", "file", "--passphrase-file", "pass", "--yes"],
-        &[],
-    );
-    assert_eq!(made.code, 0, "{made:?}");
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    assert_eq!(sandbox.run(&["store", "lock"], &[]).code, 0);
+    sandbox
+        .run(
+            &["store", "use", "file", "--passphrase-file", "pass", "--yes"],
+            &[],
+        )
+        .exits(0);
+    sandbox.add("work", &[]).exits(0);
+    sandbox.run(&["store", "lock"], &[]).exits(0);
     for arguments in [
         &["status", "--no-input"][..],
         &["status", "work", "--no-input"],
         &["status", "--check", "--json", "--no-input"],
     ] {
-        let ran = sandbox.run(arguments, &[]);
-        assert_eq!(ran.code, 4, "{ran:?}");
+        let ran = sandbox.run(arguments, &[]).exits(4);
         assert!(ran.err.contains("hint: awskeep store unlock"), "{ran:?}");
     }
     // What was done to which key is known all the same.
-    assert_eq!(sandbox.run(&["log", "work"], &[]).code, 0);
+    sandbox.run(&["log", "work"], &[]).exits(0);
 }
 
 #[test]
 fn it_is_shown_which_keys_replace_themselves_and_what_makes_them() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let last_line = || {
         let shown = sandbox.run(&["status"], &[]);
         shown.out.lines().last().unwrap_or_default().to_owned()
     };
-    let told = || json_of(&sandbox.run(&["status", "--json"], &[]));
+    let told = || sandbox.run(&["status", "--json"], &[]).json();
     assert_eq!(told()["entries"][0]["auto"], "off");
     assert!(last_line().starts_with("work"), "{}", last_line());
-    let set = sandbox.run(&["config", "set", "auto", "on"], &[]);
-    assert_eq!(set.code, 0);
+    sandbox.run(&["config", "set", "auto", "on"], &[]).exits(0);
     assert_eq!(
         last_line(),
         "auto is on for work, and no hook or timer of awskeep setup starts it: awskeep setup"
@@ -350,8 +334,7 @@ fn it_is_shown_which_keys_replace_themselves_and_what_makes_them() {
         &["setup", "zsh"][..],
         &["setup", "--systemd", "--helper-path", "bin/awskeep"],
     ] {
-        let ran = sandbox.run(&[what, &flags].concat(), &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        sandbox.run(&[what, &flags].concat(), &[]).exits(0);
     }
     assert_eq!(
         last_line(),
@@ -367,8 +350,9 @@ fn it_is_shown_which_keys_replace_themselves_and_what_makes_them() {
     std::fs::remove_dir_all(sandbox.path(".state/awskeep")).unwrap();
     assert_eq!(told()["started_by"], json!([]));
     assert!(last_line().ends_with(": awskeep setup"), "{}", last_line());
-    let again = sandbox.run(&[&["setup", "zsh"][..], &flags].concat(), &[]);
-    assert_eq!(again.code, 0, "{again:?}");
+    sandbox
+        .run(&[&["setup", "zsh"][..], &flags].concat(), &[])
+        .exits(0);
     assert!(
         last_line().starts_with("by themselves: "),
         "{}",

@@ -3,7 +3,7 @@
 //! on, and the next run goes on with that very key.
 #![cfg(unix)]
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,13 +15,6 @@ use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::Rights;
 
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
-
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
 
 /// Runs the real program, which gets `signal` at the first request of `action`.
 fn signalled(sandbox: &Sandbox, action: &str, when: When, signal: Signal) -> Ran {
@@ -49,45 +42,18 @@ fn signalled_at(
     sandbox
         .aws
         .set_script(Script::default().on(action, nth, strike));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_awskeep"));
-    command
+    let child = sandbox
+        .program(&[])
         .args(arguments)
-        .env_clear()
-        .env("HOME", sandbox.path(""))
-        .env("XDG_CONFIG_HOME", sandbox.path(".config"))
-        .env("XDG_STATE_HOME", sandbox.path(".state"))
-        .env("XDG_DATA_HOME", sandbox.path(".data"))
-        .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
-        .env("AWSKEEP_SETTLE", "0s")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     victim.store(i32::try_from(child.id()).unwrap(), Ordering::SeqCst);
     let output = child.wait_with_output().unwrap();
     sandbox.aws.set_script(Script::default());
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ran {
-        // A code of its own, and not the signal's death.
-        code: output.status.code().map_or(255, |code| code as u8),
-        out: text(&output.stdout),
-        err: text(&output.stderr),
-    }
-}
-
-fn living(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.aws.account(|account| {
-        let keys = account.user("bob").living_keys();
-        keys.map(|key| key.id.clone()).collect()
-    })
-}
-
-fn served(sandbox: &Sandbox) -> String {
-    let ran = sandbox.run(&["credential-process", "work"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    let id = told["AccessKeyId"].as_str().unwrap();
-    id.replace("KEY", &sandbox.key_id)
+    output.into()
 }
 
 #[track_caller]
@@ -100,17 +66,17 @@ fn stopped_as_asked(ran: &Ran, hint: &str) {
 #[test]
 fn a_key_just_received_is_saved_first() {
     for signal in SIGNALS {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let ran = signalled(&sandbox, "CreateAccessKey", When::After, signal);
         stopped_as_asked(&ran, " --finish");
-        assert_eq!(served(&sandbox), sandbox.key_id);
-        let made = living(&sandbox);
+        assert_eq!(sandbox.served("work"), sandbox.key_id);
+        let made = sandbox.living();
         assert_eq!(made.len(), 2);
         // It is kept: the next run makes no other one.
-        assert_eq!(sandbox.run(&["rotate", "work"], &[]).code, 0);
-        assert_eq!(living(&sandbox), made);
-        assert!(made.contains(&served(&sandbox)));
-        assert_ne!(served(&sandbox), sandbox.key_id);
+        sandbox.run(&["rotate", "work"], &[]).exits(0);
+        assert_eq!(sandbox.living(), made);
+        assert!(made.contains(&sandbox.served("work")));
+        assert_ne!(sandbox.served("work"), sandbox.key_id);
         sandbox.scan(&[]);
     }
 }
@@ -118,34 +84,34 @@ fn a_key_just_received_is_saved_first() {
 #[test]
 fn stopped_before_a_key_is_made_none_is() {
     for signal in SIGNALS {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let ran = signalled(&sandbox, "ListAccessKeys", When::Before, signal);
         stopped_as_asked(&ran, "");
-        assert_eq!(living(&sandbox), [sandbox.key_id.as_str()]);
-        assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
-        assert_ne!(served(&sandbox), sandbox.key_id);
+        assert_eq!(sandbox.living(), [sandbox.key_id.as_str()]);
+        sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
+        assert_ne!(sandbox.served("work"), sandbox.key_id);
     }
 }
 
 #[test]
 fn stopped_while_the_new_key_spreads_it_stays_pending() {
     for signal in SIGNALS {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let ran = signalled(&sandbox, "GetUser", When::Before, signal);
         stopped_as_asked(&ran, " --finish");
-        assert_eq!(served(&sandbox), sandbox.key_id);
-        let made = living(&sandbox);
-        assert_eq!(sandbox.run(&["rotate", "work"], &[]).code, 0);
-        assert_eq!(living(&sandbox), made);
-        assert_ne!(served(&sandbox), sandbox.key_id);
+        assert_eq!(sandbox.served("work"), sandbox.key_id);
+        let made = sandbox.living();
+        sandbox.run(&["rotate", "work"], &[]).exits(0);
+        assert_eq!(sandbox.living(), made);
+        assert_ne!(sandbox.served("work"), sandbox.key_id);
     }
 }
 
 #[test]
 fn recover_stopped_before_a_key_is_made_makes_none() {
     for signal in SIGNALS {
-        let sandbox = with_work();
-        let at = sandbox.clock.load(Ordering::SeqCst);
+        let sandbox = Sandbox::with_work();
+        let at = sandbox.now();
         let (id, secret) = sandbox.aws.account(|account| {
             account.set_by_hand(&sandbox.key_id, None, at);
             account.add_user("/", "boss").rights = Rights::Everybody;
@@ -165,21 +131,19 @@ fn recover_stopped_before_a_key_is_made_makes_none() {
                  hint: awskeep recover work --via boss\n"
             )
         );
-        assert_eq!(living(&sandbox), [] as [String; 0]);
-        let again = sandbox.run(&arguments, &[]);
-        assert_eq!(again.code, 0, "{again:?}");
-        assert_eq!(living(&sandbox), [served(&sandbox)]);
+        assert_eq!(sandbox.living(), [] as [String; 0]);
+        sandbox.run(&arguments, &[]).exits(0);
+        assert_eq!(sandbox.living(), [sandbox.served("work")]);
     }
 }
 
 #[test]
 fn remove_killed_after_the_delete_can_be_run_again() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let arguments = ["remove", "work", "--delete-key", "--yes"];
     let delete = ("DeleteAccessKey", 1);
-    let killed = signalled_at(&sandbox, &arguments, delete, When::After, Signal::KILL);
-    assert_eq!(killed.code, 255, "{killed:?}");
-    assert_eq!(living(&sandbox), [] as [String; 0]);
+    signalled_at(&sandbox, &arguments, delete, When::After, Signal::KILL).exits(Ran::KILLED);
+    assert_eq!(sandbox.living(), [] as [String; 0]);
     let again = sandbox.run(&arguments, &[]);
     assert_eq!(
         (again.code, again.err.as_str()),
@@ -188,23 +152,22 @@ fn remove_killed_after_the_delete_can_be_run_again() {
             "entry work is removed; key KEY is forgotten here and deleted at AWS\n"
         )
     );
-    assert_eq!(sandbox.run(&["status", "work"], &[]).code, 3);
+    sandbox.run(&["status", "work"], &[]).exits(3);
 }
 
 #[test]
 fn a_wait_can_be_cut_short() {
     for signal in SIGNALS {
-        let sandbox = with_work();
+        let sandbox = Sandbox::with_work();
         let arguments = ["rotate", "work", "--yes", "--wait"];
         // The look after the promote is the last one before the wait.
         let last_look = ("ListAccessKeys", 5);
-        let ran = signalled_at(&sandbox, &arguments, last_look, When::After, signal);
-        assert_eq!(ran.code, 7, "{ran:?}");
+        let ran = signalled_at(&sandbox, &arguments, last_look, When::After, signal).exits(7);
         let end = "entry work: stopped waiting as asked; the new key is in service, the old one is not \
                    retired yet\nhint: awskeep rotate work --finish\n";
         assert!(ran.err.ends_with(end), "{ran:?}");
-        assert_ne!(served(&sandbox), sandbox.key_id);
-        assert_eq!(living(&sandbox).len(), 2);
+        assert_ne!(sandbox.served("work"), sandbox.key_id);
+        assert_eq!(sandbox.living().len(), 2);
         // Nothing failed.
         let check = sandbox.run(&["status", "--check"], &[]);
         assert_eq!((check.code, check.err.as_str()), (0, ""), "{check:?}");

@@ -25,21 +25,13 @@ pub fn edit_stored(sandbox: &Sandbox, entry: &str, edit: impl FnOnce(&mut Value)
         .unwrap();
 }
 
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox.aws.clock().follow(&sandbox.clock);
-    sandbox
-}
-
 fn told(ran: &Ran) -> (u8, &str) {
     (ran.code, &ran.err)
 }
 
 #[test]
 fn a_lease_beyond_twelve_hours_is_refused_and_not_calculated_with() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     for (lease, code, err) in [
         ("12h", 0, ""),
         (
@@ -72,7 +64,7 @@ fn a_lease_beyond_twelve_hours_is_refused_and_not_calculated_with() {
 
 #[test]
 fn settings_end_at_ten_years() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     for (setting, most, more, form) in [
         (
             "env_lease",
@@ -100,7 +92,7 @@ fn settings_end_at_ten_years() {
         ),
         ("settle", "1d", "25h", "a length up to 1d, such as 15s"),
     ] {
-        assert_eq!(sandbox.run(&["config", "set", setting, most], &[]).code, 0);
+        sandbox.run(&["config", "set", setting, most], &[]).exits(0);
         let refused = sandbox.run(&["config", "set", setting, more], &[]);
         let said =
             format!("awskeep: {setting} = {more:?} cannot be\nhint: {setting} takes {form}\n");
@@ -108,27 +100,25 @@ fn settings_end_at_ten_years() {
     }
     let exported = sandbox.run(&["env", "work", "--shell", "bash"], &[]);
     assert_eq!(told(&exported), (0, ""));
-    let rotated = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(rotated.code, 0, "{rotated:?}");
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
 }
 
 /// IAM's CreateDate is read between CreateAccessKey and the save of the key.
 #[test]
 fn a_key_made_in_the_year_9999_is_saved_and_served() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work_and_one_clock();
     sandbox
         .aws
         .account(|account| account.create_date_said = Some(END_OF_9999));
-    let rotated = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(rotated.code, 0, "{rotated:?}");
+    sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     let made = sandbox
         .aws
         .account(|account| account.user("bob").keys[1].id.clone());
     let served = sandbox.run(&["credential-process", "work"], &[]);
     assert!(served.out.contains(&made), "{served:?}");
     let shown = sandbox.run(&["status", "--json"], &[]);
-    let shown: Value = serde_json::from_str(&shown.out).unwrap();
-    let now = awskeep::time::Time(sandbox.clock.load(Ordering::SeqCst));
+    let shown = shown.json();
+    let now = awskeep::time::Time(sandbox.now());
     assert_eq!(shown["entries"][0]["keys"][0]["created_at"], json!(now));
 }
 
@@ -235,9 +225,9 @@ const COMMANDS: &[&[&str]] = &[
 /// What one seed sets, and that every command survives it.
 fn live_through(seed: u64) {
     let mut numbers = Numbers(seed);
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work_and_one_clock();
     if numbers.one_in(2) {
-        assert_eq!(sandbox.run(&["rotate", "work", "--yes"], &[]).code, 0);
+        sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     }
     let mut length = |wild_in: u64| {
         let wild = numbers.one_in(wild_in);

@@ -9,7 +9,7 @@ const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY1234567890";
 #[test]
 fn a_secret_in_a_wrong_argument_is_not_said_again() {
     let mut sandbox = Sandbox::new();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     // Once as AWS makes them, once one that could be a name.
     for secret in [SECRET, "wJalrXUtnFEMIzK7MDENGzbPxRfiCY1234567890"] {
         let flag = |name: &str| format!("{name}={secret}");
@@ -112,24 +112,25 @@ fn yes_and_no_input_go_together_wherever_they_stand() {
         &["-y", "--no-input", "export", "work"],
     ] {
         let sandbox = Sandbox::new();
-        assert_eq!(sandbox.add("work", &[]).code, 0);
+        sandbox.add("work", &[]).exits(0);
         let ran = sandbox.run(flags, &[]);
         assert_eq!(ran.code, 0, "{flags:?}: {ran:?}");
     }
     // What must be typed is still not asked for.
     let sandbox = Sandbox::new();
-    let ran = sandbox.run(
-        &["add", "work", "--no-profile", "--yes", "--no-input"],
-        &["AKIA", "secret"],
-    );
-    assert_eq!(ran.code, 5, "{ran:?}");
+    sandbox
+        .run(
+            &["add", "work", "--no-profile", "--yes", "--no-input"],
+            &["AKIA", "secret"],
+        )
+        .exits(5);
 }
 
 #[test]
 fn a_reader_that_goes_early_is_no_failure() {
     let sandbox = Sandbox::new();
     sandbox.make_helper();
-    assert_eq!(sandbox.add("work", &[]).code, 0);
+    sandbox.add("work", &[]).exits(0);
     for arguments in [
         &["list"][..],
         &["list", "--json"],

@@ -49,10 +49,10 @@ fn live(seed: u64) -> Year {
             account.add_user("/", user);
             account.add_key(user, now - 50 * DAY)
         });
-        let added = shell
+        shell
             .sandbox
-            .add_pair(user, &id, &secret, &["--no-profile"]);
-        assert_eq!(added.code, 0, "{added:?}");
+            .add_pair(user, &id, &secret, &["--no-profile"])
+            .exits(0);
     }
     shell.sandbox.aws.take_journal();
     let end = shell.now() + 365 * DAY;
