@@ -2,8 +2,10 @@
 //! both locks. Edge. Shared by every command that takes a key in; where the key
 //! comes from and which profile shall use it is the command's own business.
 
+use std::time::Duration;
+
 use crate::aws;
-use crate::entries::Entries;
+use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, CallFailure, CallFailureClass, OTHER_USER, Place, Signer, prove,
@@ -18,6 +20,7 @@ use crate::rotation::session::Expected;
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
+use crate::vault::durable::{self, Kept};
 use crate::vault::fault::Fault;
 use crate::vault::item::{Identity, Item, Slot, Stored};
 use crate::vault::{StoreKind, Twin, Vault};
@@ -230,6 +233,7 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         let twins = vault.twins(&item.entry)?;
         for there in twins.iter().filter_map(Twin::item) {
             lose_nothing(entries, there, "replacing")?;
+            refuse_to_lose_anothers(entries, there, &item.entry)?;
         }
         vault.save_over_twins(&item, twins)?;
         return record_store(entries, vault, &item);
@@ -254,8 +258,65 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         // No rotation is under way that could need it.
         vault.erase_session(&item.entry)?;
     }
-    vault.save(&item)?;
+    vault.save_noting(&mut item, machine_now)?;
     record_store(entries, vault, &item)
+}
+
+/// Waits until the stores would still have these keys after a crash of the keychain: what
+/// else holds them is about to go. Where that is not certain, a person says so; `again`
+/// is the command that goes on.
+///
+/// # Errors
+/// `Kind::PersonNeeded` if nobody says so; `Kind::Store` if a key is lost already.
+pub fn let_keep(machine: &Machine, kept: &[Held], question: &str, again: &str) -> Outcome<()> {
+    let look = || {
+        let each = kept.iter();
+        each.map(|held| held.vault.kept(&held.item, machine.now()))
+            .max()
+    };
+    let mut found = look();
+    if let Some(Kept::From(until)) = found {
+        machine.ui.tell(&durable::waiting(until));
+        let left = until.since(machine.now());
+        machine.clock.wait(Duration::from_secs(left.0));
+        found = look();
+    }
+    if let None | Some(Kept::Yes) = found {
+        return Ok(());
+    }
+    for held in kept {
+        let name = held.name();
+        match held.vault.find(name)? {
+            Some(Stored::Item(there)) if *there == held.item => {}
+            Some(_) | None => {
+                let lost = format!(
+                    "entry {name} is not in the {} as it was saved",
+                    held.vault.kind
+                );
+                return Err(Failure::new(Kind::Store, lost).hint(again));
+            }
+        }
+    }
+    machine
+        .ui
+        .warn("the keychain may not have these keys on disk yet, and would lose them in a crash");
+    let agreed = machine.ui.confirm(question);
+    agreed.map_err(|failure| failure.hint(format!("or restart the keychain, then: {again}")))
+}
+
+/// Refuses to write over another entry's item, which was copied or renamed there in the
+/// keychain's own program, where no other one has its key.
+fn refuse_to_lose_anothers(entries: &Entries<'_>, there: &Item, name: &EntryName) -> Outcome<()> {
+    let (inside, id) = (&there.entry, &there.current.id);
+    if inside == name || entries.holding(id, None)?.is_some() {
+        return Ok(());
+    }
+    let only = format!(
+        "one of the items named {name} is that of entry {inside}, and the only one with {id}"
+    );
+    Err(Failure::new(Kind::Store, only).hint(format!(
+        "give it its name back: awskeep rename {name} {inside}"
+    )))
 }
 
 /// The settings say which store an entry is in.

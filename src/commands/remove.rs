@@ -140,7 +140,10 @@ fn remove_broken(
     let roles = roles_on(&profiles, &users);
     let ids: Vec<String> = items
         .iter()
-        .map(|item| item.current.id.to_string())
+        .map(|item| match item.entry == name {
+            true => item.current.id.to_string(),
+            false => format!("{} of entry {}", item.current.id, item.entry),
+        })
         .collect();
     let what = match twins.len() {
         0 => format!("remove the damaged entry {name} from the {}", vault.kind),

@@ -104,8 +104,9 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
     )
 }
 
-/// Of several items of one name, the one saved first gets the new name; the others, the
-/// profiles and the settings keep the old one. Nothing is lost.
+/// Of several items of one name, the one that is another entry's, or else the one saved
+/// first, gets the new name; the others, the profiles and the settings keep the old one.
+/// Nothing is lost.
 fn split(
     context: &Context<'_>,
     entries: &Entries<'_>,
@@ -118,12 +119,17 @@ fn split(
         vault,
         mut twins,
     } = broken;
-    let first = twins.iter().find_map(Twin::item);
+    let is_anothers = |twin: &Twin| twin.item().is_some_and(|item| item.entry != old);
+    let goes = twins
+        .iter()
+        .position(is_anothers)
+        .or_else(|| twins.iter().position(|twin| twin.item().is_some()));
+    let first = goes.and_then(|at| twins[at].item());
     let user = entries.lock_user(first.and_then(|item| item.identity.as_ref()), &old)?;
     let names = entries.lock_names()?;
     let copy = twins.iter().position(|twin| is_copy(twin, &twins));
     let rest = twins.len() - 1;
-    let Some(at) = twins.iter().position(|twin| twin.item().is_some()) else {
+    let Some(at) = goes else {
         return Err(Failure::new(
             Kind::Store,
             format!("none of the {} items named {old} can be read", twins.len()),
@@ -155,13 +161,17 @@ fn split(
     let Some(item) = twin.item().cloned() else {
         return Err(Failure::new(Kind::Bug, "the item that was found is gone"));
     };
+    let which = match (item.entry != old, rest) {
+        (true, _) => format!("that of entry {}", item.entry),
+        (false, 1) => "the older".to_owned(),
+        (false, _) => "the oldest".to_owned(),
+    };
     let renamed = Item {
         entry: new.clone(),
         ..item
     };
     let line = format!(
-        "{} of {} items named {old}, {}, is {new}; {} stays {old}, with its profiles",
-        if rest == 1 { "the older" } else { "the oldest" },
+        "{which} of {} items named {old}, {}, is {new}; {} stays {old}, with its profiles",
         rest + 1,
         renamed.current.id,
         stay.join(", ")

@@ -7,6 +7,7 @@ use super::{Context, Form, Mode};
 use crate::cli::{NewPassphrase, Passphrase, Store};
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
+use crate::keeping;
 use crate::keys::EntryName;
 use crate::passphrase::{self, Making};
 use crate::settings::{self, Key, Settings};
@@ -15,7 +16,7 @@ use crate::time::Length;
 use crate::vault::StoreKind;
 use crate::vault::fault::{Fault, GNOME_KEYRING, UNLOCK_GNOME_KEYRING};
 use crate::vault::file::{FileState, FileStore};
-use crate::vault::item::Stored;
+use crate::vault::item::{Item, Stored};
 use crate::vault::keychain::opening;
 
 pub fn run(context: &Context<'_>, args: &Store) -> Outcome<()> {
@@ -232,8 +233,9 @@ struct Moved {
     moved: Vec<String>,
 }
 
-/// `store move`: per entry copy, read back, compare, record, delete. Run again
-/// after a crash it goes on where it was: the settings say which copy counts.
+/// `store move`: copy, read back, compare, wait until that is kept; then record and
+/// delete each. Run again after a crash it goes on where it was: the settings say which
+/// copy counts.
 fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcome<()> {
     let machine = context.machine;
     let entries = Entries::open(machine)?;
@@ -273,6 +275,12 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
     if context.only_says(&plan) {
         return super::first_of(&context.machine.ui, broken);
     }
+    // First all the copies, so that they are waited for once.
+    let mut copies = Vec::new();
+    for held in &from_elsewhere {
+        copies.extend(copy_one(context, held, to)?);
+    }
+    let_keep(context, &copies, to)?;
     let mut moved = Vec::new();
     for held in &from_elsewhere {
         move_one(context, held, to)?;
@@ -295,26 +303,81 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
     super::first_of(&context.machine.ui, broken)
 }
 
+fn let_keep(context: &Context<'_>, copies: &[Held], to: StoreKind) -> Outcome<()> {
+    let again = format!("awskeep store move {}", to.word());
+    let question = "delete them where they were all the same?";
+    keeping::let_keep(context.machine, copies, question, &again)
+}
+
+/// The entry in the store that it shall be in; none if it is there already.
+fn copy_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<Option<Held>> {
+    let entries = Entries::open(context.machine)?;
+    let name = held.name();
+    let _user = entries.lock_user(held.item.identity.as_ref(), name)?;
+    let _names = entries.lock_names()?;
+    match entries.settings.store(Some(name))? == to {
+        true => Ok(None),
+        false => Ok(Some(copied(context, &entries, name, to)?.0)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    Now,
+    Before,
+}
+
+/// An entry's copy in another store than its own; made unless it is there.
+fn copied(
+    context: &Context<'_>,
+    entries: &Entries<'_>,
+    name: &EntryName,
+    to: StoreKind,
+) -> Outcome<(Held, Copied)> {
+    let recorded = entries.settings.store(Some(name))?;
+    let Some(Stored::Item(item)) = entries.vault(recorded)?.find(name)? else {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("entry {name} is no longer in the {recorded}"),
+        )
+        .hint("awskeep list"));
+    };
+    let vault = entries.vault(to)?;
+    let mut item = *item;
+    // What is damaged there is written over, as ever.
+    if let Ok(Some(Stored::Item(there))) = vault.find(name)
+        && there.current.taken_by.is_some()
+        && same_but_note(&there, &item)
+    {
+        let item = *there;
+        return Ok((Held { item, vault }, Copied::Before));
+    }
+    vault.save_noting(&mut item, context.machine.now())?;
+    Ok((Held { item, vault }, Copied::Now))
+}
+
+/// The note is of one store's process.
+fn same_but_note(there: &Item, item: &Item) -> bool {
+    let mut item = item.clone();
+    item.current.taken_by.clone_from(&there.current.taken_by);
+    *there == item
+}
+
 fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
     // Opened anew for each: the settings change with every move.
     let entries = Entries::open(context.machine)?;
     let name = held.name();
     let _user = entries.lock_user(held.item.identity.as_ref(), name)?;
     let _names = entries.lock_names()?;
-    let target = entries.vault(to)?;
     let recorded = entries.settings.store(Some(name))?;
     if recorded != to {
-        let source = entries.vault(recorded)?;
-        let Some(Stored::Item(item)) = source.find(name)? else {
-            return Err(Failure::new(
-                Kind::NotFound,
-                format!("entry {name} is no longer in the {recorded}"),
-            )
-            .hint("awskeep list"));
-        };
-        target.save(&item)?;
-        if let Some(session) = source.find_session(name)? {
-            target.save_session(name, &session)?;
+        let (copy, made) = copied(context, &entries, name, to)?;
+        // It has changed since it was waited for.
+        if made == Copied::Now {
+            let_keep(context, std::slice::from_ref(&copy), to)?;
+        }
+        if let Some(session) = entries.vault(recorded)?.find_session(name)? {
+            copy.vault.save_session(name, &session)?;
         }
         record(&entries.settings, name, to)?;
     }

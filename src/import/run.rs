@@ -157,6 +157,13 @@ pub fn run(
         });
     }
     checks::serve_all(machine, entries, &now, before)?;
+    let kept = moves(&now.rows).map(|found| entries.get(&found.entry));
+    keeping::let_keep(
+        machine,
+        &kept.collect::<Outcome<Vec<_>>>()?,
+        "take them out of the files all the same?",
+        "awskeep import",
+    )?;
     write::edit(machine, &mut now, before)?;
     checks::fetch_all(machine, entries, &now, &proofs)?;
     before("record")?;
@@ -359,7 +366,11 @@ fn save_one(
             .hint(format!("awskeep add {name} --replace")));
         }
         held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
-        return held.vault.save(&held.item);
+        return match held.item.current.taken_by {
+            Some(_) => held.vault.save(&held.item),
+            // Kept long ago, or a moment ago: nobody has noted it.
+            None => held.vault.save_noting(&mut held.item, machine.now()),
+        };
     }
     let kind = keeping::choose_store(
         machine,

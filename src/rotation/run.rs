@@ -263,18 +263,11 @@ impl<'a, A: Account> Run<'a, A> {
     }
 
     /// Whether the store has kept the key in service; asked only where a replaced key is
-    /// left and the store did not sync at once.
+    /// left.
     fn kept(&self, item: &Item, now: Time) -> Kept {
-        let (Some(taken_by), Some(_)) = (&item.current.taken_by, &item.previous) else {
-            return Kept::Yes;
-        };
-        let taker = self.tools.vault.taker();
-        // This very process gives the key back, and is still the one behind the keychain then.
-        match self.read_item() {
-            Ok(there) if there == *item && self.tools.vault.taker() == taker => {
-                taken_by.kept(&taker, now)
-            }
-            Ok(_) | Err(_) => Kept::Unsure,
+        match item.previous {
+            Some(_) => self.tools.vault.kept(item, now),
+            None => Kept::Yes,
         }
     }
 

@@ -12,6 +12,7 @@ use super::run::{Ended, Promoted};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::AccessKeyId;
 use crate::time::Time;
+use crate::vault::durable;
 pub use foreseen::{Foreseen, explained};
 use refusals::refused;
 
@@ -180,11 +181,6 @@ fn deleted(not_before: Option<Time>, when: &str, known: &Known) -> Told {
     ("delete", not_before, line)
 }
 
-/// While the step waits.
-pub fn let_keep(until: Time) -> String {
-    format!("waiting until {until}, when the keychain has the new key on disk (Ctrl-C is safe)")
-}
-
 /// Whether a person wants to go on although the store may lose the key in service.
 pub fn question_if_not_kept(ended: &Ended) -> Option<String> {
     let known = &ended.known;
@@ -321,7 +317,7 @@ pub fn progress(step: &Step, known: &Known) -> Option<String> {
             format!("deleting {id}, which an interrupted rotation made and could not save")
         }
         Step::Activate(id) => format!("activating {id}"),
-        Step::LetKeep { until } => let_keep(*until),
+        Step::LetKeep { until } => durable::waiting(*until),
         Step::Deactivate(id) => format!("deactivating {id}"),
         Step::Delete(id) | Step::DeletePending(id) | Step::Discard(id) => format!("deleting {id}"),
         Step::Done

@@ -62,13 +62,18 @@ pub struct TakenBy {
 }
 
 /// Whether a store has kept a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     Yes,
     /// Not before this time.
     From(Time),
     /// Not certain until another process of the keychain gives the key back.
     Unsure,
+}
+
+/// While that time is waited for.
+pub fn waiting(until: Time) -> String {
+    format!("waiting until {until}, when the keychain has the key on disk (Ctrl-C is safe)")
 }
 
 impl TakenBy {

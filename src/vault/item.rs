@@ -325,12 +325,17 @@ pub fn decode(entry: &EntryName, bytes: &[u8]) -> Outcome<Stored> {
 /// # Errors
 /// `Kind::Store` with both names.
 pub fn check_name(entry: &EntryName, bytes: &[u8]) -> Outcome<()> {
-    match serde_json::from_slice(bytes) {
-        Ok(Named {
-            entry: Some(inside),
-        }) => same_name(entry, &inside),
-        Ok(Named { entry: None }) | Err(_) => Ok(()),
+    match name_inside(bytes) {
+        Some(inside) => same_name(entry, &inside),
+        None => Ok(()),
     }
+}
+
+/// Whose item it says that it is.
+pub fn name_inside(bytes: &[u8]) -> Option<EntryName> {
+    serde_json::from_slice(bytes)
+        .ok()
+        .and_then(|Named { entry }| entry)
 }
 
 fn same_name(entry: &EntryName, inside: &EntryName) -> Outcome<()> {

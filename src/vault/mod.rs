@@ -26,13 +26,17 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::EntryName;
 use crate::machine::Machine;
-use durable::Taker;
+use crate::time::Time;
+use durable::{Kept, TakenBy, Taker};
 use fault::Fault;
 use item::{Item, Stored};
 use session::KeptSession;
 
 /// The keyring-core service name of every item.
 pub const SERVICE: &str = "awskeep";
+
+/// How often a key is saved again because the keychain was started anew meanwhile.
+const SAVES: usize = 3;
 
 /// What a window of the store's has where nobody is to be asked: some stores open one
 /// that answers itself.
@@ -292,6 +296,35 @@ impl Vault {
         self.write(&item.entry, bytes)
     }
 
+    /// The same, with a note of who took the key in service: `kept` goes by it.
+    pub fn save_noting(&self, item: &mut Item, now: Time) -> Outcome<()> {
+        for _ in 0..SAVES {
+            let taker = self.taker();
+            item.current.taken_by = TakenBy::note(&taker, now);
+            self.save(item)?;
+            if self.taker() == taker {
+                return Ok(());
+            }
+        }
+        let again = format!("the {} was started anew again and again", self.kind);
+        Err(Failure::new(Kind::Store, again).hint("awskeep store list"))
+    }
+
+    /// Whether this store has kept the key that an item serves; it is asked for it here.
+    pub fn kept(&self, item: &Item, now: Time) -> Kept {
+        let Some(taken_by) = &item.current.taken_by else {
+            return Kept::Yes;
+        };
+        let taker = self.taker();
+        // This very process gives the key back, and is still the one behind the keychain then.
+        match self.find(&item.entry) {
+            Ok(Some(Stored::Item(there))) if *there == *item && self.taker() == taker => {
+                taken_by.kept(&taker, now)
+            }
+            Ok(_) | Err(_) => Kept::Unsure,
+        }
+    }
+
     /// Makes `old` answer for `new` until a time.
     pub fn save_alias(
         &self,
@@ -315,6 +348,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Kind::Store` if the store does not answer, or a newer program's item is among them.
+    /// One that is another entry's has that name inside.
     pub fn twins(&self, entry: &EntryName) -> Outcome<Vec<Twin>> {
         let user = entry.as_str().to_owned();
         // Bound to a store that waits for a person: one of them may have to be deleted.
@@ -346,7 +380,9 @@ impl Vault {
         let found = found.map_err(|fault| fault.failure(self.kind, Some(entry)))?;
         let mut twins = Vec::new();
         for (place, bytes) in found {
-            let stored = self.replaceable_bytes(entry, &bytes)?;
+            // One of another entry, by its own name: what it holds is not forgotten.
+            let inside = item::name_inside(&bytes);
+            let stored = self.replaceable_bytes(inside.as_ref().unwrap_or(entry), &bytes)?;
             twins.push(Twin { place, stored });
         }
         twins.sort_by_key(|twin| twin.item().map(|item| item.current.saved_at));

@@ -89,10 +89,16 @@ pub fn keepassxc(keychain: &Keychain, asks: Asks) -> Desktop {
         .arg(folder.join("db.xml"))
         .arg(&database);
     run_with_input(&mut import, &format!("{PASSWORD}\n{PASSWORD}\n")).ok();
+    keepassxc_again(keychain)
+}
+
+/// Another process of it, with the database and the settings that are there.
+pub fn keepassxc_again(keychain: &Keychain) -> Desktop {
+    let folder = keychain.folder();
     let mut provider = keychain
         .command("keepassxc")
         .arg("--pw-stdin")
-        .arg(&database)
+        .arg(folder.join("Secrets.kdbx"))
         // Where it looks for an instance of itself: each test has its own.
         .env("TMPDIR", folder)
         .env("QT_QPA_PLATFORM", "offscreen")

@@ -94,12 +94,17 @@ impl Drop for KWallet {
     }
 }
 
-/// A home with alice's key in the wallet, on disk.
-fn home(server: &AwsServer, kwallet: &KWallet, user: &User) -> Sandbox {
-    let sandbox = Sandbox::new().on(&kwallet.bus).with("AWSKEEP_SETTLE", "0s");
+/// Opens the wallet for the Secret Service.
+fn unlock(sandbox: &Sandbox) {
     sandbox
         .awskeep(&["store", "unlock", "--store", "keychain"])
         .ok();
+}
+
+/// A home with alice's key in the wallet, on disk.
+fn home(server: &AwsServer, kwallet: &KWallet, user: &User) -> Sandbox {
+    let sandbox = Sandbox::new().on(&kwallet.bus).with("AWSKEEP_SETTLE", "0s");
+    unlock(&sandbox);
     let written = || {
         fs::metadata(kwallet.wallet())
             .and_then(|there| there.modified())
@@ -134,9 +139,7 @@ fn a_crash_of_the_daemon_right_after_a_key_was_retired_leaves_one_that_works() {
         sandbox.awskeep(command).ok();
         kwallet.kill();
         kwallet.start_daemon();
-        sandbox
-            .awskeep(&["store", "unlock", "--store", "keychain"])
-            .ok();
+        unlock(&sandbox);
         let served = sandbox
             .awskeep_printing(&["credential-process", "work"])
             .ok();
@@ -148,4 +151,43 @@ fn a_crash_of_the_daemon_right_after_a_key_was_retired_leaves_one_that_works() {
             "{command:?}: {keys:?}"
         );
     }
+}
+
+#[test]
+fn a_crash_right_after_a_key_was_moved_in_loses_none() {
+    let server = AwsServer::start();
+    let mut kwallet = KWallet::start();
+    let sandbox = Sandbox::new().on(&kwallet.bus);
+    unlock(&sandbox);
+    let helper = sandbox.binary().display().to_string();
+    let place = ["--region", REGION, "--endpoint-url", &server.endpoint];
+    let mut survives = |entry: &str, user: &User, arguments: &[&str]| {
+        let told = sandbox.awskeep(arguments).ok().stderr;
+        assert!(
+            told.contains("when the keychain has the key on disk"),
+            "{told}"
+        );
+        kwallet.kill();
+        kwallet.start_daemon();
+        unlock(&sandbox);
+        let served = sandbox
+            .awskeep_printing(&["credential-process", entry])
+            .ok();
+        assert_eq!(served.json()["AccessKeyId"], user.key.id);
+    };
+
+    let (alice, bob) = (&server.alice, &server.bob);
+    let (id, secret) = (&alice.key.id, &alice.key.secret);
+    let plain = format!("[work]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    sandbox.write(".aws/credentials", &plain);
+    let import = ["import", "--yes", "--no-rotate", "--helper-path", &helper];
+    survives("work", alice, &[&import[..], &place].concat());
+
+    let file = ["store", "use", "file", "--without-passphrase", "--yes"];
+    sandbox.awskeep(&file).ok();
+    let add = ["add", "bob", "--stdin", "--no-profile"];
+    sandbox
+        .awskeep_with_input(&[&add[..], &place].concat(), &bob.key.as_cli_prints_it())
+        .ok();
+    survives("bob", bob, &["store", "move", "keychain", "bob"]);
 }

@@ -307,6 +307,50 @@ fn twins_have_every_way_out() {
     assert!(!config.contains("credential-process copied"), "{config}");
 }
 
+/// Renamed to `work` in the keychain's own program, beside the one that was there.
+#[test]
+fn a_twin_that_is_another_entrys_has_every_way_out() {
+    let keychain = Keychain::without_provider();
+    let fake = FakeService::start(&keychain, &["open"]);
+    let sandbox = Sandbox::new().on(&keychain);
+    add(&sandbox, "work", ID, &[]).ok();
+    let text = String::from_utf8(fake.items("work")[0].secret.clone()).unwrap();
+    let anothers = text.replace(ID, OTHER_ID);
+    let anothers = anothers.replace("\"entry\":\"work\"", "\"entry\":\"dev\"");
+    fake.add_item("open", "work", anothers.as_bytes());
+    told(&sandbox, &["credential-process", "work"], 4);
+
+    let new_id = "AKIAIOSFODNN9EXAMPLE";
+    let refused = add(&sandbox, "work", new_id, &["--replace"])
+        .exits(4)
+        .stderr;
+    assert!(
+        refused.ends_with("\nhint: give it its name back: awskeep rename work dev\n"),
+        "{refused}"
+    );
+    assert_eq!(fake.items("work").len(), 2);
+    let renamed = told(&sandbox, &["rename", "work", "dev"], 0);
+    assert_eq!(
+        renamed,
+        format!(
+            "that of entry dev of 2 items named work, {OTHER_ID}, is dev; {ID} stays work, with its profiles\n"
+        )
+    );
+    serves(&sandbox, "dev", OTHER_ID);
+    serves(&sandbox, "work", ID);
+
+    // Copied: `dev` has its key still.
+    fake.add_item("open", "work", anothers.as_bytes());
+    add(&sandbox, "work", new_id, &["--replace"]).ok();
+    serves(&sandbox, "work", new_id);
+    serves(&sandbox, "dev", OTHER_ID);
+
+    fake.add_item("open", "work", anothers.as_bytes());
+    told(&sandbox, &["remove", "work", "--yes"], 0);
+    assert_eq!(fake.items("work").len(), 0);
+    serves(&sandbox, "dev", OTHER_ID);
+}
+
 #[test]
 fn a_damaged_item_can_be_removed_and_replaced() {
     let keychain = Keychain::without_provider();
@@ -318,12 +362,14 @@ fn a_damaged_item_can_be_removed_and_replaced() {
         refused.contains("hint: awskeep add work --replace"),
         "{refused}"
     );
-    told(&sandbox, &["remove", "work", "--delete-key", "--yes"], 2);
-    told(&sandbox, &["remove", "work", "--yes"], 0);
-    assert_eq!(fake.items("work").len(), 0);
-    fake.add_item("open", "work", b"{");
     add(&sandbox, "work", ID, &["--replace"]).ok();
     serves(&sandbox, "work", ID);
+    told(&sandbox, &["rename", "work", "other"], 0);
+    serves(&sandbox, "other", ID);
+    fake.add_item("open", "damaged", b"{");
+    told(&sandbox, &["remove", "damaged", "--delete-key", "--yes"], 2);
+    told(&sandbox, &["remove", "damaged", "--yes"], 0);
+    assert_eq!(fake.items("damaged").len(), 0);
 }
 
 #[test]
@@ -487,6 +533,41 @@ fn a_whole_life_in_keepassxc() {
     let sandbox = Sandbox::new().on(&keychain);
     let desktop = desktops::keepassxc(&keychain, Asks::Nothing);
     on_a_desktop(&desktop, &sandbox, "KeePassXC");
+}
+
+/// It answers before it writes, and may never: what else has the key goes only when
+/// another process of it has given the key back.
+#[test]
+fn keepassxc_is_the_only_one_with_a_key_after_a_restart_only() {
+    let keychain = Keychain::without_provider();
+    let sandbox = Sandbox::new().on(&keychain);
+    let desktop = desktops::keepassxc(&keychain, Asks::Nothing);
+    let in_file = ["store", "use", "file", "--without-passphrase", "--yes"];
+    told(&sandbox, &in_file, 0);
+    add(&sandbox, "work", ID, &["--no-profile"]).ok();
+    let database = keychain.folder().join("Secrets.kdbx");
+    let written = || std::fs::metadata(&database).unwrap().modified().unwrap();
+    let before = written();
+    let refused = told(&sandbox, &["store", "move", "keychain"], 5);
+    assert!(
+        refused.contains("may not have these keys on disk yet"),
+        "{refused}"
+    );
+    assert!(
+        refused.ends_with("\nhint: or restart the keychain, then: awskeep store move keychain\n"),
+        "{refused}"
+    );
+    wait_until("KeePassXC has written", || written() != before);
+    drop(desktop);
+    serves(&sandbox, "work", ID);
+    let _desktop = desktops::keepassxc_again(&keychain);
+    told(&sandbox, &["store", "move", "keychain"], 0);
+    serves(&sandbox, "work", ID);
+    let listed = sandbox.awskeep(&["store", "list", "--json"]).ok().json();
+    assert_eq!(
+        (&listed[0]["entries"], &listed[1]["entries"]),
+        (&1.into(), &0.into())
+    );
 }
 
 /// It is on by default, and a window would come up that nobody can see here.
