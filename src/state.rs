@@ -184,10 +184,9 @@ pub fn refuse_without_receipts(machine: &Machine) -> Outcome<()> {
 pub fn note(machine: &Machine, receipt: &Receipt) {
     let noted = Receipts::of(machine).and_then(|receipts| receipts.append(receipt));
     if let Err(failure) = noted {
-        machine.ui.warn(&format!(
-            "this is done, but leaves no receipt: {}",
-            failure.message
-        ));
+        machine
+            .ui
+            .warn(&format!("no receipt is left of this: {}", failure.message));
     }
 }
 

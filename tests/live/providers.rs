@@ -413,7 +413,7 @@ fn without_any_collection_it_is_said_how_to_make_one() {
         said.contains("hint: make a default collection in "),
         "{said}"
     );
-    assert!(said.contains("--store file keeps it in a file"), "{said}");
+    assert!(said.contains(": awskeep add work --store file\n"), "{said}");
 }
 
 /// Everything that a person does with one entry, on a provider that is open.

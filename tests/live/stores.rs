@@ -152,7 +152,7 @@ fn without_a_keychain_add_explains_and_takes_nothing_weaker() {
     assert!(
         refused
             .stderr
-            .contains("hint: awskeep add work --store file"),
+            .contains(": awskeep add work --store file\n"),
         "{refused:?}"
     );
     assert!(
