@@ -15,8 +15,9 @@ use crate::lease;
 use crate::machine::Machine;
 use crate::passphrase::{self, Making};
 use crate::rotation::denial::wants_mfa;
-use crate::rotation::known::{believable, deleted_after, leased_until};
+use crate::rotation::known::believable;
 use crate::rotation::session::Expected;
+use crate::rotation::timeline::{delete_at, leased_until};
 use crate::rotation::wanted;
 use crate::settings::{self, Key};
 use crate::time::Time;
@@ -357,7 +358,7 @@ pub fn lose_nothing(entries: &Entries<'_>, item: &Item, doing: &str) -> Outcome<
     let leased_until = leased_until(previous);
     let wait = match previous.inactive_seen_at {
         Some(seen) => {
-            let until = deleted_after(previous, seen, hold);
+            let until = delete_at(previous, seen, hold);
             format!("or after {until}: awskeep rotate {entry} --finish")
         }
         None => format!(

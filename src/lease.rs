@@ -73,11 +73,6 @@ pub fn hold(chosen: Length, max_age: Option<Length>) -> Length {
     max_age.map_or(chosen, |max_age| chosen.min(max_age.part_of(THREE)))
 }
 
-/// When a key of that age limit is due: after two thirds of it. `None`: never.
-pub fn due_at(born: Time, max_age: Option<Length>) -> Option<Time> {
-    max_age.map(|max_age| born + max_age.part_of(THREE).times(2))
-}
-
 /// Whether a person waits for this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attended {
@@ -115,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn settle_hold_and_due() {
+    fn settle_and_hold() {
         let s = Length::seconds;
         for (chosen, attended, expected) in [
             (None, Attended::Yes, 15),
@@ -132,11 +127,6 @@ mod tests {
         ] {
             assert_eq!(hold(Length::days(14), max_age), Length(expected));
         }
-        assert_eq!(due_at(Time(5), None), None);
-        assert_eq!(
-            due_at(Time(0), Some(Length::days(90))),
-            Some(Time(60 * 86_400))
-        );
     }
 
     #[test]

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind};
-use crate::lease::{Auto, due_at};
-use crate::rotation::known::{born, deleted_after, leased_until};
+use crate::lease::{Attended, Auto};
 use crate::rotation::life::{HandledBy, Rules};
-use crate::rotation::plan::LAST_USE_KNOWN;
+use crate::rotation::timeline::{self, deactivate_at, due_at};
 use crate::time::{Length, Time};
 use crate::vault::item::{Item, Slot};
 
@@ -133,17 +132,13 @@ fn ready(situation: &Situation<'_>) -> Option<(Time, Work)> {
     let next_session = situation.rules.handled_by == HandledBy::Session;
     let waits = |previous: &&Slot| next_session && previous.inactive_seen_at.is_some();
     if let Some(previous) = item.previous.as_ref().filter(|slot| !waits(slot)) {
-        let leased_until = leased_until(previous);
         let at = match previous.inactive_seen_at {
-            Some(seen) => deleted_after(previous, seen, situation.rules.hold),
-            None => {
-                let promoted = item.current.promoted_at.unwrap_or(leased_until);
-                leased_until.max(promoted + LAST_USE_KNOWN)
-            }
+            Some(seen) => timeline::delete_at(previous, seen, situation.rules.hold),
+            None => deactivate_at(&item.current, previous, Attended::No),
         };
         return Some((at, Work::GoOn));
     }
-    let due = due_at(born(&item.current), situation.rules.max_age)?;
+    let due = due_at(&item.current, situation.rules.max_age)?;
     match situation.auto {
         // How old it is only AWS knows: the run looks, and rotates if it is due.
         Auto::On if item.current.created_at.is_none() => {
@@ -266,7 +261,7 @@ impl Past {
         };
         Past {
             about: subject(situation),
-            shown_due_at: due_at(born(&item.current), max_age).map(|due| due + slack),
+            shown_due_at: due_at(&item.current, max_age).map(|due| due + slack),
             begun_at: begun_at(item),
             ..self.clone()
         }

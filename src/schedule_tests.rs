@@ -40,7 +40,8 @@ fn at<'a>(item: &'a Item, auto: Auto, now: Time) -> Situation<'a> {
 #[test]
 fn what_comes_next_and_when() {
     let plain = item(|_| ());
-    let jittered = due_at(BORN, RULES.max_age).unwrap() + jitter(&plain, Length::days(90));
+    let jittered =
+        due_at(&plain.current, RULES.max_age).unwrap() + jitter(&plain, Length::days(90));
     assert!(after(60) <= jittered && jittered < after(63));
     let replaced = |inactive_seen_at| {
         item(|item| {

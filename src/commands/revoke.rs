@@ -24,7 +24,7 @@ use crate::rotation::plan::{Refusal, Step, Wait};
 use crate::rotation::run::{Ended, Tools};
 use crate::rotation::session::{self, InSession};
 use crate::rotation::words;
-use crate::rotation::{given, host};
+use crate::rotation::{given, host, timeline};
 use crate::state::{self, Receipt};
 use crate::time::{Length, Time};
 use crate::vault::item::{Identity, Item};
@@ -153,10 +153,12 @@ impl AtWork<'_> {
             "replace {id} of entry {name} and deactivate it at once? what still uses it stops working"
         ))?;
         if let Some(previous) = &item.previous {
-            let still = match (previous.inactive_seen_at, previous.leased_until) {
-                (None, Some(until)) => format!(", is active and may be in use until {until},"),
-                (None, None) => ", is active".to_owned(),
-                (Some(_), _) => String::new(),
+            let still = match previous.inactive_seen_at {
+                None => {
+                    let until = timeline::leased_until(previous);
+                    format!(", is active and may be in use until {until},")
+                }
+                Some(_) => String::new(),
             };
             ui.confirm(&format!(
                 "{} was replaced before{still} and takes the place of a new key; delete it now? it cannot be brought back",

@@ -22,6 +22,7 @@ use crate::shells::plan::{self, InShell};
 use crate::state::{Memory, Receipt, Receipts};
 use crate::table::{headed, lines_of};
 use crate::time::{Length, Time};
+use crate::vault::item::SlotName;
 
 /// One entry as it is told.
 #[derive(Serialize)]
@@ -46,7 +47,7 @@ struct Row {
 #[derive(Serialize)]
 struct AtAws {
     key_id: String,
-    slot: Option<&'static str>,
+    slot: Option<SlotName>,
     status: String,
     created_at: Option<Time>,
     last_used: LastUsed,
@@ -260,7 +261,11 @@ fn ask(context: &Context<'_>, held: &Held, life: &mut Life) -> Outcome<Vec<AtAws
     let signer = Signer::Key(&key);
     let mut dead = |how: &str| {
         let command = format!("awskeep recover {name} --via PROFILE");
-        for row in life.keys.iter_mut().filter(|row| row.slot == "current") {
+        for row in life
+            .keys
+            .iter_mut()
+            .filter(|row| row.slot == SlotName::Current)
+        {
             row.next = Next::Recover;
             row.not_before = None;
             row.command = Some(command.clone());
@@ -450,7 +455,7 @@ fn lives(rows: &[Row], now: Time) -> String {
         for key in &row.life.keys {
             table.add_row([
                 row.life.entry.to_string(),
-                key.slot.to_owned(),
+                key.slot.to_string(),
                 key.key_id.clone(),
                 Length::seconds(key.age_s).rough(),
                 day(key.due_at),
@@ -483,7 +488,8 @@ fn seen_at_aws(rows: &[Row], now: Time) -> String {
                         region,
                     } => format!("{time} {service} {region}"),
                 },
-                key.slot.unwrap_or("not this entry's").to_owned(),
+                key.slot
+                    .map_or("not this entry's".to_owned(), |slot| slot.to_string()),
             ]);
         }
     }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::timeline::{self, born};
 use crate::iam_account::{KeyStatus, ListedKey};
 use crate::keys::AccessKeyId;
-use crate::lease::{Attended, due_at};
+use crate::lease::Attended;
 use crate::time::{Length, Time};
 use crate::vault::durable::Kept;
 use crate::vault::item::{Item, Slot};
@@ -217,11 +218,16 @@ impl Known {
         }
     }
 
+    pub fn status(&self, id: &AccessKeyId) -> Option<&KeyStatus> {
+        let row = self.listed().iter().find(|key| key.id == *id);
+        row.map(|key| &key.status)
+    }
+
     pub fn life(&self, id: &AccessKeyId) -> Life {
-        let Listing::Keys(keys) = &self.listing else {
+        if !matches!(self.listing, Listing::Keys(_)) {
             return Life::NotLookedUp;
-        };
-        match keys.iter().find(|key| key.id == *id).map(|key| &key.status) {
+        }
+        match self.status(id) {
             Some(KeyStatus::Active) => Life::Active,
             Some(KeyStatus::Inactive | KeyStatus::Expired) => Life::Inactive,
             Some(KeyStatus::Other(_)) => Life::Strange,
@@ -251,39 +257,10 @@ impl Known {
         match self.policy.demand {
             Demand::Finish => false,
             Demand::Now => true,
-            Demand::IfDue => due_at(born(&self.item.current), self.policy.max_age)
+            Demand::IfDue => timeline::due_at(&self.item.current, self.policy.max_age)
                 .is_some_and(|due| self.now() >= due),
         }
     }
-
-    /// Whether a new key is old enough for all of AWS to know it.
-    pub fn settled(&self, slot: &Slot) -> bool {
-        self.now() >= self.settled_at(slot)
-    }
-
-    pub fn settled_at(&self, slot: &Slot) -> Time {
-        born(slot) + self.policy.settle
-    }
-}
-
-/// When a key came to be: AWS's word, else when it was saved here.
-pub fn born(slot: &Slot) -> Time {
-    slot.created_at.unwrap_or(slot.saved_at)
-}
-
-/// Until when somebody may rightly use a replaced key. One without this time was written
-/// by another program: it counts as leased for as long as any lease can be, from when it
-/// was saved.
-pub fn leased_until(previous: &Slot) -> Time {
-    previous
-        .leased_until
-        .unwrap_or(previous.saved_at + Length::days(36_500))
-}
-
-/// From when on a replaced key may be deleted that is inactive since then: the hold is
-/// over, and every lease on it.
-pub fn deleted_after(previous: &Slot, inactive_since: Time, hold: Length) -> Time {
-    (inactive_since + hold).max(leased_until(previous))
 }
 
 /// Whether the key was made or brought back so recently that AWS may not know it

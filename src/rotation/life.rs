@@ -4,12 +4,12 @@
 
 use serde::Serialize;
 
-use super::known::{born, deleted_after, leased_until};
+use super::timeline::{born, deactivate_at, delete_at, due_at, leased_until};
 use crate::keys::EntryName;
-use crate::lease::due_at;
+use crate::lease::Attended;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
-use crate::vault::item::{Item, Slot};
+use crate::vault::item::{Item, Slot, SlotName};
 
 /// A rotation takes minutes; one begun longer ago than this needs somebody.
 const UNFINISHED: Length = Length::hours(1);
@@ -48,7 +48,7 @@ pub struct Life {
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyLife {
-    pub slot: &'static str,
+    pub slot: SlotName,
     pub key_id: String,
     /// AWS's word, else when it was saved here.
     pub created_at: Time,
@@ -212,7 +212,7 @@ fn unfinished(item: &Item) -> Option<Unfinished> {
     Some(begun(intent.at, what))
 }
 
-fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Time) -> KeyLife {
+fn key_life(name: SlotName, slot: &Slot, item: &Item, rules: Rules, now: Time) -> KeyLife {
     let born = born(slot);
     let mut life = KeyLife {
         slot: name,
@@ -228,13 +228,13 @@ fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Tim
         command: None,
     };
     match name {
-        "previous" => retirement(&mut life, slot, item, rules),
-        "pending" => {
+        SlotName::Previous => retirement(&mut life, slot, item, rules),
+        SlotName::Pending => {
             life.next = Next::Prove;
             life.command = Some(format!("awskeep rotate {} --finish", item.entry));
         }
-        _ => {
-            life.due_at = due_at(born, rules.max_age);
+        SlotName::Current => {
+            life.due_at = due_at(slot, rules.max_age);
             if slot.absent_seen_at.is_some() {
                 life.next = Next::LookAgain;
                 life.command = Some(format!("awskeep rotate {} --explain", item.entry));
@@ -252,10 +252,10 @@ fn key_life(name: &'static str, slot: &Slot, item: &Item, rules: Rules, now: Tim
 }
 
 fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
-    life.leased_until = slot.leased_until;
+    life.leased_until = Some(leased_until(slot));
     life.held_until = slot
         .inactive_seen_at
-        .map(|seen| deleted_after(slot, seen, rules.hold));
+        .map(|seen| delete_at(slot, seen, rules.hold));
     (life.next, life.not_before) = if item.undo_wanted_at.is_some() {
         (Next::BringBack, None)
     } else if slot.absent_seen_at.is_some() {
@@ -264,7 +264,8 @@ fn retirement(life: &mut KeyLife, slot: &Slot, item: &Item, rules: Rules) {
         let alone = rules.handled_by == HandledBy::Key;
         (Next::Delete, life.held_until.filter(|_| alone))
     } else {
-        (Next::Deactivate, Some(leased_until(slot)))
+        let at = deactivate_at(&item.current, slot, Attended::Yes);
+        (Next::Deactivate, Some(at))
     };
     let flag = match life.next {
         Next::BringBack => " --undo",

@@ -46,6 +46,8 @@ mod retire;
 pub mod run;
 pub mod session;
 pub mod step;
+pub mod timeline;
+mod transition;
 pub mod wanted;
 pub mod way_out;
 pub mod ways;

@@ -1,7 +1,7 @@
 //! What a run without a person did, in one line for a later prompt. Pure.
 
-use super::known::deleted_after;
 use super::life::{HandledBy, Rules};
+use super::timeline::delete_at;
 use super::words::short;
 use crate::time::Time;
 use crate::vault::item::Item;
@@ -32,7 +32,7 @@ pub fn of(before: &Item, after: &Item, rules: Rules, next_turn: Option<Time>) ->
         Some(old) => {
             let since = old.inactive_seen_at.filter(|_| was_active)?;
             let end = match rules.handled_by {
-                HandledBy::Key => format!("after {}", deleted_after(old, since, rules.hold).day()),
+                HandledBy::Key => format!("after {}", delete_at(old, since, rules.hold).day()),
                 HandledBy::Session => "in the MFA session of the next rotation".to_owned(),
             };
             let old = short(&old.id);

@@ -9,16 +9,16 @@ use super::known::{CreateSaid, Known, LastUseSaid, Proof, believable};
 use super::plan::Step;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
+use super::transition::{self, Service};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
     Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, ListedKey, Signer,
 };
-use crate::keys::{AccessKey, AccessKeyId, SecretKey};
-use crate::lease;
+use crate::keys::AccessKeyId;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
 use crate::vault::durable::TakenBy;
-use crate::vault::item::{self, Intent, Item, Slot};
+use crate::vault::item::{Intent, Item, Slot};
 
 /// How often a received key is tried to be saved before it is deleted again.
 const SAVES: u32 = 3;
@@ -65,7 +65,7 @@ impl<A: Account> Run<'_, A> {
             Step::Delete(id) => self.delete(known, id),
             Step::Clear => {
                 let gone = known.item.previous.as_ref().map(|slot| slot.id.clone());
-                self.edit(known, forget_previous)?;
+                self.edit(known, transition::clear)?;
                 if let Some(id) = gone {
                     self.note("clear", &id, None, "is gone at AWS");
                 }
@@ -108,7 +108,7 @@ impl<A: Account> Run<'_, A> {
         let nonce = nonce();
         let mut seen: Vec<AccessKeyId> = listed.iter().map(|key| key.id.clone()).collect();
         seen.sort();
-        let mut intent = Intent {
+        let intent = Intent {
             nonce: nonce.clone(),
             at,
             host: self.tools.reach.name(),
@@ -116,9 +116,8 @@ impl<A: Account> Run<'_, A> {
             pad: String::new(),
             unknown: serde_json::Map::new(),
         };
-        intent.pad = pad(item, &intent)?;
         self.nonces.push(nonce);
-        Ok(intent)
+        transition::padded(item, intent)
     }
 
     /// Creates a key: its id to the receipts first, the pair into the store next.
@@ -234,10 +233,7 @@ impl<A: Account> Run<'_, A> {
         {
             return Err(self.unfinished("another pending key stands in its place"));
         }
-        if let Some(intent) = &mut item.intent {
-            intent.pad.clear();
-        }
-        item.pending = Some(slot.clone());
+        transition::keep(&mut item, slot.clone());
         self.tools.vault.save(&item)
     }
 
@@ -279,17 +275,10 @@ impl<A: Account> Run<'_, A> {
 
     /// One write: pending is current, current is previous with its leases fixed.
     fn promote(&mut self, known: &Known) -> Outcome<()> {
-        let Some(pending) = known.item.pending.clone() else {
-            return Ok(());
-        };
-        let now = self.promote_time(known);
         let lease = self.policy.lease;
         let replaced = known.item.current.id.clone();
-        let promoted = self.serve_from_now(&known.item, |item, taken_by| {
-            put_into_service(item, pending, taken_by, now);
-            item.pending = None;
-            item.intent = None;
-            item.lease = lease;
+        let promoted = self.serve_from_now(known, |item, service| {
+            transition::promote(item, lease, service);
         })?;
         let Some(item) = promoted else { return Ok(()) };
         (self.tools.sync)();
@@ -311,14 +300,17 @@ impl<A: Account> Run<'_, A> {
     /// Saves a change of the key in service, with a note of who took it.
     fn serve_from_now(
         &self,
-        old: &Item,
-        change: impl FnOnce(&mut Item, Option<TakenBy>),
+        known: &Known,
+        change: impl FnOnce(&mut Item, Service),
     ) -> Outcome<Option<Item>> {
         let vault = self.tools.vault;
         let now = || self.tools.clock.now();
-        let note = TakenBy::note(&vault.taker(), now());
-        let noted = note.clone();
-        let Some(mut item) = self.edit_item(old, |item| change(item, noted))? else {
+        let service = Service {
+            now: self.promote_time(known),
+            replaced: known.status(&known.item.current.id).cloned(),
+            taken_by: TakenBy::note(&vault.taker(), now()),
+        };
+        let Some(mut item) = self.edit_item(&known.item, |item| change(item, service))? else {
             return Ok(None);
         };
         // Another process may have taken it: the keychain was started anew in between.
@@ -370,17 +362,7 @@ impl<A: Account> Run<'_, A> {
     }
 
     fn swap(&mut self, known: &Known) -> Outcome<()> {
-        let Some(previous) = known.item.previous.clone() else {
-            return Ok(());
-        };
-        let now = self.promote_time(known);
-        let handed_out_until = previous.leased_until;
-        let swapped = self.serve_from_now(&known.item, |item, taken_by| {
-            put_into_service(item, previous, taken_by, now);
-            // Its earlier hand-outs still count when it is replaced again.
-            item.handed_out_until = handed_out_until.filter(|until| *until > now);
-            item.undo_wanted_at = None;
-        })?;
+        let swapped = self.serve_from_now(known, transition::swap)?;
         let Some(item) = swapped else { return Ok(()) };
         self.note("undo", &item.current.id, None, "is current again");
         self.in_service();
@@ -444,51 +426,4 @@ impl<A: Account> Run<'_, A> {
             }
         }
     }
-}
-
-/// `new` becomes current, current becomes previous; its leases are fixed here, and
-/// only ever lengthened.
-fn put_into_service(item: &mut Item, new: Slot, taken_by: Option<TakenBy>, now: Time) {
-    let fixed = lease::leased_until(now, item.lease, item.handed_out_until);
-    let mut replaced = item.current.clone();
-    replaced.leased_until = Some(lease::later(replaced.leased_until, fixed));
-    replaced.taken_by = None;
-    replaced.retire_started_at = None;
-    replaced.inactive_seen_at = None;
-    replaced.reactivated_seen_at = None;
-    item.previous = Some(replaced);
-    item.current = Slot {
-        promoted_at: Some(now),
-        taken_by,
-        leased_until: None,
-        retire_started_at: None,
-        inactive_seen_at: None,
-        reactivated_seen_at: None,
-        absent_seen_at: None,
-        ..new
-    };
-    item.handed_out_until = None;
-}
-
-pub(super) fn forget_previous(item: &mut Item) {
-    item.previous = None;
-    item.undo_wanted_at = None;
-}
-
-/// As many bytes as the pending key will need: so that a store that is full or too
-/// small says so before a key is made.
-fn pad(item: &Item, intent: &Intent) -> Outcome<String> {
-    let mut before = item.clone();
-    before.intent = Some(intent.clone());
-    let mut after = before.clone();
-    let longest = AccessKey {
-        id: "A".repeat(24).parse()?,
-        secret: SecretKey::new("x".repeat(64)),
-    };
-    let mut slot = Slot::new(longest, intent.at);
-    slot.created_at = Some(intent.at);
-    slot.absent_seen_at = Some(intent.at);
-    after.pending = Some(slot);
-    let (before, after) = (item::encode(&before)?.len(), item::encode(&after)?.len());
-    Ok(".".repeat(after.saturating_sub(before)))
 }

@@ -6,11 +6,11 @@
 
 use super::known::{
     Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, IntentIs, Known, LIST_LAG, LastUseSaid,
-    Life, Listing, NotYet, Proof, Unsure, deleted_after, leased_until,
+    Life, Listing, NotYet, Proof, Unsure,
 };
 pub use super::step::{Death, LateUse, Refusal, Step, Wait};
+use super::timeline;
 use crate::keys::AccessKeyId;
-use crate::lease::Attended;
 use crate::time::{Length, Time};
 use crate::vault::durable::Kept;
 use crate::vault::item::Slot;
@@ -23,12 +23,6 @@ pub(super) const GONE: Length = Length::minutes(15);
 
 /// A request that was sent so long ago has arrived or never will.
 const ARRIVED: Length = Length::seconds(60);
-
-/// Unattended, a last use is asked for no earlier: AWS tells it hours late.
-pub const LAST_USE_KNOWN: Length = Length::hours(24);
-
-/// How long a retirement waits where the last use may not be looked at.
-const BLIND_WAIT: Length = Length::days(7);
 
 /// How long somebody else's intent is respected.
 const FOREIGN_FRESH: Length = Length::minutes(10);
@@ -173,15 +167,12 @@ fn without_session(k: &Known) -> Step {
 
 /// What an active `previous` waits for before anything is asked about it.
 fn too_early(k: &Known, previous: &Slot) -> Option<Wait> {
-    let leased_until = leased_until(previous);
-    if k.now() < leased_until {
-        return Some(Wait::Leased {
-            until: leased_until,
-        });
+    let until = timeline::leased_until(previous);
+    if k.now() < until {
+        return Some(Wait::Leased { until });
     }
-    let until = k.item.current.promoted_at.unwrap_or(leased_until) + LAST_USE_KNOWN;
-    let early = k.policy.attended == Attended::No && k.now() < until;
-    early.then_some(Wait::LastUseNotKnownYet { until })
+    let until = timeline::deactivate_at(&k.item.current, previous, k.policy.attended);
+    (k.now() < until).then_some(Wait::LastUseNotKnownYet { until })
 }
 
 /// "undo intent".
@@ -301,11 +292,11 @@ fn after_mint(k: &Known, pending: &Slot) -> Step {
     }
     match &k.proof {
         Proof::Accepted { id: proven } if *proven == id => {
-            if k.settled(pending) {
-                return Step::Promote;
-            }
-            let until = k.settled_at(pending);
-            return Step::Settle { until };
+            let until = timeline::settled_at(pending, k.policy.settle);
+            return match k.now() < until {
+                true => Step::Settle { until },
+                false => Step::Promote,
+            };
         }
         Proof::NotYet {
             id: proven,
@@ -366,7 +357,7 @@ fn previous_active(k: &Known, previous: &Slot) -> Step {
 
 /// "previous active, last used later than `leased_until`".
 fn last_use_gate(k: &Known, previous: &Slot) -> Option<Step> {
-    let leased_until = leased_until(previous);
+    let leased_until = timeline::leased_until(previous);
     match &k.last_use {
         LastUseSaid::NotAsked => Some(Step::AskLastUse(previous.id.clone())),
         LastUseSaid::Never => None,
@@ -384,16 +375,16 @@ fn last_use_gate(k: &Known, previous: &Slot) -> Option<Step> {
             },
         })),
         LastUseSaid::MayNotLook => {
-            let until = leased_until + BLIND_WAIT;
+            let until = timeline::deactivate_unseen_at(previous);
             (k.now() < until).then_some(Step::Wait(Wait::MayNotLook { until }))
         }
     }
 }
 
 fn previous_inactive(k: &Known, previous: &Slot) -> Step {
-    let leased_until = leased_until(previous);
+    let leased_until = timeline::leased_until(previous);
     let seen = previous.inactive_seen_at.unwrap_or(k.now());
-    let held_until = deleted_after(previous, seen, k.policy.hold);
+    let held_until = timeline::delete_at(previous, seen, k.policy.hold);
     let unused = match &k.last_use {
         LastUseSaid::Never => true,
         LastUseSaid::At { time, .. } => *time <= leased_until,
@@ -402,7 +393,7 @@ fn previous_inactive(k: &Known, previous: &Slot) -> Step {
     // Unused since its last lease ended, and that for longer than the hold: nobody
     // would miss it, however short it has been inactive. Who had it back would.
     let had_back = previous.reactivated_seen_at.is_some();
-    let unused_long = k.now() >= leased_until + k.policy.hold && !had_back;
+    let unused_long = k.now() >= timeline::delete_unused_at(previous, k.policy.hold) && !had_back;
     if k.policy.early == Early::Delete || k.now() >= held_until || (unused && unused_long) {
         return Step::Delete(previous.id.clone());
     }

@@ -2,8 +2,8 @@
 //! brought back. Edge; every call is signed by the key in service.
 
 use super::known::{Activated, Known, LastUseSaid, seen_inactive};
-use super::perform::forget_previous;
 use super::run::Run;
+use super::transition;
 use crate::failure::Outcome;
 use crate::iam_account::{Account, CallFailureClass as Class, KeyStatus, LastUse, Signer};
 use crate::keys::AccessKeyId;
@@ -25,13 +25,8 @@ impl<A: Account> Run<'_, A> {
             Ok(answer) => {
                 self.note("activate", id, answer.request_id.as_deref(), "done");
                 self.activated = Activated::Yes;
-                self.edit(known, |item| {
-                    if let Some(previous) = &mut item.previous {
-                        previous.retire_started_at = None;
-                        previous.inactive_seen_at = None;
-                        previous.reactivated_seen_at = None;
-                    }
-                })
+                let now = self.promote_time(known);
+                self.edit(known, |item| transition::activated(item, id, now))
             }
             Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &known.item)),
         }
@@ -102,7 +97,7 @@ impl<A: Account> Run<'_, A> {
             ..known.clone()
         };
         self.delete_at_aws(&seen, id, "delete")?;
-        self.edit_item(&item, forget_previous).map(|_| ())
+        self.edit_item(&item, transition::clear).map(|_| ())
     }
 
     fn note_retiring(&self, known: &Known) -> Outcome<Option<Item>> {

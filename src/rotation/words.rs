@@ -9,6 +9,7 @@ use super::known::{CreateSaid, Known};
 use super::life::command_of_rest;
 use super::plan::{Step, Wait};
 use super::run::{Ended, Promoted};
+use super::timeline::leased_until;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::keys::AccessKeyId;
 use crate::time::Time;
@@ -41,7 +42,7 @@ pub struct State {
 #[derive(Debug, Serialize)]
 pub struct Replaced {
     pub key_id: String,
-    pub leased_until: Option<Time>,
+    pub leased_until: Time,
     pub inactive_since: Option<Time>,
 }
 
@@ -83,7 +84,7 @@ pub fn told(ended: &Ended, asked: Asked) -> Outcome<State> {
         pending: item.pending.as_ref().map(|slot| slot.id.to_string()),
         previous: item.previous.as_ref().map(|slot| Replaced {
             key_id: slot.id.to_string(),
-            leased_until: slot.leased_until,
+            leased_until: leased_until(slot),
             inactive_since: slot.inactive_seen_at,
         }),
         next,

@@ -10,6 +10,8 @@
 //! files can be copied, and attributes edited in a keychain's own program.
 //! Fields that this program does not know are kept as they are.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -84,6 +86,25 @@ pub struct Identity {
 pub struct Endpoint {
     pub sts: String,
     pub iam: String,
+}
+
+/// The place of a key in its item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotName {
+    Current,
+    Pending,
+    Previous,
+}
+
+impl fmt::Display for SlotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SlotName::Current => "current",
+            SlotName::Pending => "pending",
+            SlotName::Previous => "previous",
+        })
+    }
 }
 
 /// One key and the times of its life.
@@ -208,14 +229,24 @@ impl Item {
     }
 
     /// Every slot that is filled, with its name.
-    pub fn slots(&self) -> impl Iterator<Item = (&'static str, &Slot)> {
+    pub fn slots(&self) -> impl Iterator<Item = (SlotName, &Slot)> {
         [
-            ("current", Some(&self.current)),
-            ("pending", self.pending.as_ref()),
-            ("previous", self.previous.as_ref()),
+            (SlotName::Current, Some(&self.current)),
+            (SlotName::Pending, self.pending.as_ref()),
+            (SlotName::Previous, self.previous.as_ref()),
         ]
         .into_iter()
         .filter_map(|(name, slot)| Some((name, slot?)))
+    }
+
+    /// The slot that holds this key.
+    pub fn slot_of(&mut self, id: &AccessKeyId) -> Option<&mut Slot> {
+        let slots = [
+            Some(&mut self.current),
+            self.pending.as_mut(),
+            self.previous.as_mut(),
+        ];
+        slots.into_iter().flatten().find(|slot| slot.id == *id)
     }
 
     /// What would be lost, in words, if this item went away: a pending or held key.

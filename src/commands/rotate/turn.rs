@@ -15,13 +15,13 @@ use crate::iam_account::prove;
 use crate::keys::{AccessKeyId, EntryName};
 use crate::lease::{self, Attended, Auto};
 use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known, Policy, Unsure, born};
+use crate::rotation::known::{Demand, Early, Known, Policy, Unsure};
 use crate::rotation::mfa_code::{Codes, Given};
 use crate::rotation::plan::{Step, Wait, next_step};
 use crate::rotation::run::{self, Ended, Promoted, Tools};
 use crate::rotation::session::InSession;
 use crate::rotation::words::{self, Foreseen};
-use crate::rotation::{given, mfa_run, wanted};
+use crate::rotation::{given, mfa_run, timeline, wanted};
 use crate::settings::Key;
 use crate::time::Time;
 use crate::ui::Answer;
@@ -198,7 +198,7 @@ impl Turn<'_> {
         }
         let due = match policy.demand {
             Demand::Now => true,
-            Demand::IfDue => lease::due_at(born(&item.current), policy.max_age)
+            Demand::IfDue => timeline::due_at(&item.current, policy.max_age)
                 .is_some_and(|due| machine.now() >= due),
             Demand::Finish => false,
         };

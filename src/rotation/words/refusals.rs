@@ -167,7 +167,7 @@ fn keys_told(known: &Known) -> String {
             .item
             .slots()
             .find(|(_, slot)| slot.id == key.id)
-            .map_or("not this entry's", |(name, _)| name);
+            .map_or("not this entry's".to_owned(), |(name, _)| name.to_string());
         format!("  {} {:?}, {age}, {mine}", key.id, key.status)
     });
     lines.collect::<Vec<_>>().join("\n")
