@@ -28,6 +28,9 @@ use crate::failure::{Failure, Outcome};
 use crate::keys::EntryName;
 use crate::machine::{self, Machine};
 use crate::profiles;
+use crate::rotation::known::Known;
+use crate::rotation::plan::Step;
+use crate::rotation::words;
 use crate::state;
 use crate::ui::Ui;
 
@@ -62,6 +65,20 @@ impl Context<'_> {
                 self.machine.ui.tell(line);
                 Ok(())
             }
+        }
+    }
+
+    /// What a run is doing, for a person at the terminal; a pipe gets the result only.
+    pub fn at_work(&self, entry: &EntryName, line: &str) {
+        if self.form == Form::Text && self.machine.ui.attended() {
+            self.machine.ui.tell(&format!("{entry}: {line}"));
+        }
+    }
+
+    /// What a step takes time for.
+    pub fn progress(&self, step: &Step, known: &Known) {
+        if let Some(line) = words::progress(step, known) {
+            self.at_work(&known.item.entry, &line);
         }
     }
 

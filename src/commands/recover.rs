@@ -3,31 +3,30 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
+use super::{Context, Mode};
 use crate::aws;
 use crate::cli::Recover;
 use crate::disk::Reach;
 use crate::entries::{Entries, Held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{
-    Account, Answer, CallFailureClass, Caller, ListedKey, Session, Signer, prove,
-};
-use crate::keys::{AccessKey, AccessKeyId, EntryName, Principal, ProfileName};
+use crate::iam_account::{Account, CallFailureClass, Caller, ListedKey, Session, Signer, prove};
+use crate::keys::{AccessKey, Principal, ProfileName};
 use crate::lease::LEAST_LEAD;
 use crate::machine::Machine;
 use crate::profile_files::edits;
 use crate::profiles::Profiles;
 use crate::rotation::denial::denied;
 use crate::rotation::given::Around;
+use crate::rotation::known::{Demand, Early, Known};
 use crate::rotation::mfa_code::{self, Codes};
-use crate::rotation::rescue::Rescue;
+use crate::rotation::plan::{Question, Refusal, Step};
+use crate::rotation::run::{self, Ended, Promoted, Signs};
 use crate::rotation::session::{self, InSession, NoCodes};
-use crate::rotation::way_out::way_out;
-use crate::rotation::ways::{NowIs, Way};
-use crate::rotation::{given, host, proving};
-use crate::ui;
-use crate::vault::item::{Identity, Item};
+use crate::rotation::words::{self, Foreseen};
+use crate::rotation::{given, host};
+use crate::ui::Answer;
+use crate::vault::item::Identity;
 
 #[derive(Serialize)]
 struct Recovered {
@@ -84,6 +83,7 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     };
     let at_work = AtWork {
         context,
+        entries: &entries,
         args,
         held: &held,
         identity: &identity,
@@ -93,8 +93,8 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
         source: source.as_ref(),
     };
     let caller = at_work.same_account()?;
-    let listed = at_work.listed(&caller)?;
-    at_work.go(listed)
+    at_work.check_reactivate(&at_work.listed(&caller)?)?;
+    at_work.go()
 }
 
 fn identity(held: &Held) -> Outcome<Identity> {
@@ -166,6 +166,7 @@ fn via(
 
 struct AtWork<'a> {
     context: &'a Context<'a>,
+    entries: &'a Entries<'a>,
     args: &'a Recover,
     held: &'a Held,
     identity: &'a Identity,
@@ -199,7 +200,7 @@ impl AtWork<'_> {
     }
 
     /// The user's keys; in an MFA session of the other profile's user if it takes one.
-    fn listed(&self, caller: &Caller) -> Outcome<Answer<Vec<ListedKey>>> {
+    fn listed(&self, caller: &Caller) -> Outcome<Vec<ListedKey>> {
         let name = self.held.name();
         let list = || {
             self.account
@@ -213,7 +214,7 @@ impl AtWork<'_> {
             (_, _) => list(),
         };
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => Ok(answer.value),
             Err(no) if no.class == CallFailureClass::NeedsMfa => Err(self.needs_mfa()),
             Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
                 Kind::NotFound,
@@ -247,99 +248,67 @@ impl AtWork<'_> {
         .hint("or name a profile that holds the keys of an MFA session")
     }
 
-    /// Offers one way after the other until a person takes one.
-    fn go(&self, listed: Answer<Vec<ListedKey>>) -> Outcome<()> {
-        let (machine, item) = (self.context.machine, &self.held.item);
-        self.check_reactivate(&listed.value)?;
-        for (_, slot) in item.slots() {
+    /// One run that a key is served after, or what it would begin with.
+    fn go(&self) -> Outcome<()> {
+        let (machine, name) = (self.context.machine, self.held.name());
+        for (_, slot) in self.held.item.slots() {
             if let Some(at) = slot.revoked_at {
                 let id = &slot.id;
-                let line = format!(
-                    "{}: {id} was revoked at {at}, and is never brought back",
-                    self.held.name()
-                );
+                let line = format!("{name}: {id} was revoked at {at}, and is never brought back");
                 machine.ui.tell(&line);
             }
         }
-        let mut declined = Vec::new();
-        loop {
-            let found = way_out(self.account, item, &listed, machine.now(), &declined)?;
-            match found {
-                None => return self.tell(item, "nothing", "works; there is nothing to recover"),
-                Some(Way::Check) => return Ok(()),
-                Some(Way::Strange(id)) => return Err(strange(self.held.name(), &id)),
-                Some(Way::Use {
-                    which,
-                    id,
-                    now_is: NowIs::Inactive,
-                }) => {
-                    let question = format!(
-                        "{id} of entry {} is inactive at AWS; reactivate it? only if you know who disabled it",
-                        self.held.name()
-                    );
-                    if self.only_asks(&question) {
-                        return Ok(());
+        let policy = given::policy_now(&self.entries.settings, name, Demand::Recover, Early::No)?;
+        let around = Around {
+            stop: &host::stop_flag(machine)?,
+            on_step: &|step, known| self.context.progress(step, known),
+            on_wait: &|line| self.context.at_work(name, line),
+            ask: &|question, known| self.asked(question, known),
+            signs: Signs::Other {
+                signer: self.via.signer(),
+                via: &self.args.via,
+            },
+        };
+        let (vault, reach) = (&self.held.vault, self.reach.clone());
+        let ended =
+            given::with_tools(
+                machine,
+                self.account,
+                vault,
+                reach,
+                &around,
+                |tools| match self.context.mode {
+                    Mode::Act => run::rotate(tools, name, self.identity, policy),
+                    Mode::Say => {
+                        run::explain(tools, name, self.identity, policy).map(Ended::foreseen)
                     }
-                    match self.agreed(&id, &question)? {
-                        ui::Answer::No => declined.push(id),
-                        ui::Answer::Yes => {
-                            let told = ("reactivated", "is active again and in service");
-                            return self.act(listed, told, |rescue| {
-                                rescue.put_back(which, NowIs::Inactive)
-                            });
-                        }
-                    }
-                }
-                Some(Way::Use {
-                    which,
-                    id,
-                    now_is: NowIs::Active,
-                }) => {
-                    let question = format!(
-                        "{id}, which entry {} holds too, is active at AWS; serve it from now on?",
-                        self.held.name()
-                    );
-                    if self.only_asks(&question) {
-                        return Ok(());
-                    }
-                    machine.ui.confirm(&question)?;
-                    let told = ("put-into-service", "is in service");
-                    return self.act(listed, told, |rescue| rescue.put_back(which, NowIs::Active));
-                }
-                Some(Way::Issue) => {
-                    let question = format!(
-                        "{} of entry {} cannot be brought back; make a new key for {} with the rights of profile {}?",
-                        item.current.id,
-                        self.held.name(),
-                        self.identity.arn,
-                        self.args.via
-                    );
-                    let question = match declined.is_empty() {
-                        true => question,
-                        false => question.replacen("cannot be", "is not", 1),
-                    };
-                    if self.only_asks(&question) {
-                        return Ok(());
-                    }
-                    machine.ui.confirm(&question)?;
-                    let told = ("issued", "is new and in service");
-                    return self.act(listed, told, |rescue| rescue.issue());
-                }
+                },
+            )?;
+        match &ended.step {
+            Step::Done => self.tell(&ended),
+            Step::Refuse(Refusal::NeedsMfa) => Err(self.needs_mfa()),
+            Step::Refuse(_) | Step::Wait(_) => words::told(&ended, words::Asked::Else).map(|_| ()),
+            step => {
+                let foreseen = Foreseen::of(&ended.known, step);
+                self.context.only_says(&[foreseen.text]);
+                Ok(())
             }
         }
     }
 
-    fn only_asks(&self, question: &str) -> bool {
-        self.context.only_says(&[format!("ask: {question}")])
-    }
-
-    /// Whoever disabled a key had a reason: `--yes` does not answer this, its id does.
-    fn agreed(&self, id: &AccessKeyId, question: &str) -> Outcome<ui::Answer> {
-        if self.args.reactivate.as_ref() == Some(id) {
-            return Ok(ui::Answer::Yes);
+    /// Whoever disabled a key had a reason: `--yes` does not answer that, the key's id does.
+    fn asked(&self, question: &Question, known: &Known) -> Outcome<Answer> {
+        let ui = &self.context.machine.ui;
+        let text = words::question(question, known);
+        match question {
+            Question::Reactivate(id) if self.args.reactivate.as_ref() == Some(id) => {
+                Ok(Answer::Yes)
+            }
+            Question::Reactivate(id) => {
+                ui.decide(&text, &format!("{} --reactivate {id}", self.command()))
+            }
+            _ => ui.confirm(&text).map(|()| Answer::Yes),
         }
-        let instead = format!("{} --reactivate {id}", self.command());
-        self.context.machine.ui.decide(question, &instead)
     }
 
     /// Only a key of the entry that AWS still has, and none that was revoked, may be named.
@@ -375,69 +344,26 @@ impl AtWork<'_> {
         )
     }
 
-    fn act(
-        &self,
-        listed: Answer<Vec<ListedKey>>,
-        (how, told): (&'static str, &str),
-        work: impl FnOnce(&Rescue<'_, InSession<'_, LiveAccount>>) -> Outcome<Item>,
-    ) -> Outcome<()> {
-        let (machine, name) = (self.context.machine, self.held.name());
-        let told_to_a_person = self.context.form == Form::Text && machine.ui.attended();
-        let on_wait = |line: &str| {
-            if told_to_a_person {
-                machine.ui.tell(&format!("{name}: {line}"));
-            }
+    fn tell(&self, ended: &Ended) -> Outcome<()> {
+        let (known, item) = (&ended.known, &ended.known.item);
+        let id = &item.current.id;
+        let (how, told) = if known.agreed(&Question::MakeKey) {
+            ("issued", "is new and in service")
+        } else if known.activated.contains(id) {
+            ("reactivated", "is active again and in service")
+        } else if ended.promoted == Promoted::Yes {
+            ("put-into-service", "is in service")
+        } else {
+            ("nothing", "works; there is nothing to recover")
         };
-        on_wait(&format!(
-            "waiting until AWS knows the key everywhere, for {} at most; Ctrl-C is safe",
-            proving::PATIENCE
-        ));
-        let stop = host::stop_flag(machine)?;
-        let quiet = |_: &_, _: &_| ();
-        let vault = &self.held.vault;
-        let reach = self.reach.clone();
-        let item = given::with_tools(
-            machine,
-            self.account,
-            vault,
-            reach,
-            &Around {
-                stop: &stop,
-                on_step: &quiet,
-                on_wait: &on_wait,
-            },
-            |tools| {
-                work(&Rescue {
-                    tools,
-                    entry: name,
-                    identity: self.identity,
-                    signer: self.via.signer(),
-                    listed: listed.value,
-                    aws_time: listed.aws_time,
-                    command: self.command(),
-                })
-            },
-        )?;
-        self.tell(&item, how, told)
-    }
-
-    fn tell(&self, item: &Item, how: &'static str, told: &str) -> Outcome<()> {
         self.context.done(
-            &format!("{}: {} {told}", item.entry, item.current.id),
+            &format!("{}: {id} {told}", item.entry),
             &Recovered {
                 entry: item.entry.to_string(),
-                key_id: item.current.id.to_string(),
+                key_id: id.to_string(),
                 how,
                 via: self.args.via.to_string(),
             },
         )
     }
-}
-
-fn strange(name: &EntryName, id: &AccessKeyId) -> Failure {
-    Failure::new(
-        Kind::PersonNeeded,
-        format!("entry {name}: AWS gives {id} a status that this awskeep does not know"),
-    )
-    .hint("update awskeep")
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
+use super::Context;
 use crate::aws;
 use crate::cli::Revoke;
 use crate::disk::{Reach, Taken};
@@ -17,16 +17,17 @@ use crate::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::policy::end_sessions_before;
 use crate::rotation::denial::denied;
 use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known, Policy, Unsure};
+use crate::rotation::known::{Demand, Early, Known, MakeRoom, Policy};
 use crate::rotation::mfa_code::{self, Codes};
 use crate::rotation::mfa_run;
-use crate::rotation::plan::{Refusal, Step, Wait};
-use crate::rotation::run::{Ended, Tools};
+use crate::rotation::plan::{Question, Refusal, Step, Wait};
+use crate::rotation::run::{Ended, Signs};
 use crate::rotation::session::{self, InSession};
 use crate::rotation::words;
 use crate::rotation::{given, host, timeline};
 use crate::state::{self, Receipt};
 use crate::time::{Length, Time};
+use crate::ui::Answer;
 use crate::vault::item::{Identity, Item};
 
 /// A deactivation is seen everywhere some seconds late: sessions made in that time
@@ -166,18 +167,7 @@ impl AtWork<'_> {
             ))?;
         }
         self.mark(id)?;
-        let ended = self.with_tools(|tools| {
-            if item.previous.is_some() {
-                let cleared = self.step(tools, Demand::Finish, Early::Delete)?;
-                if cleared.step != Step::Done {
-                    return Ok(cleared);
-                }
-            }
-            let ended = self.step(tools, Demand::Now, Early::Retire)?;
-            mfa_run::put_away(tools, name, &ended)?;
-            Ok(ended)
-        })?;
-        self.done(id, &ended)
+        self.rotate(id, Demand::Now)
     }
 
     /// Notes that the key has leaked, so that nothing ever brings it back.
@@ -192,8 +182,7 @@ impl AtWork<'_> {
             .hint(format!("awskeep revoke {name} --key {id}")));
         }
         let now = self.context.machine.now();
-        let slots = [Some(&mut item.current), item.previous.as_mut()];
-        for slot in slots.into_iter().flatten().filter(|slot| slot.id == *id) {
+        if let Some(slot) = item.slot_of(id) {
             slot.revoked_at = slot.revoked_at.or(Some(now));
         }
         match item == self.held.item {
@@ -204,20 +193,15 @@ impl AtWork<'_> {
 
     /// A replaced key that is leased: inactive now.
     fn retire(&self, id: &AccessKeyId) -> Outcome<()> {
-        let name = self.held.name();
         if self.context.only_says(&[format!("deactivate {id}")]) {
             return Ok(());
         }
+        let name = self.held.name();
         self.context.machine.ui.confirm(&format!(
             "deactivate {id}, the replaced key of entry {name}, at once? what still uses it stops working"
         ))?;
         self.mark(id)?;
-        let ended = self.with_tools(|tools| {
-            let ended = self.step(tools, Demand::Finish, Early::Retire)?;
-            mfa_run::put_away(tools, name, &ended)?;
-            Ok(ended)
-        })?;
-        self.done(id, &ended)
+        self.rotate(id, Demand::Finish)
     }
 
     /// Another key of the user, which a person named: inactive, nothing else.
@@ -302,59 +286,32 @@ impl AtWork<'_> {
         plan
     }
 
-    fn with_tools<T>(
-        &self,
-        work: impl FnOnce(&Tools<'_, InSession<'_, LiveAccount>>) -> Outcome<T>,
-    ) -> Outcome<T> {
-        let machine = self.context.machine;
-        let told = self.context.form == Form::Text && machine.ui.attended();
-        let on_step = |step: &Step, known: &Known| {
-            if let (true, Some(line)) = (told, words::progress(step, known)) {
-                machine.ui.tell(&format!("{}: {line}", known.item.entry));
-            }
+    /// One run that retires at once, and makes room for a new key where one is wanted.
+    fn rotate(&self, id: &AccessKeyId, demand: Demand) -> Outcome<()> {
+        let (machine, name) = (self.context.machine, self.held.name());
+        let policy = Policy {
+            make_room: MakeRoom::Yes,
+            ..given::policy_now(&self.entries.settings, name, demand, Early::Retire)?
         };
-        let on_wait = |line: &str| {
-            if told {
-                machine.ui.tell(&format!("{}: {line}", self.held.name()));
-            }
+        let ask = |question: &Question, known: &Known| {
+            let agreed = machine.ui.confirm(&words::question(question, known));
+            Ok(agreed.map_or(Answer::No, |()| Answer::Yes))
         };
-        let stop = host::stop_flag(machine)?;
-        given::with_tools(
-            machine,
-            self.account,
-            &self.held.vault,
-            self.reach.clone(),
-            &Around {
-                stop: &stop,
-                on_step: &on_step,
-                on_wait: &on_wait,
-            },
-            work,
-        )
-    }
-
-    fn step(
-        &self,
-        tools: &Tools<'_, InSession<'_, LiveAccount>>,
-        demand: Demand,
-        early: Early,
-    ) -> Outcome<Ended> {
-        let name = self.held.name();
-        let mut policy = given::policy_now(&self.entries.settings, name, demand, early)?;
-        let run = |policy: &Policy| {
-            mfa_run::rotate(tools, name, self.identity, policy.clone())
-                .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))
+        let around = Around {
+            stop: &host::stop_flag(machine)?,
+            on_step: &|step, known| self.context.progress(step, known),
+            on_wait: &|line| self.context.at_work(name, line),
+            ask: &ask,
+            signs: Signs::Current,
         };
-        let ended = run(&policy)?;
-        match words::question_if_not_kept(&ended) {
-            Some(question) if self.context.machine.ui.confirm(&question).is_ok() => {
-                policy.unsure = Unsure::GoOn;
-                // The key asked for is in service by now.
-                policy.demand = Demand::Finish;
-                run(&policy)
-            }
-            Some(_) | None => Ok(ended),
-        }
+        let (vault, reach) = (&self.held.vault, self.reach.clone());
+        let ended = given::with_tools(machine, self.account, vault, reach, &around, |tools| {
+            let ended = mfa_run::rotate(tools, name, self.identity, policy)
+                .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))?;
+            mfa_run::put_away(tools, name, &ended)?;
+            Ok(ended)
+        })?;
+        self.done(id, &ended)
     }
 
     /// What it came to; a leaked key that is still active is a failure.

@@ -257,7 +257,7 @@ fn one(
         let asked = match (policy.demand, args.instead.finish) {
             (Demand::Now, _) => Asked::NewKey,
             (Demand::Finish, true) => Asked::Finish,
-            (Demand::Finish | Demand::IfDue, _) => Asked::Else,
+            (Demand::Finish | Demand::IfDue | Demand::Recover, _) => Asked::Else,
         };
         let state = words::told(&ended, asked)?;
         // The lock is free again: others may work while this one waits.

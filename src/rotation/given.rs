@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::known::{Demand, Early, Known, Policy, Unsure};
+use super::known::{Demand, Early, Known, MakeRoom, Policy};
 use super::life::{HandledBy, Rules};
 use super::mfa_run::SESSION_RECEIPT;
-use super::plan::Step;
-use super::run::Tools;
+use super::plan::{Question, Step};
+use super::run::{Signs, Tools};
 use super::{host, wanted};
 use crate::disk::Reach;
 use crate::failure::Outcome;
@@ -18,6 +18,7 @@ use crate::lease::{self, Attended};
 use crate::machine::Machine;
 use crate::settings::{Key, Settings};
 use crate::state::{self, Receipt, Receipts};
+use crate::ui::Answer;
 use crate::vault::Vault;
 
 /// What a command hears while a run is at work, and what it can say to it.
@@ -25,6 +26,8 @@ pub struct Around<'a> {
     pub stop: &'a Arc<AtomicBool>,
     pub on_step: &'a dyn Fn(&Step, &Known),
     pub on_wait: &'a dyn Fn(&str),
+    pub ask: &'a dyn Fn(&Question, &Known) -> Outcome<Answer>,
+    pub signs: Signs<'a>,
 }
 
 /// Calls `work` with the tools of this machine.
@@ -55,6 +58,8 @@ pub fn with_tools<A: Account, T>(
         stop: &stopped,
         on_step: around.on_step,
         on_wait: around.on_wait,
+        ask: around.ask,
+        signs: around.signs,
         reach,
     })
 }
@@ -77,7 +82,7 @@ pub fn policy_now(
         max_age,
         lease: settings.length(Key::Lease, Some(name))?,
         discard: None,
-        unsure: Unsure::Wait,
+        make_room: MakeRoom::Ask,
         in_files: Vec::new(),
     })
 }

@@ -1,13 +1,15 @@
 //! What one look tells: the item, what IAM lists, AWS's time, and what is wanted.
 //! Pure data; `plan.rs` decides from nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::step::Question;
 use super::timeline::{self, born};
 use crate::iam_account::{KeyStatus, ListedKey};
-use crate::keys::AccessKeyId;
+use crate::keys::{AccessKeyId, ProfileName};
 use crate::lease::Attended;
 use crate::time::{Length, Time};
+use crate::ui::Answer;
 use crate::vault::durable::Kept;
 use crate::vault::item::{Item, Slot};
 
@@ -32,18 +34,26 @@ pub struct Known {
     /// Keys whose CreateAccessKey reply was received under the item's intent.
     pub received: BTreeSet<AccessKeyId>,
     pub create: CreateSaid,
-    pub proof: Proof,
+    /// What this run's proofs said, for each key that was shown to AWS.
+    pub proof: BTreeMap<AccessKeyId, Proof>,
     pub last_use: LastUseSaid,
-    pub activated: Activated,
+    /// The keys that this run made active again; lists may lag.
+    pub activated: BTreeSet<AccessKeyId>,
     /// Whether the store has kept the key in service.
     pub kept: Kept,
+    /// What a person was asked in this run, and said.
+    pub answers: Vec<(Question, Answer)>,
+    pub signed: Signed,
 }
 
-/// Whether this run's UpdateAccessKey made `previous` active again; lists may lag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activated {
-    No,
-    Yes,
+/// Whose calls on the user's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signed {
+    ByCurrent,
+    /// The served key may be dead: another profile's rights are used.
+    ByOther {
+        via: ProfileName,
+    },
 }
 
 /// ListAccessKeys.
@@ -84,20 +94,15 @@ pub enum CreateSaid {
     MadeButLost,
 }
 
-/// What this run's proof of a key said; the key is `pending`, or `previous` under undo.
+/// What a proof of a key said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    NotTried,
-    Accepted {
-        id: AccessKeyId,
-    },
+    Accepted,
     /// AWS takes it for someone else's key, or its secret for wrong.
     Wrong {
-        id: AccessKeyId,
         said: String,
     },
     NotYet {
-        id: AccessKeyId,
         said: String,
         because: NotYet,
     },
@@ -142,7 +147,7 @@ pub struct Policy {
     pub lease: Length,
     /// A key that a person named to be deleted.
     pub discard: Option<AccessKeyId>,
-    pub unsure: Unsure,
+    pub make_room: MakeRoom,
     /// Where the current id still stands in an AWS file, unless a person said go on.
     pub in_files: Vec<InFile>,
 }
@@ -161,6 +166,8 @@ pub enum Demand {
     Finish,
     IfDue,
     Now,
+    /// One that works, whichever it is: the served one may be dead.
+    Recover,
 }
 
 /// What a person allows to be done to `previous` before its time.
@@ -173,12 +180,13 @@ pub enum Early {
     Delete,
 }
 
-/// What is done while the store may lose the key in service to a crash.
+/// Whether a replaced key that is in the way of a new one is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsure {
-    Wait,
-    /// A person was told, and wants to go on.
-    GoOn,
+pub enum MakeRoom {
+    /// Once it is inactive, if a person agrees.
+    Ask,
+    /// At once: a person has agreed.
+    Yes,
 }
 
 /// How IAM lists a key.
@@ -248,6 +256,16 @@ impl Known {
         self.life(&slot.id) == Life::Absent && since.is_some_and(|since| since >= length)
     }
 
+    /// What a person said to a question of this run.
+    pub fn answer(&self, question: &Question) -> Option<Answer> {
+        let answer = self.answers.iter().find(|(asked, _)| asked == question);
+        answer.map(|(_, answer)| *answer)
+    }
+
+    pub fn agreed(&self, question: &Question) -> bool {
+        self.answer(question) == Some(Answer::Yes)
+    }
+
     pub fn in_flight(&self) -> bool {
         let item = &self.item;
         item.intent.is_some() || item.pending.is_some() || item.previous.is_some()
@@ -255,7 +273,7 @@ impl Known {
 
     pub fn due(&self) -> bool {
         match self.policy.demand {
-            Demand::Finish => false,
+            Demand::Finish | Demand::Recover => false,
             Demand::Now => true,
             Demand::IfDue => timeline::due_at(&self.item.current, self.policy.max_age)
                 .is_some_and(|due| self.now() >= due),

@@ -25,6 +25,9 @@
 //! | promote | a previous key | waits for its leases, then retires it |
 //! | deactivate, delete | a previous key, inactive or gone | holds it, or forgets it |
 //!
+//! Where the served key itself is dead, `recover` asks the same plan with another profile
+//! as the signer; `revoke` is a rotation that makes room and retires at once.
+//!
 //! `known` is what is known, `plan` decides (pure), `run` loops and performs,
 //! `proving` shows a new key to AWS, `words` says it to people. Where keys may be
 //! handled in an MFA session only, `session` signs by one, `mfa_run` opens and keeps it,
@@ -41,7 +44,6 @@ pub mod news;
 mod perform;
 pub mod plan;
 pub mod proving;
-pub mod rescue;
 mod retire;
 pub mod run;
 pub mod session;
@@ -49,13 +51,13 @@ pub mod step;
 pub mod timeline;
 mod transition;
 pub mod wanted;
-pub mod way_out;
-pub mod ways;
 pub mod words;
 
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]
 mod plan_edge_tests;
+#[cfg(test)]
+mod plan_recover_tests;
 #[cfg(test)]
 mod plan_tests;

@@ -5,14 +5,14 @@
 //! one exception is a key just received: it is saved into whatever is there.
 
 use super::denial::denied;
-use super::known::{CreateSaid, Known, LastUseSaid, Proof, believable};
+use super::known::{CreateSaid, Demand, Known, LastUseSaid, Proof, believable};
 use super::plan::Step;
 use super::proving::{self, pause};
 use super::run::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
 use super::transition::{self, Service};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::iam_account::{
-    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, ListedKey, Signer,
+    Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, Signer,
 };
 use crate::keys::AccessKeyId;
 use crate::state::Receipt;
@@ -33,6 +33,11 @@ impl<A: Account> Run<'_, A> {
     pub(super) fn perform(&mut self, step: &Step, known: &Known) -> Outcome<()> {
         match step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => Ok(()),
+            Step::Ask(question) => {
+                let answer = (self.tools.ask)(question, known)?;
+                self.answers.push((question.clone(), answer));
+                Ok(())
+            }
             Step::WriteIntent => self.write_intent(known),
             Step::ClearIntent => self.edit(known, |item| {
                 item.intent = None;
@@ -42,7 +47,7 @@ impl<A: Account> Run<'_, A> {
             Step::Discard(id) => self.delete_extra(known, id, "discard"),
             Step::Mint => self.mint(known),
             Step::Prove(id) => {
-                self.prove(&known.item, id);
+                self.prove(known, id);
                 Ok(())
             }
             Step::Settle { until } => {
@@ -94,30 +99,21 @@ impl<A: Account> Run<'_, A> {
     }
 
     fn write_intent(&mut self, known: &Known) -> Outcome<()> {
-        let intent = self.new_intent(&known.item, known.listed(), known.now())?;
-        self.edit(known, |item| item.intent = Some(intent))
-    }
-
-    /// An intent for this item, as long as the save of the new key will need.
-    pub(super) fn new_intent(
-        &mut self,
-        item: &Item,
-        listed: &[ListedKey],
-        at: Time,
-    ) -> Outcome<Intent> {
         let nonce = nonce();
-        let mut seen: Vec<AccessKeyId> = listed.iter().map(|key| key.id.clone()).collect();
+        let listed = known.listed().iter();
+        let mut seen: Vec<AccessKeyId> = listed.map(|key| key.id.clone()).collect();
         seen.sort();
         let intent = Intent {
             nonce: nonce.clone(),
-            at,
+            at: known.now(),
             host: self.tools.reach.name(),
             seen,
             pad: String::new(),
             unknown: serde_json::Map::new(),
         };
         self.nonces.push(nonce);
-        transition::padded(item, intent)
+        let intent = transition::padded(&known.item, intent)?;
+        self.edit(known, |item| item.intent = Some(intent))
     }
 
     /// Creates a key: its id to the receipts first, the pair into the store next.
@@ -126,12 +122,8 @@ impl<A: Account> Run<'_, A> {
         if self.read_item()? != known.item {
             return Ok(());
         }
-        let signer = known.item.current.key();
-        match self.create(Signer::Key(&signer)) {
-            Ok((created, request)) => {
-                let signer = Signer::Key(&signer);
-                self.keep(&known.item, signer, created, request.as_deref())
-            }
+        match self.with_signer(&known.item, |signer, _| self.create(signer)) {
+            Ok((created, request)) => self.keep(&known.item, created, request.as_deref()),
             Err(no) => match no.class {
                 Class::LimitExceeded => {
                     self.create = CreateSaid::LimitExceeded;
@@ -149,16 +141,13 @@ impl<A: Account> Run<'_, A> {
                 | Class::NoSuchEntity
                 | Class::ClockSkew
                 | Class::Unreachable
-                | Class::Refused => Err(self.refused(&signer, "CreateAccessKey", &no, &known.item)),
+                | Class::Refused => Err(self.refused("CreateAccessKey", &no, &known.item)),
             },
         }
     }
 
     /// Sends CreateAccessKey; once more only where AWS says that it did not act.
-    pub(super) fn create(
-        &self,
-        signer: Signer<'_>,
-    ) -> Result<(CreatedKey, Option<String>), CallFailure> {
+    fn create(&self, signer: Signer<'_>) -> Result<(CreatedKey, Option<String>), CallFailure> {
         let mut tries = 0;
         loop {
             let call: Call<CreatedKey> = self.tools.account.create_key(signer, &self.identity.arn);
@@ -191,10 +180,9 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// The id to the receipts, the pair into the store, before anything else.
-    pub(super) fn keep(
+    fn keep(
         &mut self,
         decided_on: &Item,
-        signer: Signer<'_>,
         created: CreatedKey,
         request: Option<&str>,
     ) -> Outcome<()> {
@@ -220,7 +208,7 @@ impl<A: Account> Run<'_, A> {
             }
             self.tools.clock.wait(pause(attempt));
         }
-        Err(self.take_back(signer, &id, last))
+        Err(self.take_back(decided_on, &id, last))
     }
 
     /// Into whatever item is there: a key in hand must not wait for the next look.
@@ -238,11 +226,9 @@ impl<A: Account> Run<'_, A> {
     }
 
     /// The store did not take the new key: it is deleted by who made it.
-    fn take_back(&self, signer: Signer<'_>, id: &AccessKeyId, why: Option<Failure>) -> Failure {
-        let deleted = self
-            .tools
-            .account
-            .delete_key(signer, &self.identity.arn, id);
+    fn take_back(&self, item: &Item, id: &AccessKeyId, why: Option<Failure>) -> Failure {
+        let (account, user) = (self.tools.account, &self.identity.arn);
+        let deleted = self.with_signer(item, |signer, _| account.delete_key(signer, user, id));
         let why = why.unwrap_or_else(|| self.unfinished("the new key could not be saved"));
         let entry = &self.entry;
         let gone = match &deleted {
@@ -264,31 +250,36 @@ impl<A: Account> Run<'_, A> {
         failure.hint(format!("then: {}", self.command))
     }
 
-    pub(super) fn prove(&mut self, item: &Item, id: &AccessKeyId) {
-        let slot = item.slots().find(|(_, slot)| slot.id == *id);
+    /// A key in service has been known for long, unless it was just activated again.
+    pub(super) fn prove(&mut self, known: &Known, id: &AccessKeyId) {
+        let slot = known.item.slots().find(|(_, slot)| slot.id == *id);
         let Some((_, slot)) = slot else { return };
-        self.proof = proving::prove(self.tools, &slot.key(), &self.identity);
-        if let Proof::Accepted { .. } = self.proof {
-            self.note("prove", id, None, "accepted by STS and IAM");
+        let serves = known.item.current.id == *id;
+        let activated = self.activated.contains(id);
+        let patience = match serves && !activated {
+            true => Length::ZERO,
+            false => proving::PATIENCE,
+        };
+        let proof = proving::prove(self.tools, &slot.key(), &self.identity, patience);
+        match (&proof, serves) {
+            (Proof::Accepted, false) => self.note("prove", id, None, "accepted by STS and IAM"),
+            (Proof::Accepted, true) if activated => {
+                self.note("recover", id, None, "is active again");
+            }
+            (_, _) => {}
         }
+        self.proof.insert(id.clone(), proof);
     }
 
     /// One write: pending is current, current is previous with its leases fixed.
     fn promote(&mut self, known: &Known) -> Outcome<()> {
         let lease = self.policy.lease;
-        let replaced = known.item.current.id.clone();
         let promoted = self.serve_from_now(known, |item, service| {
             transition::promote(item, lease, service);
         })?;
         let Some(item) = promoted else { return Ok(()) };
         (self.tools.sync)();
-        self.note(
-            "promote",
-            &item.current.id,
-            None,
-            &format!("replaces {replaced}"),
-        );
-        self.in_service();
+        self.in_service(known, &item, "promote", "replaces");
         Ok(())
     }
 
@@ -332,9 +323,14 @@ impl<A: Account> Run<'_, A> {
         Ok(Some(item))
     }
 
-    fn in_service(&mut self) {
+    fn in_service(&mut self, known: &Known, item: &Item, step: &str, result: &str) {
+        let (new, old) = (&item.current.id, &known.item.current.id);
+        let (step, result) = match self.policy.demand {
+            Demand::Recover => ("recover", "replaces"),
+            Demand::Finish | Demand::IfDue | Demand::Now => (step, result),
+        };
+        self.note(step, new, None, &format!("{result} {old}"));
         self.promoted = Promoted::Yes;
-        self.proof = Proof::NotTried;
         self.last_use = LastUseSaid::NotAsked;
         self.minted = None;
         self.demand_met();
@@ -342,7 +338,6 @@ impl<A: Account> Run<'_, A> {
 
     fn drop_pending(&mut self, known: &Known) -> Outcome<()> {
         self.minted = None;
-        self.proof = Proof::NotTried;
         self.edit(known, |item| item.pending = None)?;
         if let Some(pending) = &known.item.pending {
             self.note("drop-pending", &pending.id, None, "is gone at AWS");
@@ -364,8 +359,8 @@ impl<A: Account> Run<'_, A> {
     fn swap(&mut self, known: &Known) -> Outcome<()> {
         let swapped = self.serve_from_now(known, transition::swap)?;
         let Some(item) = swapped else { return Ok(()) };
-        self.note("undo", &item.current.id, None, "is current again");
-        self.in_service();
+        (self.tools.sync)();
+        self.in_service(known, &item, "undo", "is current again instead of");
         Ok(())
     }
 
@@ -379,51 +374,33 @@ impl<A: Account> Run<'_, A> {
         self.delete_at_aws(known, id, step)
     }
 
-    /// DeleteAccessKey, signed by `current`; a key that is not there counts as deleted.
-    pub(super) fn delete_at_aws(&self, known: &Known, id: &AccessKeyId, step: &str) -> Outcome<()> {
-        let signer = &known.item.current;
-        if signer.id == *id {
+    /// DeleteAccessKey, noted however it went; a key that is not there counts as deleted.
+    pub(super) fn delete_at_aws(
+        &mut self,
+        known: &Known,
+        id: &AccessKeyId,
+        step: &str,
+    ) -> Outcome<()> {
+        if known.item.current.id == *id {
             return Err(Failure::new(
                 Kind::Bug,
                 format!("{id} is served, and was to be deleted"),
             ));
         }
-        let key = signer.key();
-        self.delete_by(Signer::Key(&key), Some(signer), id, step)
-            .map_err(|no| self.refused(&key, "DeleteAccessKey", &no, &known.item))
-    }
-
-    /// DeleteAccessKey, noted however it went.
-    pub(super) fn delete_by(
-        &self,
-        signer: Signer<'_>,
-        slot: Option<&Slot>,
-        id: &AccessKeyId,
-        step: &str,
-    ) -> Result<(), CallFailure> {
-        let call = || {
-            self.tools
-                .account
-                .delete_key(signer, &self.identity.arn, id)
-        };
-        match self.patiently(slot, call) {
-            Ok(answer) => {
-                self.note(step, id, answer.request_id.as_deref(), "done");
-                Ok(())
-            }
-            Err(no) if no.class == Class::NoSuchEntity => {
-                self.note(step, id, no.request_id.as_deref(), "was not there any more");
-                Ok(())
-            }
+        let (account, user) = (self.tools.account, &self.identity.arn);
+        let (request, result) = match self
+            .signed(&known.item, |signer| account.delete_key(signer, user, id))
+        {
+            Ok(answer) => (answer.request_id, "done"),
+            Err(no) if no.class == Class::NoSuchEntity => (no.request_id, "was not there any more"),
             Err(no) => {
-                self.note(
-                    step,
-                    id,
-                    no.request_id.as_deref(),
-                    &format!("failed: {}", no.code),
-                );
-                Err(no)
+                let result = format!("failed: {}", no.code);
+                self.note(step, id, no.request_id.as_deref(), &result);
+                return Err(self.refused("DeleteAccessKey", &no, &known.item));
             }
-        }
+        };
+        self.note(step, id, request.as_deref(), result);
+        self.deleted.insert(id.clone());
+        Ok(())
     }
 }

@@ -5,13 +5,15 @@
 //! nobody can explain is asked about, always.
 
 use super::known::{
-    Activated, AwsTime, CLOCKS_APART, CreateSaid, Early, IntentIs, Known, LIST_LAG, LastUseSaid,
-    Life, Listing, NotYet, Proof, Unsure,
+    AwsTime, CLOCKS_APART, CreateSaid, Demand, Early, IntentIs, Known, LIST_LAG, LastUseSaid, Life,
+    Listing, MakeRoom, NotYet, Proof, is_young,
 };
-pub use super::step::{Death, LateUse, Refusal, Step, Wait};
+pub use super::step::{Death, LateUse, Question, Refusal, Step, Wait};
 use super::timeline;
+use crate::iam_account::KeyStatus;
 use crate::keys::AccessKeyId;
 use crate::time::{Length, Time};
+use crate::ui::Answer;
 use crate::vault::durable::Kept;
 use crate::vault::item::Slot;
 
@@ -47,10 +49,11 @@ pub fn next_step(known: &Known) -> Step {
 /// even inactive, is the only other one whose secret anybody has.
 fn once_kept(k: &Known, step: Step) -> Step {
     let retires = matches!(step, Step::Deactivate(_) | Step::Delete(_));
-    match (k.kept, k.policy.unsure) {
+    match (k.kept, k.answer(&Question::RetireUnkept)) {
         (Kept::From(until), _) if retires => Step::LetKeep { until },
-        (Kept::Unsure, Unsure::Wait) if retires => Step::Wait(Wait::NotKept),
-        (Kept::Yes | Kept::From(_) | Kept::Unsure, Unsure::Wait | Unsure::GoOn) => step,
+        (Kept::Unsure, None) if retires => Step::Ask(Question::RetireUnkept),
+        (Kept::Unsure, Some(Answer::No)) if retires => Step::Wait(Wait::NotKept),
+        (Kept::Yes | Kept::From(_) | Kept::Unsure, _) => step,
     }
 }
 
@@ -66,6 +69,7 @@ fn needs_time(step: &Step) -> bool {
         Step::Done
         | Step::Refuse(_)
         | Step::Wait(_)
+        | Step::Ask(_)
         | Step::WriteIntent
         | Step::ClearIntent
         | Step::DeleteLost(_)
@@ -82,6 +86,12 @@ fn needs_time(step: &Step) -> bool {
 
 fn by_the_table(k: &Known) -> Step {
     let item = &k.item;
+    if is_damaged(k) {
+        return Step::Refuse(Refusal::DamagedItem);
+    }
+    if k.policy.demand == Demand::Recover {
+        return recover(k);
+    }
     if let Some(step) = current_in_doubt(k) {
         return step;
     }
@@ -115,18 +125,18 @@ fn by_the_table(k: &Known) -> Step {
     }
 }
 
+/// One key in two places: which of them is meant, nobody knows.
+fn is_damaged(k: &Known) -> bool {
+    let others = [&k.item.pending, &k.item.previous];
+    let mut others = others.into_iter().flatten();
+    others.any(|slot| slot.id == k.item.current.id)
+}
+
 /// "current inactive, expired, or absent from two successful lists": the row that
 /// comes before all others.
 fn current_in_doubt(k: &Known) -> Option<Step> {
     let current = &k.item.current;
     let dead = |death| Some(Step::Refuse(Refusal::CurrentDead(death)));
-    let others = [&k.item.pending, &k.item.previous];
-    if others
-        .iter()
-        .any(|slot| slot.as_ref().is_some_and(|slot| slot.id == current.id))
-    {
-        return Some(Step::Refuse(Refusal::DamagedItem));
-    }
     if k.listing == Listing::NotAccepted {
         return dead(Death::NotAccepted);
     }
@@ -191,38 +201,160 @@ fn undo(k: &Known) -> Step {
         return Step::Refuse(Refusal::UndoGone(previous.id.clone()));
     }
     let id = previous.id.clone();
-    if let Some(tried) = previous.retire_started_at {
-        let until = tried + ARRIVED;
-        return if k.now() < until {
-            Step::Wait(Wait::RetireOnItsWay { until })
-        } else {
-            // Activating notes that no retirement is under way any more.
-            Step::Activate(id)
-        };
+    if let Some(wait) = retire_on_its_way(k, previous) {
+        return wait;
     }
-    if k.life(&id) == Life::Inactive && k.activated == Activated::No {
+    // Activating notes that no retirement is under way any more.
+    let inactive = k.life(&id) == Life::Inactive && !k.activated.contains(&id);
+    if inactive || previous.retire_started_at.is_some() {
         return Step::Activate(id);
     }
-    match &k.proof {
-        Proof::Accepted { id: proven } if *proven == id => Step::Swap,
-        Proof::Wrong { id: proven, said } if *proven == id => {
-            let said = said.clone();
-            Step::Refuse(Refusal::WrongPending { id, said })
-        }
-        Proof::NotYet {
-            id: proven,
-            said,
-            because,
-        } if *proven == id => match because {
-            NotYet::Stopped => Step::Wait(Wait::Stopped),
+    back_in_service(k, id)
+}
+
+/// A request to deactivate a key that may still arrive.
+fn retire_on_its_way(k: &Known, previous: &Slot) -> Option<Step> {
+    let until = previous.retire_started_at? + ARRIVED;
+    (k.now() < until).then_some(Step::Wait(Wait::RetireOnItsWay { until }))
+}
+
+/// `previous`, active: proven, then current again.
+fn back_in_service(k: &Known, id: AccessKeyId) -> Step {
+    match k.proof.get(&id).cloned() {
+        None => Step::Prove(id),
+        Some(Proof::Accepted) => Step::Swap,
+        Some(Proof::Wrong { said }) => Step::Refuse(Refusal::WrongPending { id, said }),
+        Some(Proof::NotYet { said, because }) => Step::Wait(match because {
+            NotYet::Stopped => Wait::Stopped,
+            NotYet::NotAccepted | NotYet::NoAnswer => Wait::UndoNotProven { id, said },
+        }),
+    }
+}
+
+/// "recover": the served key may be dead, and somebody else signs. A key of the entry is
+/// taken if one can be had back, else a new one is made.
+fn recover(k: &Known) -> Step {
+    if let Some(step) = foreign_intent(k) {
+        return step;
+    }
+    if k.listing == Listing::NeedsMfa {
+        return Step::Refuse(Refusal::NeedsMfa);
+    }
+    if let Some(step) = recover_current(k) {
+        return step;
+    }
+    let item = &k.item;
+    let in_no_slot = |id: &&AccessKeyId| item.slots().all(|(_, slot)| slot.id != **id);
+    if let Some(lost) = k.received.iter().find(in_no_slot) {
+        return Step::DeleteLost(lost.clone());
+    }
+    let pending = item.pending.as_ref();
+    let previous = item.previous.as_ref();
+    let own = pending
+        .and_then(|pending| recover_pending(k, pending))
+        .or_else(|| previous.and_then(|previous| recover_previous(k, previous)));
+    own.unwrap_or_else(|| recover_by_a_new_key(k))
+}
+
+/// The rows "recover, current"; none if it cannot be used here.
+fn recover_current(k: &Known) -> Option<Step> {
+    let current = &k.item.current;
+    let id = current.id.clone();
+    let is_listed = match k.status(&id) {
+        Some(KeyStatus::Other(_)) => return Some(Step::Refuse(Refusal::StrangeStatus(id))),
+        Some(KeyStatus::Expired) => return None,
+        Some(KeyStatus::Inactive) if !k.activated.contains(&id) => return reactivate(k, current),
+        Some(KeyStatus::Active | KeyStatus::Inactive) => true,
+        // Lists lag: nothing is given up on the word of one alone.
+        None => false,
+    };
+    match k.proof.get(&id).cloned() {
+        None => Some(Step::Prove(id)),
+        Some(Proof::Accepted) => Some(Step::Done),
+        Some(Proof::Wrong { .. }) => None,
+        Some(Proof::NotYet { said, because }) => match because {
+            NotYet::Stopped => Some(Step::Wait(Wait::Stopped)),
+            NotYet::NotAccepted if !(is_listed && is_young(current, k.now())) => None,
             NotYet::NotAccepted | NotYet::NoAnswer => {
-                let said = said.clone();
-                Step::Wait(Wait::UndoNotProven { id, said })
+                Some(Step::Wait(Wait::CurrentNotProven { id, said }))
             }
         },
-        Proof::NotTried | Proof::Accepted { .. } | Proof::Wrong { .. } | Proof::NotYet { .. } => {
-            Step::Prove(id)
-        }
+    }
+}
+
+/// The rows "recover, pending": no settle, for there is no working key that could wait.
+fn recover_pending(k: &Known, pending: &Slot) -> Option<Step> {
+    match k.status(&pending.id) {
+        None if k.absent_for(pending, GONE) => None,
+        Some(KeyStatus::Expired) => None,
+        status => recover_slot(k, pending, status).map(|step| match step {
+            Step::Swap => Step::Promote,
+            Step::Wait(Wait::UndoNotProven { id, said }) => {
+                Step::Wait(Wait::PendingNotProven { id, said })
+            }
+            step => step,
+        }),
+    }
+}
+
+/// The rows "recover, previous".
+fn recover_previous(k: &Known, previous: &Slot) -> Option<Step> {
+    match k.status(&previous.id) {
+        None | Some(KeyStatus::Expired) => None,
+        status => recover_slot(k, previous, status),
+    }
+}
+
+fn recover_slot(k: &Known, slot: &Slot, status: Option<&KeyStatus>) -> Option<Step> {
+    let id = slot.id.clone();
+    if let Some(KeyStatus::Other(_)) = status {
+        return Some(Step::Refuse(Refusal::StrangeStatus(id)));
+    }
+    if slot.revoked_at.is_some() {
+        return None;
+    }
+    if let Some(wait) = retire_on_its_way(k, slot) {
+        return Some(wait);
+    }
+    if status == Some(&KeyStatus::Inactive) && !k.activated.contains(&id) {
+        return reactivate(k, slot);
+    }
+    let serve = Question::Serve(id.clone());
+    let agreed = [&Question::MakeKey, &Question::Reactivate(id.clone())];
+    match k.answer(&serve) {
+        None if !agreed.into_iter().any(|question| k.agreed(question)) => Some(Step::Ask(serve)),
+        Some(Answer::No) => None,
+        Some(Answer::Yes) | None => Some(back_in_service(k, id)),
+    }
+}
+
+/// Whoever deactivated a key had a reason: a person decides, key by key.
+fn reactivate(k: &Known, slot: &Slot) -> Option<Step> {
+    let question = Question::Reactivate(slot.id.clone());
+    match k.answer(&question) {
+        _ if slot.revoked_at.is_some() => None,
+        None => Some(Step::Ask(question)),
+        Some(Answer::Yes) => Some(Step::Activate(slot.id.clone())),
+        Some(Answer::No) => None,
+    }
+}
+
+/// The rows "recover, nothing usable".
+fn recover_by_a_new_key(k: &Known) -> Step {
+    if k.listed().len() > 1 {
+        return Step::Refuse(Refusal::TwoKeys);
+    }
+    if let Some(pending) = &k.item.pending {
+        return match k.status(&pending.id) {
+            None if k.absent_for(pending, GONE) => Step::DropPending,
+            Some(KeyStatus::Expired) => Step::DropPending,
+            None | Some(_) => Step::Refuse(Refusal::WouldLose(pending.id.clone())),
+        };
+    }
+    match k.answer(&Question::MakeKey) {
+        None => Step::Ask(Question::MakeKey),
+        Some(Answer::Yes) => make_key(k),
+        Some(Answer::No) => Step::Refuse(Refusal::CurrentDead(Death::NotAccepted)),
     }
 }
 
@@ -254,8 +386,14 @@ fn after_intent(k: &Known) -> Step {
             create: k.create.clone(),
         });
     }
+    make_key(k)
+}
+
+/// Under an intent of ours, and once.
+fn make_key(k: &Known) -> Step {
+    let ours = k.item.intent.is_some() && k.intent_is == IntentIs::Ours;
     match k.create {
-        CreateSaid::NotAsked if k.intent_is == IntentIs::Foreign => Step::WriteIntent,
+        CreateSaid::NotAsked if !ours => Step::WriteIntent,
         CreateSaid::NotAsked => Step::Mint,
         CreateSaid::LimitExceeded => Step::Refuse(Refusal::EarlierRequest),
         CreateSaid::NoAnswer | CreateSaid::MadeButLost => {
@@ -279,10 +417,8 @@ fn foreign_intent(k: &Known) -> Option<Step> {
 /// The rows "pending".
 fn after_mint(k: &Known, pending: &Slot) -> Step {
     let id = pending.id.clone();
-    if let Proof::Wrong { id: proven, said } = &k.proof
-        && *proven == id
-    {
-        let said = said.clone();
+    let proof = k.proof.get(&id).cloned();
+    if let Some(Proof::Wrong { said }) = proof {
         return Step::Refuse(Refusal::WrongPending { id, said });
     }
     match k.life(&id) {
@@ -290,31 +426,23 @@ fn after_mint(k: &Known, pending: &Slot) -> Step {
         Life::Strange => return Step::Refuse(Refusal::StrangeStatus(id)),
         Life::Active | Life::Absent | Life::NotLookedUp => {}
     }
-    match &k.proof {
-        Proof::Accepted { id: proven } if *proven == id => {
+    match proof {
+        None | Some(Proof::Wrong { .. }) => Step::Prove(id),
+        Some(Proof::Accepted) => {
             let until = timeline::settled_at(pending, k.policy.settle);
-            return match k.now() < until {
+            match k.now() < until {
                 true => Step::Settle { until },
                 false => Step::Promote,
-            };
-        }
-        Proof::NotYet {
-            id: proven,
-            said,
-            because,
-        } if *proven == id => {
-            if *because == NotYet::NotAccepted && k.absent_for(pending, GONE) {
-                return Step::DropPending;
             }
-            let said = said.clone();
-            return Step::Wait(match because {
-                NotYet::Stopped => Wait::Stopped,
-                NotYet::NotAccepted | NotYet::NoAnswer => Wait::PendingNotProven { id, said },
-            });
         }
-        Proof::NotTried | Proof::Accepted { .. } | Proof::Wrong { .. } | Proof::NotYet { .. } => {}
+        Some(Proof::NotYet { said, because }) => match because {
+            NotYet::Stopped => Step::Wait(Wait::Stopped),
+            NotYet::NotAccepted if k.absent_for(pending, GONE) => Step::DropPending,
+            NotYet::NotAccepted | NotYet::NoAnswer => {
+                Step::Wait(Wait::PendingNotProven { id, said })
+            }
+        },
     }
-    Step::Prove(id)
 }
 
 /// The rows "previous".
@@ -335,12 +463,12 @@ fn after_promote(k: &Known, previous: &Slot) -> Step {
 fn previous_active(k: &Known, previous: &Slot) -> Step {
     let id = previous.id.clone();
     if just_changed(k, previous.inactive_seen_at) {
-        return match k.policy.early {
+        return match early(k, previous) {
             Early::Delete => Step::Delete(id),
             Early::No | Early::Retire => not_listed_yet(previous.inactive_seen_at),
         };
     }
-    if k.policy.early >= Early::Retire {
+    if early(k, previous) >= Early::Retire {
         return Step::Deactivate(id);
     }
     if previous.inactive_seen_at.is_some() {
@@ -394,13 +522,28 @@ fn previous_inactive(k: &Known, previous: &Slot) -> Step {
     // would miss it, however short it has been inactive. Who had it back would.
     let had_back = previous.reactivated_seen_at.is_some();
     let unused_long = k.now() >= timeline::delete_unused_at(previous, k.policy.hold) && !had_back;
-    if k.policy.early == Early::Delete || k.now() >= held_until || (unused && unused_long) {
+    if early(k, previous) == Early::Delete || k.now() >= held_until || (unused && unused_long) {
         return Step::Delete(previous.id.clone());
     }
     if unused_long && k.last_use == LastUseSaid::NotAsked {
         return Step::AskLastUse(previous.id.clone());
     }
+    let question = Question::MakeRoom(previous.id.clone());
+    if k.policy.demand == Demand::Now && k.answer(&question).is_none() {
+        return Step::Ask(question);
+    }
     Step::Wait(Wait::Held { until: held_until })
+}
+
+/// What may be done to `previous` before its time: what a person wants of it, and one that
+/// is in the way of a new key goes.
+fn early(k: &Known, previous: &Slot) -> Early {
+    let question = Question::MakeRoom(previous.id.clone());
+    let makes_room = k.policy.make_room == MakeRoom::Yes || k.agreed(&question);
+    match k.policy.demand == Demand::Now && makes_room {
+        true => Early::Delete,
+        false => k.policy.early,
+    }
 }
 
 fn just_changed(k: &Known, at: Option<Time>) -> bool {

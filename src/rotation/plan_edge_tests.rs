@@ -2,10 +2,11 @@
 //! which steps need AWS's time.
 
 use super::known::*;
-use super::plan::{Refusal, Step, Wait, next_step};
+use super::plan::{Question, Refusal, Step, Wait, next_step};
 use super::plan_tests::*;
 use crate::lease::Attended;
 use crate::time::Length;
+use crate::ui::Answer;
 use crate::vault::durable::Kept;
 
 #[test]
@@ -13,10 +14,6 @@ fn undo_heeds_the_proof_of_the_key_that_it_is_about() {
     let wanted = |mut known: Known| {
         known.item.undo_wanted_at = Some(NOW);
         known
-    };
-    let wrong = |text| Proof::Wrong {
-        id: id(text),
-        said: "eve".into(),
     };
     let refused = Step::Refuse(Refusal::WrongPending {
         id: id(B),
@@ -39,13 +36,7 @@ fn undo_heeds_the_proof_of_the_key_that_it_is_about() {
 
 #[test]
 fn a_pending_key_is_not_judged_by_another_keys_proof() {
-    for proof in [
-        not_accepted(A, NotYet::NotAccepted),
-        Proof::Wrong {
-            id: id(A),
-            said: "eve".into(),
-        },
-    ] {
+    for proof in [not_accepted(A, NotYet::NotAccepted), wrong(A)] {
         check(pending(), |k| k.proof = proof, Step::Prove(id(B)));
     }
 }
@@ -150,15 +141,26 @@ fn a_replaced_key_is_retired_only_once_the_store_has_kept_the_new_one() {
         (early(replaced(), Early::Retire), Step::Deactivate(id(B))),
         (early(held(), Early::Delete), Step::Delete(id(B))),
     ] {
-        for (kept, unsure, expected) in [
-            (Kept::Yes, Unsure::Wait, retires.clone()),
-            (Kept::From(until), Unsure::Wait, Step::LetKeep { until }),
-            (Kept::From(until), Unsure::GoOn, Step::LetKeep { until }),
-            (Kept::Unsure, Unsure::Wait, Step::Wait(Wait::NotKept)),
-            (Kept::Unsure, Unsure::GoOn, retires.clone()),
+        let question = Question::RetireUnkept;
+        let asked = Step::Ask(question.clone());
+        for (kept, answer, expected) in [
+            (Kept::Yes, None, retires.clone()),
+            (Kept::From(until), None, Step::LetKeep { until }),
+            (
+                Kept::From(until),
+                Some(Answer::Yes),
+                Step::LetKeep { until },
+            ),
+            (Kept::Unsure, None, asked),
+            (Kept::Unsure, Some(Answer::No), Step::Wait(Wait::NotKept)),
+            (Kept::Unsure, Some(Answer::Yes), retires.clone()),
         ] {
             let mut known = known.clone();
-            (known.kept, known.policy.unsure) = (kept, unsure);
+            known.kept = kept;
+            known.answers = answer
+                .map(|answer| (question.clone(), answer))
+                .into_iter()
+                .collect();
             assert_eq!(next_step(&known), expected);
         }
     }

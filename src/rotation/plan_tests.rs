@@ -1,6 +1,6 @@
 //! Each row of the plan's table by name: what is known, and the next step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::known::*;
 use super::plan::{Death, LateUse, Refusal, Step, Wait, next_step};
@@ -62,16 +62,18 @@ pub(super) fn plain() -> Known {
             max_age: Some(Length::days(90)),
             lease: Length::hours(1),
             discard: None,
-            unsure: Unsure::Wait,
+            make_room: MakeRoom::Ask,
             in_files: Vec::new(),
         },
         intent_is: IntentIs::Ours,
         received: BTreeSet::new(),
         create: CreateSaid::NotAsked,
-        proof: Proof::NotTried,
+        proof: BTreeMap::new(),
         last_use: LastUseSaid::NotAsked,
-        activated: Activated::No,
+        activated: BTreeSet::new(),
         kept: Kept::Yes,
+        answers: Vec::new(),
+        signed: Signed::ByCurrent,
     }
 }
 
@@ -129,16 +131,20 @@ pub(super) fn check(mut known: Known, change: impl FnOnce(&mut Known), expected:
     assert_eq!(next_step(&known), expected, "{known:#?}");
 }
 
-pub(super) fn accepted(text: &str) -> Proof {
-    Proof::Accepted { id: id(text) }
+type Proofs = BTreeMap<AccessKeyId, Proof>;
+
+pub(super) fn accepted(text: &str) -> Proofs {
+    Proofs::from([(id(text), Proof::Accepted)])
 }
 
-pub(super) fn not_accepted(text: &str, because: NotYet) -> Proof {
-    Proof::NotYet {
-        id: id(text),
-        said: "no".into(),
-        because,
-    }
+pub(super) fn wrong(text: &str) -> Proofs {
+    let said = "eve".into();
+    Proofs::from([(id(text), Proof::Wrong { said })])
+}
+
+pub(super) fn not_accepted(text: &str, because: NotYet) -> Proofs {
+    let said = "no".into();
+    Proofs::from([(id(text), Proof::NotYet { said, because })])
 }
 
 #[test]
@@ -197,7 +203,7 @@ fn row_undo_brings_the_previous_key_back() {
     check(wanted(plain()), |_| {}, Step::ClearIntent);
     check(wanted(held()), |_| {}, Step::Activate(id(B)));
     check(wanted(replaced()), |_| {}, Step::Prove(id(B)));
-    let activated = |k: &mut Known| k.activated = Activated::Yes;
+    let activated = |k: &mut Known| k.activated.extend([id(B)]);
     check(wanted(held()), activated, Step::Prove(id(B)));
     check(wanted(replaced()), |k| k.proof = accepted(B), Step::Swap);
     check(
@@ -355,15 +361,11 @@ fn row_limit_exceeded_with_one_key_listed_is_unfinished() {
 
 #[test]
 fn row_pending_of_another_user_refuses() {
-    let proof = Proof::Wrong {
-        id: id(B),
-        said: "eve".into(),
-    };
     let step = Step::Refuse(Refusal::WrongPending {
         id: id(B),
         said: "eve".into(),
     });
-    check(pending(), |k| k.proof = proof, step);
+    check(pending(), |k| k.proof = wrong(B), step);
 }
 
 #[test]

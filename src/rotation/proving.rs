@@ -27,15 +27,19 @@ enum Said {
 
 /// Shows the key to both services until each has accepted it `IN_A_ROW` times in
 /// a row, or patience ends.
-pub fn prove<A: Account>(tools: &Tools<'_, A>, key: &AccessKey, expected: &Identity) -> Proof {
+pub fn prove<A: Account>(
+    tools: &Tools<'_, A>,
+    key: &AccessKey,
+    expected: &Identity,
+    patience: Length,
+) -> Proof {
     let started = tools.clock.now();
-    let id = key.id.clone();
     let (mut sts, mut iam) = (0, 0);
     for call in 0..MOST_CALLS {
         if (tools.stop)() {
             let said = "asked to stop".into();
             let because = NotYet::Stopped;
-            return Proof::NotYet { id, said, because };
+            return Proof::NotYet { said, because };
         }
         let (said, in_a_row) = if sts < IN_A_ROW {
             (ask_sts(tools.account, key, expected), &mut sts)
@@ -44,23 +48,23 @@ pub fn prove<A: Account>(tools: &Tools<'_, A>, key: &AccessKey, expected: &Ident
         };
         match said {
             Said::Accepted => *in_a_row += 1,
-            Said::SomebodyElse(said) => return Proof::Wrong { id, said },
+            Said::SomebodyElse(said) => return Proof::Wrong { said },
             Said::No { because, said } => {
                 // What was accepted before counts no more: servers learn one by one.
                 (sts, iam) = (0, 0);
-                if tools.clock.now().since(started) >= PATIENCE {
-                    return Proof::NotYet { id, said, because };
+                if tools.clock.now().since(started) >= patience {
+                    return Proof::NotYet { said, because };
                 }
                 tools.clock.wait(pause(call));
             }
         }
         if sts >= IN_A_ROW && iam >= IN_A_ROW {
-            return Proof::Accepted { id };
+            return Proof::Accepted;
         }
     }
     let said = format!("not accepted in {MOST_CALLS} tries");
     let because = NotYet::NotAccepted;
-    Proof::NotYet { id, said, because }
+    Proof::NotYet { said, because }
 }
 
 fn ask_sts(account: &impl Account, key: &AccessKey, expected: &Identity) -> Said {

@@ -1,42 +1,47 @@
 //! What becomes of a replaced key: its last use looked at, deactivated, deleted, or
-//! brought back. Edge; every call is signed by the key in service.
+//! brought back. Edge.
 
-use super::known::{Activated, Known, LastUseSaid, seen_inactive};
+use super::known::{Known, LastUseSaid, seen_inactive};
 use super::run::Run;
 use super::transition;
 use crate::failure::Outcome;
-use crate::iam_account::{Account, CallFailureClass as Class, KeyStatus, LastUse, Signer};
+use crate::iam_account::{Account, Call, CallFailureClass as Class, KeyStatus, LastUse};
 use crate::keys::AccessKeyId;
 use crate::vault::item::Item;
 
 impl<A: Account> Run<'_, A> {
     pub(super) fn activate(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let signer = &known.item.current;
-        let key = signer.key();
-        let call = || {
-            self.tools.account.set_status(
-                Signer::Key(&key),
-                &self.identity.arn,
-                id,
-                &KeyStatus::Active,
-            )
-        };
-        match self.patiently(Some(signer), call) {
-            Ok(answer) => {
-                self.note("activate", id, answer.request_id.as_deref(), "done");
-                self.activated = Activated::Yes;
-                let now = self.promote_time(known);
-                self.edit(known, |item| transition::activated(item, id, now))
+        self.set_status(&known.item, id, &KeyStatus::Active, "activate")
+            .map_err(|no| self.refused("UpdateAccessKey", &no, &known.item))?;
+        self.activated.insert(id.clone());
+        self.proof.remove(id);
+        let now = self.promote_time(known);
+        self.edit(known, |item| transition::activated(item, id, now))
+    }
+
+    /// UpdateAccessKey, noted however it went.
+    fn set_status(
+        &self,
+        item: &Item,
+        id: &AccessKeyId,
+        status: &KeyStatus,
+        step: &str,
+    ) -> Call<()> {
+        let (account, user) = (self.tools.account, &self.identity.arn);
+        let said = self.signed(item, |signer| account.set_status(signer, user, id, status));
+        match &said {
+            Ok(answer) => self.note(step, id, answer.request_id.as_deref(), "done"),
+            Err(no) => {
+                let result = format!("failed: {}", no.code);
+                self.note(step, id, no.request_id.as_deref(), &result);
             }
-            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &known.item)),
         }
+        said
     }
 
     pub(super) fn ask_last_use(&mut self, known: &Known, id: &AccessKeyId) -> Outcome<()> {
-        let signer = &known.item.current;
-        let key = signer.key();
-        let call = || self.tools.account.last_used(Signer::Key(&key), id);
-        self.last_use = match self.patiently(Some(signer), call) {
+        let account = self.tools.account;
+        self.last_use = match self.signed(&known.item, |signer| account.last_used(signer, id)) {
             Ok(answer) => match answer.value {
                 LastUse::Never => LastUseSaid::Never,
                 LastUse::At {
@@ -50,7 +55,7 @@ impl<A: Account> Run<'_, A> {
                 },
             },
             Err(no) if no.class == Class::Denied => LastUseSaid::MayNotLook,
-            Err(no) => return Err(self.refused(&key, "GetAccessKeyLastUsed", &no, &known.item)),
+            Err(no) => return Err(self.refused("GetAccessKeyLastUsed", &no, &known.item)),
         };
         Ok(())
     }
@@ -60,18 +65,8 @@ impl<A: Account> Run<'_, A> {
         let Some(item) = self.note_retiring(known)? else {
             return Ok(());
         };
-        let key = item.current.key();
-        let call = || {
-            self.tools.account.set_status(
-                Signer::Key(&key),
-                &self.identity.arn,
-                id,
-                &KeyStatus::Inactive,
-            )
-        };
-        match self.patiently(Some(&item.current), call) {
+        match self.set_status(&item, id, &KeyStatus::Inactive, "deactivate") {
             Ok(answer) => {
-                self.note("deactivate", id, answer.request_id.as_deref(), "done");
                 let now = answer.aws_time.unwrap_or_else(|| known.now());
                 self.edit_item(&item, |item| {
                     if let Some(previous) = &mut item.previous {
@@ -84,7 +79,7 @@ impl<A: Account> Run<'_, A> {
             Err(no) if no.class == Class::NoSuchEntity => {
                 Err(self.unfinished(&format!("AWS knows no key {id} any more")))
             }
-            Err(no) => Err(self.refused(&key, "UpdateAccessKey", &no, &item)),
+            Err(no) => Err(self.refused("UpdateAccessKey", &no, &item)),
         }
     }
 

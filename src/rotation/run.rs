@@ -2,24 +2,24 @@
 //! what it is given: the account, the vault, the clock and the receipts.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::denial::denied;
 use super::known::{
-    Activated, AwsTime, CreateSaid, Demand, Early, IntentIs, Known, LastUseSaid, Listing, Policy,
-    Proof, Remembered, is_young, remember,
+    AwsTime, CreateSaid, Demand, Early, IntentIs, Known, LastUseSaid, Listing, Policy, Proof,
+    Remembered, Signed, is_young, remember,
 };
-use super::plan::{Refusal, Step, Wait, next_step};
+use super::plan::{Question, Refusal, Step, Wait, next_step};
 use super::proving::{pause, random};
 use crate::disk::Reach;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Account, Answer, Call, CallFailure, CallFailureClass as Class, Signer};
-use crate::iam_account::{ListedKey, prove};
-use crate::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::iam_account::{Account, Call, CallFailure, CallFailureClass as Class, Signer, prove};
+use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
 use crate::machine::Clock;
 use crate::state::Receipt;
 use crate::time::{Length, Time};
+use crate::ui::Answer;
 use crate::vault::Vault;
 use crate::vault::durable::Kept;
 use crate::vault::item::{Identity, Item, Slot, Stored};
@@ -53,10 +53,25 @@ pub struct Tools<'a, A> {
     pub stop: &'a dyn Fn() -> bool,
     /// Given a line for each wait of more than a second that a call of its own takes.
     pub on_wait: &'a dyn Fn(&str),
+    /// Asks a person.
+    pub ask: &'a dyn Fn(&Question, &Known) -> Outcome<Answer>,
     /// Told before each step is performed.
     pub on_step: &'a dyn Fn(&Step, &Known),
     /// Whom the lock that this run holds keeps out.
     pub reach: Reach,
+    pub signs: Signs<'a>,
+}
+
+/// Who signs calls on the user's keys. A key is proven by its own signature, always.
+#[derive(Clone, Copy)]
+pub enum Signs<'a> {
+    /// The key in service.
+    Current,
+    /// Somebody else who may handle the user's keys, by the rights of a profile.
+    Other {
+        signer: Signer<'a>,
+        via: &'a ProfileName,
+    },
 }
 
 /// How a run ended: with a step that cannot be performed now, or with nothing left.
@@ -65,6 +80,17 @@ pub struct Ended {
     pub step: Step,
     pub known: Known,
     pub promoted: Promoted,
+}
+
+impl Ended {
+    /// What a run would begin with.
+    pub fn foreseen(known: Known) -> Ended {
+        Ended {
+            step: next_step(&known),
+            known,
+            promoted: Promoted::No,
+        }
+    }
 }
 
 /// Whether this run put a key into service.
@@ -81,9 +107,12 @@ pub struct Run<'a, A> {
     pub(super) identity: Identity,
     pub(super) policy: Policy,
     pub(super) create: CreateSaid,
-    pub(super) proof: Proof,
+    pub(super) proof: BTreeMap<AccessKeyId, Proof>,
     pub(super) last_use: LastUseSaid,
-    pub(super) activated: Activated,
+    pub(super) activated: BTreeSet<AccessKeyId>,
+    /// The keys that this run deleted; lists may lag.
+    pub(super) deleted: BTreeSet<AccessKeyId>,
+    pub(super) answers: Vec<(Question, Answer)>,
     pub(super) promoted: Promoted,
     /// The nonces of the intents that this run wrote.
     pub(super) nonces: Vec<String>,
@@ -115,9 +144,13 @@ pub fn rotate<A: Account>(
         let promoted = run.promoted;
         match &step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => {
-                if let Step::Refuse(Refusal::UndoGone(_) | Refusal::Revoked(_)) = &step {
+                match &step {
                     // Told once; the next run goes on with what is there.
-                    run.edit(&known, |item| item.undo_wanted_at = None)?;
+                    Step::Refuse(Refusal::UndoGone(_) | Refusal::Revoked(_)) => {
+                        run.edit(&known, |item| item.undo_wanted_at = None)?;
+                    }
+                    Step::Refuse(Refusal::TwoKeys) => run.withdraw_intent(&known.item),
+                    _ => {}
                 }
                 return Ok(Ended {
                     step,
@@ -154,9 +187,18 @@ pub fn explain<A: Account>(
     identity: &Identity,
     policy: Policy,
 ) -> Outcome<Known> {
-    let run = Run::new(tools, entry, identity, policy);
+    let mut run = Run::new(tools, entry, identity, policy);
     let item = run.read_item()?;
-    run.known(item).map(|(known, _)| known)
+    let (known, _) = run.known(item)?;
+    match next_step(&known) {
+        // Whether the served key works: that changes nothing, and all else depends on it.
+        Step::Prove(id) if id == known.item.current.id => {
+            run.prove(&known, &id);
+            let proof = run.proof;
+            Ok(Known { proof, ..known })
+        }
+        _ => Ok(known),
+    }
 }
 
 /// Whether the step makes, deletes or changes a key at AWS, or is the first of those that
@@ -174,6 +216,7 @@ fn leaves_receipt(step: &Step, policy: &Policy) -> bool {
         Step::Done
         | Step::Refuse(_)
         | Step::Wait(_)
+        | Step::Ask(_)
         | Step::ClearIntent
         | Step::Prove(_)
         | Step::Settle { .. }
@@ -193,19 +236,25 @@ impl<'a, A: Account> Run<'a, A> {
         identity: &Identity,
         policy: Policy,
     ) -> Run<'a, A> {
+        let command = match tools.signs {
+            Signs::Current => format!("awskeep rotate {entry} --finish"),
+            Signs::Other { via, .. } => format!("awskeep recover {entry} --via {via}"),
+        };
         Run {
             tools,
             entry: entry.clone(),
             identity: identity.clone(),
             policy,
             create: CreateSaid::NotAsked,
-            proof: Proof::NotTried,
+            proof: BTreeMap::new(),
             last_use: LastUseSaid::NotAsked,
-            activated: Activated::No,
+            activated: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            answers: Vec::new(),
             promoted: Promoted::No,
             nonces: Vec::new(),
             minted: None,
-            command: format!("awskeep rotate {entry} --finish"),
+            command,
             answered: Cell::new(false),
         }
     }
@@ -256,7 +305,12 @@ impl<'a, A: Account> Run<'a, A> {
             create: self.create.clone(),
             proof: self.proof.clone(),
             last_use: self.last_use.clone(),
-            activated: self.activated,
+            activated: self.activated.clone(),
+            answers: self.answers.clone(),
+            signed: match self.tools.signs {
+                Signs::Current => Signed::ByCurrent,
+                Signs::Other { via, .. } => Signed::ByOther { via: via.clone() },
+            },
         };
         let now = known.now();
         Ok((known, now))
@@ -294,9 +348,7 @@ impl<'a, A: Account> Run<'a, A> {
     /// Older receipts do not count: their keys may be in use elsewhere by now. Without a
     /// lock none do: whoever wrote them may be about to save the key.
     fn received(&self, item: &Item) -> Outcome<BTreeSet<AccessKeyId>> {
-        let (Some(intent), None, Reach::Locked(_)) =
-            (&item.intent, &item.pending, &self.tools.reach)
-        else {
+        let (Some(intent), Reach::Locked(_)) = (&item.intent, &self.tools.reach) else {
             return Ok(BTreeSet::new());
         };
         let result = created_under(&intent.nonce);
@@ -304,25 +356,48 @@ impl<'a, A: Account> Run<'a, A> {
             .into_iter()
             .filter(|receipt| receipt.step == CREATE_RECEIPT && receipt.result == result)
             .filter_map(|receipt| receipt.key_id)
+            .filter(|id| !self.deleted.contains(id))
             .collect())
     }
 
-    /// ListAccessKeys, signed by `current` (or the account's MFA session) and by no
-    /// other key: a use of `previous` by us would look like somebody's who still needs it.
+    /// ListAccessKeys, less the keys that this run deleted.
     fn look(&self, item: &Item) -> Outcome<(Listing, AwsTime)> {
-        let key = item.current.key();
         let user = &self.identity.arn;
-        let call = || self.tools.account.list_keys(Signer::Key(&key), user);
-        match self.patiently(Some(&item.current), call) {
-            Ok(answer) => Ok((listing(&answer), aws_time(&answer))),
-            Err(no) if no.class == Class::KeyNotAccepted => {
+        let by_current = matches!(self.tools.signs, Signs::Current);
+        match self.signed(item, |signer| self.tools.account.list_keys(signer, user)) {
+            Ok(answer) => {
+                let aws_time = answer.aws_time.map_or(AwsTime::NotSaid, AwsTime::At);
+                let mut keys = answer.value;
+                keys.retain(|key| !self.deleted.contains(&key.id));
+                Ok((Listing::Keys(keys), aws_time))
+            }
+            Err(no) if no.class == Class::KeyNotAccepted && by_current => {
                 Ok((Listing::NotAccepted, AwsTime::NotSaid))
             }
             Err(no) if no.class == Class::NeedsMfa => Ok((
                 Listing::NeedsMfa,
                 no.aws_time.map_or(AwsTime::NotSaid, AwsTime::At),
             )),
-            Err(no) => Err(self.refused(&key, "ListAccessKeys", &no, item)),
+            Err(no) => Err(self.refused("ListAccessKeys", &no, item)),
+        }
+    }
+
+    /// A call on the user's keys, made patiently. It is signed by `current` (or the
+    /// account's MFA session, or somebody else) and by no other key of the entry: a use of
+    /// `previous` by us would look like somebody's who still needs it.
+    pub(super) fn signed<T>(&self, item: &Item, call: impl Fn(Signer<'_>) -> Call<T>) -> Call<T> {
+        self.with_signer(item, |signer, slot| self.patiently(slot, || call(signer)))
+    }
+
+    /// Calls `work` with who signs, and with the slot of the entry's key, if it is one.
+    pub(super) fn with_signer<T>(
+        &self,
+        item: &Item,
+        work: impl FnOnce(Signer<'_>, Option<&Slot>) -> T,
+    ) -> T {
+        match self.tools.signs {
+            Signs::Current => work(Signer::Key(&item.current.key()), Some(&item.current)),
+            Signs::Other { signer, .. } => work(signer, None),
         }
     }
 
@@ -422,17 +497,13 @@ impl<'a, A: Account> Run<'a, A> {
     }
 
     /// A refused call as a failure: 7 where something was begun and may go on.
-    pub(super) fn refused(
-        &self,
-        key: &AccessKey,
-        action: &str,
-        refusal: &CallFailure,
-        item: &Item,
-    ) -> Failure {
+    pub(super) fn refused(&self, action: &str, refusal: &CallFailure, item: &Item) -> Failure {
         if refusal.class == Class::Denied {
             return denied(&self.entry, action, refusal);
         }
-        let failure = prove::refused(key, "IAM", refusal);
+        let failure = self.with_signer(item, |signer, _| {
+            prove::refused(key_of(signer), "IAM", refusal)
+        });
         let begun = item.intent.is_some() || item.pending.is_some();
         let passing = matches!(
             refusal.class,
@@ -454,7 +525,16 @@ impl<'a, A: Account> Run<'a, A> {
 
     /// The run's own demand is met once it has put a key into service.
     pub(super) fn demand_met(&mut self) {
-        self.policy.demand = Demand::Finish;
+        if self.policy.demand != Demand::Recover {
+            self.policy.demand = Demand::Finish;
+        }
+    }
+}
+
+fn key_of(signer: Signer<'_>) -> &AccessKey {
+    match signer {
+        Signer::Key(key) => key,
+        Signer::Session(session) => &session.key,
     }
 }
 
@@ -492,14 +572,6 @@ fn waits(failure: &CallFailure, signer: Option<&Slot>, started: Time) -> String 
             TRIES - 1
         ),
     }
-}
-
-fn listing(answer: &Answer<Vec<ListedKey>>) -> Listing {
-    Listing::Keys(answer.value.clone())
-}
-
-fn aws_time<T>(answer: &Answer<T>) -> AwsTime {
-    answer.aws_time.map_or(AwsTime::NotSaid, AwsTime::At)
 }
 
 /// The result that a create receipt carries.

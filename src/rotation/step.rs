@@ -13,6 +13,8 @@ pub enum Step {
     Refuse(Refusal),
     /// Nothing can be done before a time, or before another look.
     Wait(Wait),
+    /// A person decides what comes next.
+    Ask(Question),
     WriteIntent,
     /// Undo, before anything was made.
     ClearIntent,
@@ -30,9 +32,9 @@ pub enum Step {
     DropPending,
     /// Undo, before the promote.
     DeletePending(AccessKeyId),
-    /// Undo: `previous` back to active.
+    /// A key of the entry back to active.
     Activate(AccessKeyId),
-    /// Undo: `previous` and `current` change places.
+    /// `previous` and `current` change places.
     Swap,
     AskLastUse(AccessKeyId),
     /// Wait within this run until the keychain has the key in service on disk.
@@ -42,6 +44,22 @@ pub enum Step {
     Deactivate(AccessKeyId),
     Delete(AccessKeyId),
     Clear,
+}
+
+/// What a person is asked in the middle of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Whether to activate a key again that somebody deactivated.
+    Reactivate(AccessKeyId),
+    /// Whether to serve another key of the entry, which is active.
+    Serve(AccessKeyId),
+    /// Whether to make a new key with another profile's rights.
+    MakeKey,
+    /// Whether to delete a held key that is in the way of a new one.
+    MakeRoom(AccessKeyId),
+    /// Whether to retire the replaced key although the keychain may not have the one in
+    /// service on disk.
+    RetireUnkept,
 }
 
 /// Why nothing is done until a person acts.
@@ -73,6 +91,10 @@ pub enum Refusal {
         use_of: LateUse,
     },
     StrangeStatus(AccessKeyId),
+    /// Two keys that cannot be used here, and AWS allows no third.
+    TwoKeys,
+    /// A new key would take the place of this pending one, whose secret is nowhere else.
+    WouldLose(AccessKeyId),
     /// Without an MFA session nothing can be seen or done, and something is to be done.
     NeedsMfa,
     DamagedItem,
@@ -99,6 +121,11 @@ pub struct LateUse {
 pub enum Wait {
     /// The current key is missing from a list; one list proves nothing.
     CurrentUnseen,
+    /// The served key is listed, or there is no answer: it is not given up.
+    CurrentNotProven {
+        id: AccessKeyId,
+        said: String,
+    },
     /// A change of ours that lists do not show yet.
     NotListedYet {
         until: Time,

@@ -74,6 +74,7 @@ pub fn still_to_wait(ended: &Ended, wait: Option<WaitFor>) -> Option<Time> {
         | Wait::GoneUnsure { until }
         | Wait::RetireOnItsWay { until } => Some(*until),
         Wait::CurrentUnseen
+        | Wait::CurrentNotProven { .. }
         | Wait::NextSession
         | Wait::NotKept
         | Wait::NoAnswerToCreate(_)

@@ -1,11 +1,12 @@
 //! How a run ended, in words: the state, what comes next, and by what. Pure.
 
 mod foreseen;
+mod questions;
 mod refusals;
 
 use serde::Serialize;
 
-use super::known::{CreateSaid, Known};
+use super::known::{CreateSaid, Known, Signed};
 use super::life::command_of_rest;
 use super::plan::{Step, Wait};
 use super::run::{Ended, Promoted};
@@ -15,6 +16,7 @@ use crate::keys::AccessKeyId;
 use crate::time::Time;
 use crate::vault::durable;
 pub use foreseen::{Foreseen, explained};
+pub use questions::question;
 use refusals::refused;
 
 /// The state of an entry after a run: what `--json` prints.
@@ -148,10 +150,13 @@ fn waiting(wait: &Wait, known: &Known, promoted: Promoted, asked: Asked) -> Outc
             Ok(("look-again", None, why))
         }
         Wait::CurrentUnseen => Err(current_unseen(known)),
+        Wait::CurrentNotProven { id, said } => {
+            Err(unfinished(&current_not_proven(id), known).cause(said))
+        }
         Wait::NoAnswerToCreate(said) => Err(unfinished(no_answer(said), known)),
         Wait::PendingNotProven { id, said } => Err(pending_not_proven(id, said, known)),
         Wait::UndoNotProven { id, said } => {
-            Err(unfinished(&format!("{id} is not accepted again yet"), known).cause(said))
+            Err(unfinished(&not_accepted_yet(id), known).cause(said))
         }
         Wait::RetireOnItsWay { until } if asked == Asked::Finish => {
             let why = retire_on_its_way(*until, known).message;
@@ -182,19 +187,6 @@ fn deleted(not_before: Option<Time>, when: &str, known: &Known) -> Told {
     ("delete", not_before, line)
 }
 
-/// Whether a person wants to go on although the store may lose the key in service.
-pub fn question_if_not_kept(ended: &Ended) -> Option<String> {
-    let known = &ended.known;
-    (ended.step == Step::Wait(Wait::NotKept)).then(|| {
-        format!(
-            "the keychain may not have {} on disk yet: if it crashes now, {} is the only key left that works; retire {} all the same?",
-            known.item.current.id,
-            old(known),
-            old(known)
-        )
-    })
-}
-
 fn not_kept(known: &Known) -> String {
     format!(
         "{}\n{} is kept, since the keychain may not have the new key on disk yet; \
@@ -212,8 +204,23 @@ fn looked_at_again(until: Time, why: &str, known: &Known) -> Told {
 
 fn unfinished(why: &str, known: &Known) -> Failure {
     let entry = &known.item.entry;
-    Failure::new(Kind::Unfinished, format!("entry {entry}: {why}"))
-        .hint(command_of_rest(&known.item))
+    Failure::new(Kind::Unfinished, format!("entry {entry}: {why}")).hint(command(known))
+}
+
+/// What a person types to continue.
+fn command(known: &Known) -> String {
+    match &known.signed {
+        Signed::ByCurrent => command_of_rest(&known.item),
+        Signed::ByOther { via } => format!("awskeep recover {} --via {via}", known.item.entry),
+    }
+}
+
+fn not_accepted_yet(id: &AccessKeyId) -> String {
+    format!("AWS does not accept {id} everywhere yet")
+}
+
+fn current_not_proven(id: &AccessKeyId) -> String {
+    format!("its key {id} is not accepted now, and may be soon: look again in a minute")
 }
 
 fn current_unseen(known: &Known) -> Failure {
@@ -236,9 +243,12 @@ fn no_answer(said: &CreateSaid) -> &'static str {
 }
 
 fn pending_not_proven(id: &AccessKeyId, said: &str, known: &Known) -> Failure {
-    let why = format!(
-        "the new key {id} is not known everywhere at AWS yet, and stays pending; the old one is served"
-    );
+    let old = match known.signed {
+        Signed::ByCurrent => "; the old one is served",
+        Signed::ByOther { .. } => "",
+    };
+    let why =
+        format!("the new key {id} is not known everywhere at AWS yet, and stays pending{old}");
     unfinished(&why, known).cause(said)
 }
 
@@ -324,6 +334,7 @@ pub fn progress(step: &Step, known: &Known) -> Option<String> {
         Step::Done
         | Step::Refuse(_)
         | Step::Wait(_)
+        | Step::Ask(_)
         | Step::WriteIntent
         | Step::ClearIntent
         | Step::Promote

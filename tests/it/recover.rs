@@ -3,12 +3,9 @@
 use std::rc::Rc;
 
 use awskeep::failure::{Kind, Outcome};
-use awskeep::iam_account::{Answer, Signer};
-use awskeep::rotation::rescue::Rescue;
-use awskeep::rotation::way_out::way_out;
-use awskeep::rotation::ways::Way;
+use awskeep::rotation::plan::{Refusal, Step, Wait};
+use awskeep::rotation::run::Ended;
 use awskeep::time::Time;
-use awskeep::vault::item::Item;
 
 use crate::rotation_world::{Event, Other, Pacing, USER, Which, World};
 use crate::sandbox::{Ran, Sandbox};
@@ -297,30 +294,17 @@ fn who_declines_a_reactivation_is_offered_a_new_key() {
 }
 
 /// Bob's only key was deleted; what a recovery does then is struck by `events`.
-fn reissue(world: &Rc<World>) -> Outcome<Item> {
-    world
-        .attempt(|world| {
-            world.with_tools_of_the_boss(|tools| {
-                Rescue {
-                    tools,
-                    entry: &world.entry,
-                    identity: &world.identity,
-                    signer: Signer::Key(&world.boss),
-                    listed: Vec::new(),
-                    aws_time: Some(Time(world.aws_now())),
-                    command: "awskeep recover work --via boss".into(),
-                }
-                .issue()
-            })
-        })
-        .expect("nothing kills it")
-}
-
-fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Outcome<Item>) {
+fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Outcome<Ended>) {
     let world = World::new(pacing, events);
     world.person_sets(Which::Current, None);
-    let ended = reissue(&world);
+    world.advance(700);
+    let ended = world.recover().expect("nothing kills it");
     (world, ended)
+}
+
+#[track_caller]
+fn recovered(ended: Outcome<Ended>) {
+    assert_eq!(ended.unwrap().step, Step::Done);
 }
 
 fn made(world: &World) -> usize {
@@ -331,15 +315,15 @@ fn made(world: &World) -> usize {
 #[test]
 fn a_save_that_fails_once_costs_no_key() {
     let (world, ended) = struck(Pacing::AtOnce, &[]);
-    assert!(ended.is_ok(), "{ended:?}");
+    recovered(ended);
     let writes: Vec<usize> = world.writes.borrow().iter().copied().collect();
-    let [_intent, pending, _serve] = writes[..] else {
+    let [_looked, _intent, pending, _serve] = writes[..] else {
         panic!("{writes:?}")
     };
     for failed in [vec![pending], vec![pending, pending + 1]] {
         let events: Vec<_> = failed.iter().map(|n| (*n, Event::LostBefore)).collect();
         let (world, ended) = struck(Pacing::AtOnce, &events);
-        assert!(ended.is_ok(), "{ended:?}");
+        recovered(ended);
         assert_eq!(made(&world), 1);
     }
     // All tries fail: the key is deleted again, and the entry is as before.
@@ -363,36 +347,34 @@ fn what_another_program_writes_meanwhile_is_not_written_over() {
     for n in (0..world.effects.get()).filter(|n| !writes.contains(n)) {
         let event = Event::OtherWrites(Other::HandsOut(until));
         let (world, ended) = struck(Pacing::Glacial, &[(n, event)]);
-        let failure = ended.unwrap_err();
-        assert_eq!(failure.kind, Kind::Unfinished, "{n}: {failure}");
-        assert_eq!(world.item().handed_out_until, Some(until), "effect {n}");
+        // It looks again, and continues from what is there: the new key is slow.
+        let step = ended.unwrap().step;
+        let slow = matches!(step, Step::Wait(Wait::PendingNotProven { .. }));
+        assert!(slow, "{n}: {step:?}");
+        assert_eq!(
+            (world.store.overwrites(), made(&world)),
+            (0, 1),
+            "effect {n}"
+        );
     }
 }
 
 #[test]
 fn it_looks_once_more_before_it_makes_a_key() {
     let (world, _) = struck(Pacing::AtOnce, &[]);
-    let intent = *world.writes.borrow().iter().next().unwrap();
-    // Another program took the intent away: it is not ours to make a key under.
+    let intent = *world.writes.borrow().iter().nth(1).unwrap();
+    // Another program took the intent away: a key is made under one of ours only.
     let taken = Event::OtherWrites(Other::AsItWas);
     let (world, ended) = struck(Pacing::AtOnce, &[(intent + 1, taken)]);
-    let failure = ended.unwrap_err();
-    assert_eq!(
-        (failure.kind, made(&world)),
-        (Kind::Unfinished, 0),
-        "{failure}"
-    );
+    recovered(ended);
+    assert_eq!(made(&world), 1);
     // Two keys by then: there is no room.
     let world = World::new(Pacing::AtOnce, &[(intent + 1, Event::PersonCreates)]);
     world.person_sets(Which::Current, None);
     world.person_creates();
-    let failure = reissue(&world).unwrap_err();
-    assert_eq!(
-        (failure.kind, made(&world)),
-        (Kind::PersonNeeded, 2),
-        "{failure}"
-    );
-    assert_eq!(world.item().intent, None);
+    let ended = world.recover().unwrap().unwrap();
+    assert_eq!(ended.step, Step::Refuse(Refusal::TwoKeys));
+    assert_eq!((made(&world), world.item().intent), (2, None));
 }
 
 #[test]
@@ -435,28 +417,4 @@ fn a_new_key_that_is_slow_to_spread_is_taken_up_by_the_next_run() {
         sandbox.aws.account(|a| a.user("bob").living_keys().count()),
         1
     );
-}
-
-#[test]
-fn a_list_that_lacks_the_served_key_gives_nothing_up() {
-    let world = World::new(Pacing::AtOnce, &[]);
-    let listed = Answer {
-        value: Vec::new(),
-        aws_time: None,
-        request_id: None,
-    };
-    let way = || {
-        world.with_tools(|tools| {
-            way_out(
-                tools.account,
-                &world.item(),
-                &listed,
-                tools.clock.now(),
-                &[],
-            )
-        })
-    };
-    assert_eq!(way().unwrap(), None);
-    world.person_sets(Which::Current, None);
-    assert_eq!(way().unwrap(), Some(Way::Issue));
 }

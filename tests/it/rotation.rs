@@ -59,12 +59,13 @@ pub const ROTATORS: [Event; 6] = [
     Event::Second(7, Then::Dies),
 ];
 
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     Story::Plain,
     Story::Undone,
     Story::Revoked,
     Story::Reactivated,
     Story::Reissued,
+    Story::Restored,
 ];
 
 const PACINGS: [Pacing; 3] = [Pacing::AtOnce, Pacing::Slow, Pacing::Glacial];
@@ -121,16 +122,9 @@ fn try_all(what: &str, all: &[Schedule]) {
 
 /// Each story at each pace, and how many effects it has when nothing goes wrong.
 fn lives() -> impl Iterator<Item = (Story, Pacing, usize)> {
-    let paces = |story| match story {
-        Story::Plain | Story::Undone => &PACINGS[..],
-        // What they add has nothing to do with how long a new key takes.
-        Story::Revoked | Story::Reactivated | Story::Reissued => &PACINGS[..2],
-    };
-    STORIES.into_iter().flat_map(move |story| {
-        paces(story)
-            .iter()
-            .map(move |pacing| (story, *pacing, live(story, *pacing, &[]).effects))
-    })
+    STORIES
+        .into_iter()
+        .flat_map(|story| PACINGS.map(|pacing| (story, pacing, live(story, pacing, &[]).effects)))
 }
 
 /// All that is no crash.

@@ -4,18 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use awskeep::failure::{Failure, Kind, Outcome};
-use awskeep::iam_account::{Account, Signer};
+use awskeep::failure::Outcome;
 use awskeep::keys::AccessKeyId;
 use awskeep::lease::Attended;
-use awskeep::rotation::known::{Demand, Early, Policy};
+use awskeep::rotation::known::{Demand, Early, MakeRoom, Policy};
 use awskeep::rotation::plan::{Refusal, Step, Wait};
-use awskeep::rotation::rescue::Rescue;
 use awskeep::rotation::run::{Ended, Promoted};
-use awskeep::rotation::way_out::way_out;
-use awskeep::rotation::ways::Way;
 use awskeep::time::Time;
-use awskeep::vault::item::Item;
 
 use crate::rotation_world::{Event, Pacing, USER, Which, World, policy, rotate};
 use crate::sim::people::Status;
@@ -38,6 +33,8 @@ pub enum Story {
     Reactivated,
     /// Somebody deleted the key; an admin's rights make a new one.
     Reissued,
+    /// Somebody deleted the new key; an admin's rights put the replaced one back.
+    Restored,
 }
 
 /// What a life came to.
@@ -63,6 +60,12 @@ pub fn live(story: Story, pacing: Pacing, events: &[(usize, Event)]) -> Lived {
             recover_until_served(&world);
         }
         Story::Reissued => {
+            world.person_sets(Which::Current, None);
+            recover_until_served(&world);
+        }
+        Story::Restored => {
+            rotate_until_in_service(&world);
+            world.advance(700);
             world.person_sets(Which::Current, None);
             recover_until_served(&world);
         }
@@ -233,21 +236,16 @@ fn revoke_until_inactive(world: &Rc<World>) {
         if item.current.id != leaked && held.is_none_or(|slot| slot.inactive_seen_at.is_some()) {
             return;
         }
+        let demand = match item.current.id == leaked {
+            true => Demand::Now,
+            false => Demand::Finish,
+        };
+        let policy = Policy {
+            make_room: MakeRoom::Yes,
+            ..attended(demand, Early::Retire)
+        };
         let ran = world.attempt(|world| {
-            world.with_tools(|tools| {
-                let step = |demand, early| {
-                    let policy = attended(demand, early);
-                    rotate(tools, &world.entry, &world.identity, policy)
-                };
-                match (item.current.id == leaked, &item.previous) {
-                    (true, Some(_)) => match step(Demand::Finish, Early::Delete)? {
-                        cleared if cleared.step != Step::Done => Ok(cleared),
-                        _ => step(Demand::Now, Early::Retire),
-                    },
-                    (true, None) => step(Demand::Now, Early::Retire),
-                    (false, _) => step(Demand::Finish, Early::Retire),
-                }
-            })
+            world.with_tools(|tools| rotate(tools, &world.entry, &world.identity, policy))
         });
         if let Some(Ok(ended)) = ran {
             obey(world, &ended.step);
@@ -268,44 +266,14 @@ fn attended(demand: Demand, early: Early) -> Policy {
 /// `recover --via` an admin's profile, until a key is served that works.
 fn recover_until_served(world: &Rc<World>) {
     for _ in 0..RERUNS {
-        match recover(world) {
-            Some(Ok(_)) => return,
-            Some(Err(failure)) if failure.kind == Kind::PersonNeeded => admin_makes_room(world),
-            Some(Err(_)) | None => {}
+        match world.recover().map(|ran| ran.map(|ended| ended.step)) {
+            Some(Ok(Step::Done)) => return,
+            Some(Ok(Step::Refuse(Refusal::TwoKeys))) => admin_makes_room(world),
+            _ => {}
         }
         world.mend_clock();
         world.advance(700);
     }
-}
-
-fn recover(world: &Rc<World>) -> Option<Outcome<Item>> {
-    world.attempt(|world| {
-        world.with_tools_of_the_boss(|tools| {
-            let signer = Signer::Key(&world.boss);
-            let failed = |code: String| Failure::new(Kind::Unfinished, code);
-            let listed = tools.account.list_keys(signer, &world.identity.arn);
-            let listed = listed.map_err(|no| failed(no.code))?;
-            let item = world.item();
-            let here = tools.clock.now();
-            let Some(way) = way_out(tools.account, &item, &listed, here, &[])? else {
-                return Ok(item);
-            };
-            let rescue = Rescue {
-                tools,
-                entry: &world.entry,
-                identity: &world.identity,
-                signer,
-                listed: listed.value,
-                aws_time: listed.aws_time,
-                command: "awskeep recover work --via boss".into(),
-            };
-            match way {
-                Way::Use { which, now_is, .. } => rescue.put_back(which, now_is),
-                Way::Check | Way::Issue => rescue.issue(),
-                Way::Strange(id) => panic!("{id} has a status that AWS never gave it"),
-            }
-        })
-    })
 }
 
 /// Two keys, none of them the entry's: the admin deletes what nobody explains.

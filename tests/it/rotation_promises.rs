@@ -235,13 +235,16 @@ impl World {
 
     /// The person enables again what they had disabled and is needed.
     pub fn person_relents(&self) {
-        let disabled = std::mem::take(&mut *self.watch.disabled.borrow_mut());
+        let mut disabled = self.watch.disabled.borrow_mut();
         let item = self.item();
         let needed = |id: &String| {
             let pending = item.pending.as_ref();
             item.current.id.as_str() == id || pending.is_some_and(|slot| slot.id.as_str() == id)
         };
-        for id in disabled.into_iter().filter(needed) {
+        let (wanted, others) = std::mem::take(&mut *disabled).into_iter().partition(needed);
+        let wanted: BTreeSet<String> = wanted;
+        *disabled = others;
+        for id in wanted {
             let mut aws = self.aws.account.borrow_mut();
             if aws
                 .key(&id)

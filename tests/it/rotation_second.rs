@@ -18,9 +18,10 @@ use awskeep::iam_account::{
 use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
 use awskeep::machine::Clock;
 use awskeep::rotation::known::Demand;
-use awskeep::rotation::run::Tools;
+use awskeep::rotation::run::{Signs, Tools};
 use awskeep::rotation::session::{Code, CodeSource, Expected, InSession, Opens};
 use awskeep::state::Receipt;
+use awskeep::ui::Answer;
 use awskeep::vault::item::Stored;
 use awskeep::vault::{Deadline, StoreKind, Vault};
 
@@ -70,6 +71,8 @@ impl Second {
                 can_note: &|| Ok(()),
                 receipts: &|| Ok(receipts.borrow().clone()),
                 sync: &|| {},
+                ask: &|_, _| Ok(Answer::No),
+                signs: Signs::Current,
                 stop: &|| false,
                 on_step: &|_, _| {},
                 on_wait: &|_| {},

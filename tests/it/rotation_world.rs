@@ -13,16 +13,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use awskeep::disk::Reach;
 use awskeep::failure::{Failure, Kind, Outcome};
-use awskeep::iam_account::Account;
+use awskeep::iam_account::{Account, Signer};
 use awskeep::keys::{AccessKey, EntryName, SecretKey, UserArn};
 use awskeep::lease::Attended;
 use awskeep::machine::Clock;
-use awskeep::rotation::known::{Demand, Early, Policy, Unsure};
+use awskeep::rotation::known::{Demand, Early, MakeRoom, Policy};
 use awskeep::rotation::mfa_run;
-use awskeep::rotation::run::{Ended, Promoted, Tools};
+use awskeep::rotation::plan::Question;
+use awskeep::rotation::run::{self, Ended, Promoted, Signs, Tools};
 use awskeep::rotation::session::{InSession, NoCodes};
 use awskeep::state::Receipt;
 use awskeep::time::{Length, Time};
+use awskeep::ui::Answer;
 use awskeep::vault::item::{Identity, Item, Stored};
 use awskeep::vault::{Deadline, StoreKind, Vault};
 
@@ -167,7 +169,7 @@ pub fn policy(demand: Demand) -> Policy {
         max_age: Some(Length::days(90)),
         lease: Length::hours(1),
         discard: None,
-        unsure: Unsure::Wait,
+        make_room: MakeRoom::Ask,
         in_files: Vec::new(),
     }
 }
@@ -428,21 +430,34 @@ impl World {
         let person = Person(Rc::clone(self));
         let (item, now) = (self.item(), Time(self.local.load(Ordering::SeqCst)));
         let account = InSession::kept(&watched, &person, &self.vault, &item, now)?;
-        self.with_account(&account, work)
+        self.with_account(&account, Signs::Current, work)
     }
 
-    /// The same for somebody else, who may handle the user's keys without a session.
-    pub fn with_tools_of_the_boss<T>(
-        self: &Rc<World>,
-        work: impl FnOnce(&Tools<'_, InSession<'_, Watched>>) -> Outcome<T>,
-    ) -> Outcome<T> {
-        let watched = Watched(Rc::clone(self));
-        self.with_account(&InSession::new(&watched, &NoCodes), work)
+    /// `recover --via` somebody who may handle the user's keys without a session, and
+    /// agrees to everything.
+    pub fn recover(self: &Rc<World>) -> Option<Outcome<Ended>> {
+        let via = "boss".parse().unwrap();
+        self.attempt(|world| {
+            let watched = Watched(Rc::clone(world));
+            let account = InSession::new(&watched, &NoCodes);
+            let signs = Signs::Other {
+                signer: Signer::Key(&world.boss),
+                via: &via,
+            };
+            world.with_account(&account, signs, |tools| {
+                let policy = Policy {
+                    attended: Attended::Yes,
+                    ..policy(Demand::Recover)
+                };
+                run::rotate(tools, &world.entry, &world.identity, policy)
+            })
+        })
     }
 
     fn with_account<A, T>(
         self: &Rc<World>,
         account: &A,
+        signs: Signs<'_>,
         work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
     ) -> Outcome<T> {
         let clock = Clock::Set(Arc::clone(&self.local));
@@ -455,6 +470,14 @@ impl World {
             can_note: &|| Ok(()),
             receipts: &|| Ok(self.receipts.borrow().clone()),
             sync: &|| {},
+            // Nobody agrees to what is lost for ever; to what `recover` asks, its person does.
+            ask: &|question, _| {
+                Ok(match question {
+                    Question::MakeRoom(_) | Question::RetireUnkept => Answer::No,
+                    _ => Answer::Yes,
+                })
+            },
+            signs,
             stop: &|| false,
             on_step: &|_, _| {},
             on_wait: &|_| {},

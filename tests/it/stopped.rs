@@ -120,8 +120,8 @@ fn recover_stopped_before_a_key_is_made_makes_none() {
         let keys = format!("[boss]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
         sandbox.write(".aws/credentials", &keys);
         let arguments = ["recover", "work", "--via", "boss", "--yes"];
-        // The second look is the one between the intent and CreateAccessKey.
-        let look = ("ListAccessKeys", 2);
+        // The last look before CreateAccessKey, with the intent written.
+        let look = ("ListAccessKeys", 5);
         let ran = signalled_at(&sandbox, &arguments, look, When::After, signal);
         assert_eq!(
             (ran.code, ran.err.as_str()),

@@ -15,10 +15,10 @@ use crate::iam_account::prove;
 use crate::keys::{AccessKeyId, EntryName};
 use crate::lease::{self, Attended, Auto};
 use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known, Policy, Unsure};
+use crate::rotation::known::{Demand, Early, Known, MakeRoom, Policy};
 use crate::rotation::mfa_code::{Codes, Given};
-use crate::rotation::plan::{Step, Wait, next_step};
-use crate::rotation::run::{self, Ended, Promoted, Tools};
+use crate::rotation::plan::{Question, Step, next_step};
+use crate::rotation::run::{self, Ended, Signs, Tools};
 use crate::rotation::session::InSession;
 use crate::rotation::words::{self, Foreseen};
 use crate::rotation::{given, mfa_run, timeline, wanted};
@@ -61,8 +61,9 @@ impl Turn<'_> {
         };
         let (vault, item) = (&held.vault, &held.item);
         let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
-        let on_step = |step: &Step, known: &Known| progress(self.context, step, known);
-        let on_wait = |line: &str| told(self.context, name, line);
+        let on_step = |step: &Step, known: &Known| self.context.progress(step, known);
+        let on_wait = |line: &str| self.context.at_work(name, line);
+        let ask = |question: &Question, known: &Known| self.asked(question, known);
         given::with_tools(
             machine,
             &account,
@@ -72,6 +73,8 @@ impl Turn<'_> {
                 stop: self.stop,
                 on_step: &on_step,
                 on_wait: &on_wait,
+                ask: &ask,
+                signs: Signs::Current,
             },
             |tools| self.act(tools, &held, &identity, policy),
         )
@@ -129,11 +132,7 @@ impl Turn<'_> {
         if let Some(item) = undone.filter(|item| *item != held.item) {
             held.vault.save(&item)?;
         }
-        let mut ended = self.rotate(tools, held.name(), identity, policy)?;
-        if self.wants_room(&ended, policy) {
-            // A held key is in the way of the new one that was asked for.
-            ended = self.make_room(tools, identity, &ended, policy)?;
-        }
+        let ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
         mfa_run::put_away(tools, held.name(), &ended)?;
         Ok(Taken::Run(Box::new(ended)))
     }
@@ -149,34 +148,22 @@ impl Turn<'_> {
         Ok(foreseen)
     }
 
-    /// One run; where the keychain may lose the new key, a person is asked before the old
-    /// one is retired. Nobody there: it waits.
-    fn rotate(
-        &self,
-        tools: &Tools<'_, InSession<'_, LiveAccount>>,
-        name: &EntryName,
-        identity: &Identity,
-        policy: &mut Policy,
-    ) -> Outcome<Ended> {
-        let ended = mfa_run::rotate(tools, name, identity, policy.clone())?;
-        let question = words::question_if_not_kept(&ended);
-        let agreed = question.is_some_and(|question| {
-            // Declined, or nobody there: what was done stays, and is told.
-            self.context.machine.ui.confirm(&question).is_ok()
-        });
-        if !agreed {
-            return Ok(ended);
-        }
-        policy.unsure = Unsure::GoOn;
-        let rest = Policy {
-            demand: Demand::Finish,
-            ..policy.clone()
+    /// In the middle of a run. Declined, or nobody there: what was done stays, and is told.
+    fn asked(&self, question: &Question, known: &Known) -> Outcome<Answer> {
+        let ui = &self.context.machine.ui;
+        let text = words::question(question, known);
+        let answer = match question {
+            // Who wrote --yes into a cron line did not think of the key that is held now.
+            Question::MakeRoom(_) => {
+                let instead = format!("awskeep rotate {} --delete-now", known.item.entry);
+                ui.decide(&text, &instead)
+            }
+            _ => ui.confirm(&text).map(|()| Answer::Yes),
         };
-        let finished = mfa_run::rotate(tools, name, identity, rest)?;
-        Ok(Ended {
-            promoted: ended.promoted,
-            ..finished
-        })
+        match answer {
+            Err(failure) if failure.kind == Kind::PersonNeeded => Ok(Answer::No),
+            answer => answer,
+        }
     }
 
     /// What a person must agree to before anything is changed.
@@ -200,7 +187,7 @@ impl Turn<'_> {
             Demand::Now => true,
             Demand::IfDue => timeline::due_at(&item.current, policy.max_age)
                 .is_some_and(|due| machine.now() >= due),
-            Demand::Finish => false,
+            Demand::Finish | Demand::Recover => false,
         };
         // Who turned `auto` on was told then, and agreed.
         let agreed = policy.demand == Demand::IfDue && policy.attended == Attended::No;
@@ -253,48 +240,6 @@ impl Turn<'_> {
             .hint(format!("awskeep remove {} --delete-key", other.name())));
         }
         Ok(())
-    }
-
-    fn wants_room(&self, ended: &Ended, policy: &Policy) -> bool {
-        let held = matches!(ended.step, Step::Wait(Wait::Held { .. }));
-        let wanted = policy.demand == Demand::Now && ended.promoted == Promoted::No;
-        held && wanted && policy.early == Early::No
-    }
-
-    fn make_room(
-        &self,
-        tools: &Tools<'_, InSession<'_, LiveAccount>>,
-        identity: &Identity,
-        ended: &Ended,
-        policy: &Policy,
-    ) -> Outcome<Ended> {
-        let item = &ended.known.item;
-        let Some(previous) = &item.previous else {
-            return Ok(ended.clone());
-        };
-        let question = format!(
-            "{} is held, inactive, and can still be brought back; delete it now to make room for a new key?",
-            previous.id
-        );
-        // Who wrote --yes into a cron line did not think of the key that is held now.
-        let instead = format!("awskeep rotate {} --delete-now", item.entry);
-        match self.context.machine.ui.decide(&question, &instead) {
-            Ok(Answer::Yes) => {}
-            // What the run came to says that it is held, and what can be done.
-            Ok(Answer::No) => return Ok(ended.clone()),
-            Err(failure) if failure.kind == Kind::PersonNeeded => return Ok(ended.clone()),
-            Err(failure) => return Err(failure),
-        }
-        let mut hurried = Policy {
-            early: Early::Delete,
-            demand: Demand::Finish,
-            ..policy.clone()
-        };
-        let ended = self.rotate(tools, &item.entry, identity, &mut hurried)?;
-        if ended.step != Step::Done {
-            return Ok(ended);
-        }
-        mfa_run::rotate(tools, &item.entry, identity, policy.clone())
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.
@@ -359,7 +304,7 @@ pub fn policy(
         max_age,
         lease: settings.length(Key::Lease, Some(held.name()))?,
         discard: instead.discard.clone(),
-        unsure: Unsure::Wait,
+        make_room: MakeRoom::Ask,
         in_files: wanted::in_files(context.machine, &held.item)?,
     };
     Ok((policy, held.item.current.id))
@@ -412,19 +357,6 @@ fn reach(user: Option<&Locks>) -> Reach {
     user.map_or(Reach::Nobody, Locks::reach)
 }
 
-/// A line for a person at the terminal; a pipe gets the result only.
-fn told(context: &Context<'_>, name: &EntryName, line: &str) {
-    if context.form == Form::Text && context.machine.ui.attended() {
-        context.machine.ui.tell(&format!("{name}: {line}"));
-    }
-}
-
-fn progress(context: &Context<'_>, step: &Step, known: &Known) {
-    if let Some(line) = words::progress(step, known) {
-        told(context, &known.item.entry, &line);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -474,7 +406,7 @@ mod tests {
                 max_age: None,
                 lease: Length::hours(1),
                 discard: None,
-                unsure: Unsure::Wait,
+                make_room: MakeRoom::Ask,
                 in_files: Vec::new(),
             };
             let said = replaced_meanwhile(&mut policy, &slot("A").id, &item);

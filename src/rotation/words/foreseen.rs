@@ -3,12 +3,15 @@
 use serde::Serialize;
 
 use super::refusals::refused;
-use super::{clocks_apart, current_unseen, no_answer, old, pending_not_proven, retire_on_its_way};
+use super::{
+    clocks_apart, current_not_proven, current_unseen, no_answer, not_accepted_yet, old,
+    pending_not_proven, retire_on_its_way,
+};
 use crate::disk::host_in;
 use crate::failure::Failure;
 use crate::lease::Attended;
 use crate::rotation::known::{AwsTime, Demand, Early, IntentIs, Known, Life, Policy};
-use crate::rotation::plan::{Refusal, Step, Wait};
+use crate::rotation::plan::{Question, Refusal, Step, Wait};
 use crate::time::Time;
 
 /// The next step: what `--json` prints of it.
@@ -62,6 +65,7 @@ impl Foreseen {
                 }
             },
             Step::Wait(wait) => waits(wait, known, acts),
+            Step::Ask(question) => acts(asks(question, known)),
             _ => acts(done(step, known)),
         }
     }
@@ -98,6 +102,25 @@ fn instead_of_refusing(refusal: &Refusal, known: &Known) -> Option<Act> {
             ),
         )),
         _ => None,
+    }
+}
+
+fn asks(question: &Question, known: &Known) -> Act {
+    let old = old(known);
+    match question {
+        Question::MakeRoom(_) => (
+            "make-room",
+            format!(
+                "delete the held key {old} at once, if a person agrees, to make room for a new one"
+            ),
+        ),
+        Question::RetireUnkept => (
+            "wait",
+            format!("wait: {old} is kept, since the keychain may not have the new key on disk yet"),
+        ),
+        Question::Reactivate(_) | Question::Serve(_) | Question::MakeKey => {
+            ("ask", format!("ask: {}", super::question(question, known)))
+        }
     }
 }
 
@@ -144,7 +167,7 @@ fn done(step: &Step, known: &Known) -> Act {
                 old(known)
             ),
         ),
-        Step::Done | Step::Refuse(_) | Step::Wait(_) => {
+        Step::Done | Step::Refuse(_) | Step::Wait(_) | Step::Ask(_) => {
             ("none", format!("leave {current} in service"))
         }
     }
@@ -153,12 +176,6 @@ fn done(step: &Step, known: &Known) -> Act {
 fn waits(wait: &Wait, known: &Known, acts: impl Fn(Act) -> Foreseen) -> Foreseen {
     let old = old(known);
     let (until, why) = match wait {
-        Wait::Held { until } if known.policy.demand == Demand::Now => {
-            let text = format!(
-                "delete the held key {old} at once, if a person agrees, to make room for a new one; else wait until {until}"
-            );
-            return acts(("make-room", text));
-        }
         Wait::Leased { until } => (
             Some(*until),
             format!("{old} stays active for what still uses it, and is deactivated then"),
@@ -199,7 +216,8 @@ fn waits(wait: &Wait, known: &Known, acts: impl Fn(Act) -> Foreseen) -> Foreseen
         Wait::PendingNotProven { id, said } => {
             (None, bare(pending_not_proven(id, said, known), known))
         }
-        Wait::UndoNotProven { id, .. } => (None, format!("{id} is not accepted again yet")),
+        Wait::UndoNotProven { id, .. } => (None, not_accepted_yet(id)),
+        Wait::CurrentNotProven { id, .. } => (None, current_not_proven(id)),
         Wait::Stopped => (None, "stopped as asked".into()),
         Wait::ClocksApart { aws, local } => (None, bare(clocks_apart(*aws, *local, known), known)),
         Wait::NoAwsTime => (None, "AWS's replies bear no date".into()),
@@ -292,6 +310,7 @@ fn policy(policy: &Policy) -> String {
         Demand::Finish => "finish",
         Demand::IfDue => "if-due",
         Demand::Now => "now",
+        Demand::Recover => "recover",
     };
     let attended = match policy.attended {
         Attended::Yes => "yes",

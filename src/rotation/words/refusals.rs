@@ -1,12 +1,14 @@
 //! Why a run goes no further until somebody acts, in words: what is the case, and the
 //! next command. Pure.
 
+use super::command;
 use crate::disk::host_in;
+use crate::escape;
 use crate::failure::{Failure, Kind};
 use crate::keys::AccessKeyId;
-use crate::rotation::known::{CreateSaid, Known};
+use crate::rotation::known::{CreateSaid, Known, Signed};
 use crate::rotation::plan::{Death, LateUse, Refusal};
-use crate::rotation::{life, session};
+use crate::rotation::session;
 
 pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
     let (entry, current) = (&known.item.entry, &known.item.current.id);
@@ -28,21 +30,21 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
                 "another awskeep rotates it, from {} since {at}",
                 host_in(host)
             );
-            of(Kind::Unfinished, &what).hint(format!(
-                "look again in 10 minutes: awskeep rotate {entry} --finish"
-            ))
+            of(Kind::Unfinished, &what).hint(format!("look again in 10 minutes: {}", finish(known)))
         }
         Refusal::OtherKey(id) => other_key(id, known),
         Refusal::Unexplained { id, create } => unexplained(id, create, known),
         Refusal::EarlierRequest => {
             let what =
                 "AWS says there are two keys, and lists one: an earlier request is still arriving";
-            of(Kind::Unfinished, what).hint(format!("in a minute: awskeep rotate {entry} --finish"))
+            of(Kind::Unfinished, what).hint(format!("in a minute: {}", finish(known)))
         }
         Refusal::WrongPending { id, said } => {
-            let what =
-                format!("{id} is not what it should be, and is not put into service: {said}");
-            of(Kind::Aws, &what).hint(format!("delete it: awskeep rotate {entry} --undo"))
+            let what = format!("{id} is not put into service, and kept: {said}");
+            of(Kind::Aws, &what).hint(match known.signed {
+                Signed::ByCurrent => format!("delete it: awskeep rotate {entry} --undo"),
+                Signed::ByOther { .. } => if_nobody_needs(id, known),
+            })
         }
         Refusal::PendingDeactivated(id) => {
             let what = format!("somebody deactivated the new key {id} before it was in service");
@@ -60,13 +62,50 @@ pub(super) fn refused(refusal: &Refusal, known: &Known) -> Failure {
             let what = format!("AWS gives {id} a status that this awskeep does not know");
             of(Kind::PersonNeeded, &what).hint("update awskeep")
         }
-        Refusal::NeedsMfa => session::needed(&life::command_of_rest(&known.item), entry),
+        Refusal::TwoKeys => two_keys(known),
+        Refusal::WouldLose(id) => {
+            let what = format!(
+                "the new key {id} of an unfinished rotation is kept here, and a newer one would take its place"
+            );
+            of(Kind::PersonNeeded, &what).hint(if_nobody_needs(id, known))
+        }
+        Refusal::NeedsMfa => session::needed(&command(known), entry),
         Refusal::DamagedItem => of(
             Kind::Store,
             &format!("the stored item has {current} in two places"),
         )
         .hint(format!("awskeep add {entry} --replace")),
     }
+}
+
+/// What does what is left once there is nothing to wait for.
+fn finish(known: &Known) -> String {
+    match known.signed {
+        Signed::ByCurrent => format!("awskeep rotate {} --finish", known.item.entry),
+        Signed::ByOther { .. } => command(known),
+    }
+}
+
+fn if_nobody_needs(id: &AccessKeyId, known: &Known) -> String {
+    let user = user_name(known);
+    let user = escape::argument(user);
+    format!(
+        "if nobody needs {id}: aws iam delete-access-key --user-name {user} --access-key-id {id}"
+    )
+}
+
+fn user_name(known: &Known) -> &str {
+    let identity = known.item.identity.as_ref();
+    identity.map_or("", |identity| identity.arn.user_name())
+}
+
+fn two_keys(known: &Known) -> Failure {
+    let (entry, user, keys) = (&known.item.entry, user_name(known), keys_told(known));
+    let message = format!("entry {entry}: {user} has two keys, and AWS allows no third\n{keys}");
+    let listed = known.listed().iter();
+    listed.fold(Failure::new(Kind::PersonNeeded, message), |failure, key| {
+        failure.hint(if_nobody_needs(&key.id, known))
+    })
 }
 
 fn dead(death: Death) -> &'static str {
