@@ -370,7 +370,9 @@ impl<A: Account> Run<'_, A> {
         if item != known.item || item.slots().any(|(_, slot)| slot.id == *id) {
             return Ok(());
         }
-        self.create = CreateSaid::NotAsked;
+        if self.create == CreateSaid::LimitExceeded {
+            self.create = CreateSaid::NotAsked;
+        }
         self.delete_at_aws(known, id, step)
     }
 

@@ -271,3 +271,13 @@ fn two_rotators_in_any_order_lose_nothing() {
     all.extend(spread(late.len(), wanted(1_500, usize::MAX)).map(|n| late[n].clone()));
     try_all("two rotators", &all);
 }
+
+/// Its pauses differ from run to run: what was asked without an answer is not asked again
+/// because another key was deleted meanwhile.
+#[test]
+fn a_key_that_was_deleted_makes_no_lost_request_good() {
+    let events = [(5, Event::LateAndCrash(3)), (8, Event::LostAfter)];
+    for _ in 0..40 {
+        live(Story::Undone, Pacing::Slow, &events);
+    }
+}
