@@ -150,9 +150,7 @@ fn without_a_keychain_add_explains_and_takes_nothing_weaker() {
     let sandbox = Sandbox::new();
     let refused = add(&sandbox, "work", ID, &["--no-input"]).exits(4);
     assert!(
-        refused
-            .stderr
-            .contains(": awskeep add work --store file\n"),
+        refused.stderr.contains(": awskeep add work --store file\n"),
         "{refused:?}"
     );
     assert!(

@@ -1,5 +1,5 @@
 //! Which program stands behind the keychain, by the name of its process. Edge: it reads
-//! `/proc`, and only when something is to be said about the keychain.
+//! `/proc`. Anybody can take such a name: it decides what is said, and what need not be asked.
 
 use std::fs;
 

@@ -2,8 +2,9 @@
 //! the hot path, so it speaks D-Bus itself. Edge.
 //!
 //! Three writes: who we are, then a plain session and the search in one, then the
-//! secret. Who we are comes with the question whether the default collection is
-//! locked: where it is, a search alone may open a window (KeePassXC). And a burst of
+//! secret. Before the search comes a fourth, whether the default collection is locked:
+//! where it is, a search alone may open a window (KeePassXC). gnome-keyring opens none,
+//! and is not asked; which program it is decides nothing else. But a burst of
 //! clients that open a session in their very first call crashes gnome-keyring's
 //! daemon, which may handle that call before it has noted the client (3 times in
 //! 10,000 reads, 200 at once; never after an answered first call). Replies may come
@@ -23,7 +24,7 @@ use super::address::{self, BusAddress, Connected};
 use super::errors;
 use super::marshal::{Call, Writer};
 use super::unmarshal::{Malformed, Message, MessageKind, PREFIX, message_length};
-use crate::vault::fault::Fault;
+use crate::vault::fault::{Fault, GNOME_KEYRING};
 
 pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const BUS: &str = "org.freedesktop.DBus";
@@ -78,7 +79,8 @@ pub fn read(
 /// As `read`, without what is about one item.
 pub fn probe(address: &BusAddress, timeout: Duration) -> Result<(), Fault> {
     twice(address, timeout, |bus| {
-        match bus.introduce()? {
+        bus.introduce(&[])?;
+        match bus.ask_default()? {
             Default::Open => {}
             Default::Unknown => {
                 bus.ask(&[get_locked(GET_LOCKED)])?;
@@ -104,7 +106,10 @@ fn twice<T>(
 }
 
 fn read_once(bus: &mut Bus, attributes: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    bus.introduce()?;
+    bus.introduce(&[get_pid()])?;
+    if bus.provider().as_deref() != Some(GNOME_KEYRING) {
+        bus.ask_default()?;
+    }
     bus.ask(&[open_session(), search(attributes)])?;
     let session = bus.reply(OPEN_SESSION)?.session()?;
     let found = bus.reply(SEARCH)?.found()?;
@@ -126,28 +131,8 @@ fn read_once(bus: &mut Bus, attributes: &[(&str, &str)]) -> Result<Zeroizing<Vec
 /// the bus does not say it in this time. The provider itself is not asked.
 pub fn provider(address: &BusAddress, timeout: Duration) -> Option<String> {
     let mut bus = Bus::connect(address, timeout, Instant::now() + timeout).ok()?;
-    let body = Writer::default().string(PROVIDER).finish();
-    let get_pid = Call {
-        serial: GET_PID,
-        destination: BUS,
-        path: "/org/freedesktop/DBus",
-        interface: BUS,
-        member: "GetConnectionUnixProcessID",
-        signature: "s",
-        body: &body,
-    };
-    let get_pid = Question {
-        serial: GET_PID,
-        bytes: get_pid.bytes(),
-    };
-    bus.greet(&[get_pid]).ok()?;
-    let reply = bus.reply(GET_PID).ok()?;
-    let pid = reply
-        .check()
-        .ok()?
-        .body("u")
-        .and_then(|mut body| body.uint());
-    super::provider::name_of(pid.ok()?)
+    bus.greet([&get_pid()]).ok()?;
+    bus.provider()
 }
 
 /// The collection that an item is in: its path begins with the collection's.
@@ -185,6 +170,24 @@ fn hello() -> Question {
             body: &[],
         }
         .bytes(),
+    }
+}
+
+/// Which process is the provider; the bus answers.
+fn get_pid() -> Question {
+    let body = Writer::default().string(PROVIDER).finish();
+    let call = Call {
+        serial: GET_PID,
+        destination: BUS,
+        path: "/org/freedesktop/DBus",
+        interface: BUS,
+        member: "GetConnectionUnixProcessID",
+        signature: "s",
+        body: &body,
+    };
+    Question {
+        serial: GET_PID,
+        bytes: call.bytes(),
     }
 }
 
@@ -388,7 +391,7 @@ impl Bus {
         let reply = self.reply(serial)?;
         let message = match reply.check() {
             Ok(message) => message,
-            // As in `introduce`.
+            // As in `ask_default`.
             Err(Fault::Other(_)) => return Ok(Default::Unknown),
             Err(fault) => return Err(fault),
         };
@@ -450,13 +453,13 @@ impl Bus {
     }
 
     /// Says hello to the bus, with first calls whose answers are still to come.
-    fn greet(&mut self, first: &[Question]) -> Result<(), Fault> {
+    fn greet<'a>(&mut self, first: impl IntoIterator<Item = &'a Question>) -> Result<(), Fault> {
         let hello = hello();
         let handshake = handshake(self.uid);
         self.asked.push(hello.serial);
-        self.asked.extend(first.iter().map(|call| call.serial));
         let mut bytes = [handshake.as_bytes(), &hello.bytes].concat();
         for call in first {
+            self.asked.push(call.serial);
             bytes.extend_from_slice(&call.bytes);
         }
         self.send(&bytes)?;
@@ -464,18 +467,35 @@ impl Bus {
         self.reply(HELLO)?.check().map(drop)
     }
 
-    /// Says hello to the bus, and waits until the provider has answered a first call.
-    /// Nothing may be searched for where the default collection is locked.
-    fn introduce(&mut self) -> Result<Default, Fault> {
+    /// Says hello to the bus, with `others` for it, and waits until the provider has
+    /// answered a first call.
+    fn introduce(&mut self, others: &[Question]) -> Result<(), Fault> {
         // gnome-keyring may handle a client's first call before it has noted the client,
         // and then a question about a collection, or a session, is its end. This one needs no
         // client, and what follows is asked once it has been answered.
-        self.greet(&[get_property(GREETING, SERVICE_PATH, SERVICE, "Collections")])?;
+        let harmless = get_property(GREETING, SERVICE_PATH, SERVICE, "Collections");
+        self.greet(others.iter().chain([&harmless]))?;
         match self.reply(GREETING)?.check() {
             // That the provider cannot tell is no matter; that there is none, is.
-            Ok(_) | Err(Fault::Other(_)) => {}
-            Err(fault) => return Err(fault),
+            Ok(_) | Err(Fault::Other(_)) => Ok(()),
+            Err(fault) => Err(fault),
         }
+    }
+
+    /// The program behind the keychain, after `get_pid`; none where it is not in sight, or
+    /// was not started when the bus was asked.
+    fn provider(&mut self) -> Option<String> {
+        let reply = self.reply(GET_PID).ok()?;
+        let pid = reply
+            .check()
+            .ok()?
+            .body("u")
+            .and_then(|mut body| body.uint());
+        super::provider::name_of(pid.ok()?)
+    }
+
+    /// Asks whether the default collection is locked: nothing may be searched for then.
+    fn ask_default(&mut self) -> Result<Default, Fault> {
         self.ask(&[get_locked(INTRODUCE)])?;
         let reply = self.reply(INTRODUCE)?;
         if reply.is_no_object() {

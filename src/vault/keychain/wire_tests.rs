@@ -22,6 +22,8 @@ use crate::vault::Deadline;
 use crate::vault::fault::Fault;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+const GET_PID: &str = "GetConnectionUnixProcessID";
+const KEEPASSXC: &str = "keepassxc";
 const GUID: &str = "0123456789abcdef0123456789abcdef";
 
 fn own_uid() -> u32 {
@@ -121,6 +123,8 @@ enum Order {
 #[derive(Debug, Clone, Copy)]
 struct Fake {
     collection: Collection,
+    /// The name of its process, which is its thread.
+    provider: &'static str,
     /// For the first write with more than one call, and for the second.
     orders: [Order; 2],
 }
@@ -135,12 +139,14 @@ impl Fake {
         let listener = UnixListener::bind(&path).unwrap();
         let called = Called::default();
         let noted = Arc::clone(&called);
-        thread::spawn(move || {
+        let service = thread::Builder::new().name(self.provider.to_owned());
+        let service = service.spawn(move || {
             for stream in listener.incoming().flatten() {
                 // Ends when the client hangs up.
                 let _ = self.serve(stream, &noted);
             }
         });
+        service.unwrap();
         let address = format!("unix:path={},guid={GUID}", path.display());
         (dir, BusAddress::parse(&address, own_uid()).unwrap(), called)
     }
@@ -188,6 +194,7 @@ impl Fake {
     fn answer(self, call: &[u8], serial: u32, called: &Called) -> Vec<u8> {
         let has = |word: &str| call.windows(word.len()).any(|at| at == word.as_bytes());
         let member = [
+            GET_PID,
             "Hello",
             "OpenSession",
             "SearchItems",
@@ -202,6 +209,10 @@ impl Fake {
         let to = u32::from_le_bytes(call[8..12].try_into().unwrap());
         let mut body = Writer::default();
         let signature = match member {
+            GET_PID => {
+                let pid = rustix::thread::gettid().as_raw_nonzero().get();
+                return reply(serial, to, Ok("u"), &pid.to_le_bytes());
+            }
             "Hello" => {
                 body.string(":1.1");
                 "s"
@@ -278,29 +289,26 @@ fn reply(serial: u32, to: u32, kind: Result<&str, &str>, body: &[u8]) -> Vec<u8>
     out
 }
 
+/// Six or seven calls, in three writes or four.
 #[test]
 fn replies_in_every_order_are_understood() {
-    for first in [Order::Asked, Order::Reversed] {
-        for second in [Order::Asked, Order::Reversed] {
-            let fake = Fake {
-                collection: Collection::Open,
-                orders: [first, second],
-            };
-            let (_dir, address, called) = fake.start();
-            let secret = wire::read(&address, &[("service", "awskeep")], TIMEOUT);
-            assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()), "{fake:?}");
-            assert_eq!(
-                *called.lock().unwrap(),
-                [
-                    "Hello",
-                    "Collections",
-                    "Locked",
-                    "OpenSession",
-                    "SearchItems",
-                    "GetSecret"
-                ]
-            );
-            assert_eq!(wire::probe(&address, TIMEOUT), Ok(()), "{fake:?}");
+    let before = ["Hello", GET_PID, "Collections"];
+    let after = ["OpenSession", "SearchItems", "GetSecret"];
+    for (provider, between) in [("gnome-keyring-d", &[][..]), (KEEPASSXC, &["Locked"])] {
+        for first in [Order::Asked, Order::Reversed] {
+            for second in [Order::Asked, Order::Reversed] {
+                let fake = Fake {
+                    collection: Collection::Open,
+                    provider,
+                    orders: [first, second],
+                };
+                let (_dir, address, called) = fake.start();
+                let secret = wire::read(&address, &[("service", "awskeep")], TIMEOUT);
+                assert_eq!(secret.as_deref(), Ok(&b"secret".to_vec()), "{fake:?}");
+                let expected = [&before[..], between, &after].concat();
+                assert_eq!(*called.lock().unwrap(), expected, "{fake:?}");
+                assert_eq!(wire::probe(&address, TIMEOUT), Ok(()), "{fake:?}");
+            }
         }
     }
 }
@@ -310,6 +318,7 @@ fn replies_in_every_order_are_understood() {
 fn a_locked_collection_is_not_searched() {
     let fake = Fake {
         collection: Collection::Locked,
+        provider: KEEPASSXC,
         orders: [Order::Asked; 2],
     };
     let (_dir, address, called) = fake.start();
@@ -318,7 +327,7 @@ fn a_locked_collection_is_not_searched() {
     let attributes = [("service", "awskeep")];
     let secret = wire::read(&address, &attributes, TIMEOUT);
     assert_eq!(secret.map(drop), Err(locked.clone()));
-    assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
+    assert_eq!(asked(), ["Hello", GET_PID, "Collections", "Locked"]);
     assert_eq!(wire::probe(&address, TIMEOUT), Err(locked.clone()));
     assert_eq!(asked(), ["Hello", "Collections", "Locked"]);
     let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
@@ -335,6 +344,7 @@ fn a_locked_collection_is_not_searched() {
 fn without_a_default_collection_the_others_are_searched() {
     let fake = Fake {
         collection: Collection::Missing,
+        provider: KEEPASSXC,
         orders: [Order::Asked; 2],
     };
     let (_dir, address, _called) = fake.start();
@@ -348,6 +358,7 @@ fn without_a_default_collection_the_others_are_searched() {
 fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
     let fake = Fake {
         collection: Collection::Open,
+        provider: KEEPASSXC,
         orders: [Order::Asked; 2],
     };
     let (dir, _address, called) = fake.start();
@@ -369,7 +380,7 @@ fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
     assert!(
         called
             .iter()
-            .all(|one| ["Hello", "Collections", "Locked"].contains(one)),
+            .all(|one| ["Hello", GET_PID, "Collections", "Locked"].contains(one)),
         "{called:?}"
     );
 }
@@ -379,6 +390,7 @@ fn a_server_that_is_not_the_one_of_the_address_gets_no_secret() {
 fn without_any_collection_nothing_is_searched() {
     let fake = Fake {
         collection: Collection::None,
+        provider: KEEPASSXC,
         orders: [Order::Asked; 2],
     };
     let (_dir, address, called) = fake.start();
@@ -386,7 +398,10 @@ fn without_any_collection_nothing_is_searched() {
     let attributes = [("service", "awskeep")];
     let secret = wire::read(&address, &attributes, TIMEOUT);
     assert_eq!(secret.map(drop), Err(errors::no_default_collection()));
-    assert_eq!(asked(), ["Hello", "Collections", "Locked", "Collections"]);
+    assert_eq!(
+        asked(),
+        ["Hello", GET_PID, "Collections", "Locked", "Collections"]
+    );
     let store = SecretServiceStore::new(address, Deadline::PerCall(TIMEOUT));
     let found = store.search(&HashMap::from(attributes)).map(drop);
     assert_eq!(
