@@ -4,15 +4,16 @@ mod handing_out;
 pub mod misplaced;
 mod rotating;
 
+use crate::types::target::Target;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::keys::{EntryName, ProfileName};
-use crate::shells::ask::How;
-use crate::shells::quote::Shell;
-use crate::time::Length;
-use crate::vault::StoreKind;
+use crate::types::keys::{EntryName, ProfileName};
+use crate::types::shell::How;
+use crate::types::shell::Shell;
+use crate::types::store_kind::StoreKind;
+use crate::types::time::Span;
 
 pub use handing_out::*;
 pub use rotating::*;
@@ -78,7 +79,7 @@ pub enum Command {
     /// Show what was done to which key, and when
     Log(Log),
     /// Print the smallest IAM policy with which a user can rotate its own key
-    Policy(Policy),
+    Policy(PolicyArgs),
     /// Show the entries, their keys, and the profiles that use them
     #[command(visible_alias = "ls")]
     List,
@@ -101,27 +102,13 @@ pub enum Command {
     #[command(subcommand)]
     Store(Store),
     /// Let keys rotate by themselves: a hook in the shell's startup file, or a timer
-    Setup(Setup),
+    Setup(SetupArgs),
     /// Print a shell's hook
     Hook(OfShell),
     /// Print a shell's completions
     Completions(OfShell),
     /// Print the manual page
     Man(Man),
-}
-
-/// Whom a command is about.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Target {
-    /// The entry, or a profile that uses it
-    #[arg(value_name = "ENTRY")]
-    pub name: Option<String>,
-    /// The entry
-    #[arg(long, conflicts_with = "name")]
-    pub entry: Option<EntryName>,
-    /// A profile that uses the entry
-    #[arg(short, long, conflicts_with_all = ["name", "entry"])]
-    pub profile: Option<ProfileName>,
 }
 
 #[derive(Debug, Args)]
@@ -133,7 +120,7 @@ pub struct Add {
     #[arg(long, conflicts_with = "name")]
     pub entry: Option<EntryName>,
     #[command(flatten)]
-    pub source: Source,
+    pub source: KeySourceArgs,
     /// The profile that shall use the entry
     #[arg(short, long)]
     pub profile: Option<ProfileName>,
@@ -163,7 +150,7 @@ pub struct Add {
 /// Where the pair comes from; a person types it if nothing is said.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub struct Source {
+pub struct KeySourceArgs {
     /// Read JSON from stdin: what aws iam create-access-key prints, or credential_process' form
     #[arg(long)]
     pub stdin: bool,
@@ -295,7 +282,7 @@ pub enum Store {
     Unlock {
         /// How long the encrypted file stays open
         #[arg(long = "for", value_name = "LENGTH", default_value = "12h", value_parser = length)]
-        how_long: Length,
+        how_long: Span,
         #[command(flatten)]
         passphrase: Passphrase,
         /// Which store (default: the one in use)
@@ -319,7 +306,7 @@ pub enum Store {
 }
 
 #[derive(Debug, Args)]
-pub struct Setup {
+pub struct SetupArgs {
     /// bash, zsh, fish, powershell or nushell (default: that of $SHELL)
     #[arg(value_parser = shell)]
     pub shell: Option<Shell>,
@@ -384,8 +371,8 @@ pub struct NewPassphrase {
     pub new_passphrase_file: Option<PathBuf>,
 }
 
-fn length(text: &str) -> Result<Length, String> {
-    Length::parse(text).ok_or_else(|| "a length such as 12h, 30m or 1d is expected".to_owned())
+fn length(text: &str) -> Result<Span, String> {
+    Span::parse(text).ok_or_else(|| "a length such as 12h, 30m or 1d is expected".to_owned())
 }
 
 /// A shell by its own name or its program's; one that only speaks like bash is not meant.

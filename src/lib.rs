@@ -5,36 +5,24 @@
 //! `profile_files` are `~/.aws/config` and `~/.aws/credentials`; `iam_account`
 //! is what AWS knows of a key.
 
+pub mod automation;
 pub mod aws;
 pub mod cli;
 pub mod commands;
-pub mod credential_process;
-pub mod disk;
-pub mod entries;
-pub mod escape;
-pub mod failure;
-pub mod handing_out;
-pub mod helper_path;
-pub mod iam_account;
+pub mod config;
+pub mod error;
 pub mod import;
-pub mod keeping;
-pub mod key_source;
-pub mod keys;
-pub mod lease;
-pub mod machine;
-pub mod passphrase;
-pub mod policy;
-pub mod profile_files;
+pub mod lifecycle;
 pub mod profiles;
-pub mod rotation;
-pub mod schedule;
-pub mod settings;
-pub mod shells;
-pub mod state;
-pub mod table;
-pub mod time;
+pub mod records;
+pub mod resolve;
+pub mod serve;
+pub mod sessions;
+pub mod shell;
+pub mod store;
+pub mod system;
+pub mod types;
 pub mod ui;
-pub mod vault;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,53 +31,51 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::cli::{Cli, misplaced};
-use crate::failure::{Kind, Outcome};
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::shells::completions;
+use crate::error::{Kind, Result};
+use crate::shell::completions;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
 use crate::ui::{Confirmation, Person, ToTerminal};
 
 /// The whole program: the process's arguments in, an exit code out.
 pub fn main() -> ExitCode {
     let started = Instant::now();
-    machine::forbid_dumps();
+    crate::system::env::forbid_dumps();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let machine = Machine::of_process(started);
-    match run(machine, arguments) {
+    let env = Env::of_process(started);
+    match run(env, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(code) => ExitCode::from(code),
     }
 }
 
 /// Parses, runs and reports; the error is the exit code.
-pub fn run(mut machine: Machine, arguments: Vec<OsString>) -> Result<(), u8> {
+pub fn run(mut env: Env, arguments: Vec<OsString>) -> Result<(), u8> {
     // What SDKs call, millions of times: no need to build the parser for it.
     if let Some(entry) = served_entry(&arguments) {
-        let served = machine
-            .refuse_odd_vars(machine::obeyed_by_the_helper)
-            .and_then(|()| {
-                commands::credential_process::serve(&machine, &entry, ToTerminal::Refuse)
-            });
+        let served = env
+            .refuse_odd_vars(crate::system::env::obeyed_by_the_helper)
+            .and_then(|()| commands::credential_process::serve(&env, &entry, ToTerminal::Refuse));
         if served.is_err() {
-            machine.ui.hide(misplaced::secrets(&arguments));
+            env.ui.hide(misplaced::secrets(&arguments));
         }
-        return report(&machine, served);
+        return report(&env, served);
     }
-    machine.ui.hide(misplaced::secrets(&arguments));
-    if machine.var(completions::VARIABLE).is_some() {
-        return report(&machine, commands::completions::answer(&machine, arguments));
+    env.ui.hide(misplaced::secrets(&arguments));
+    if env.var(completions::VARIABLE).is_some() {
+        return report(&env, commands::completions::answer(&env, arguments));
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return print_clap(&machine, &error),
+        Err(error) => return print_clap(&env, &error),
     };
     if cli.global.no_input {
-        machine.ui.person = Person::Absent("--no-input was given");
+        env.ui.person = Person::Absent("--no-input was given");
     }
     if cli.global.yes {
-        machine.ui.confirmation = Confirmation::Yes;
+        env.ui.confirmation = Confirmation::Yes;
     }
-    report(&machine, commands::run(&machine, cli))
+    report(&env, commands::run(&env, cli))
 }
 
 /// The entry, if this is exactly `awskeep credential-process ENTRY`.
@@ -100,19 +86,19 @@ fn served_entry(arguments: &[OsString]) -> Option<EntryName> {
     }
 }
 
-fn report(machine: &Machine, result: Outcome<()>) -> Result<(), u8> {
+fn report(env: &Env, result: Result<()>) -> Result<(), u8> {
     result.map_err(|failure| {
-        machine.ui.report(&failure);
+        env.ui.report(&failure);
         failure.kind.exit_code()
     })
 }
 
 /// Help and version are data; usage errors are not.
-fn print_clap(machine: &Machine, error: &clap::Error) -> Result<(), u8> {
+fn print_clap(env: &Env, error: &clap::Error) -> Result<(), u8> {
     let text = error.render().to_string();
     if error.use_stderr() {
-        machine.ui.tell(text.trim_end());
+        env.ui.tell(text.trim_end());
         return Err(Kind::Usage.exit_code());
     }
-    report(machine, machine.ui.data(&text))
+    report(env, env.ui.data(&text))
 }

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use awskeep::keys::{EntryName, SecretKey};
-use awskeep::time::Time;
-use awskeep::vault::Deadline;
-use awskeep::vault::fault::Fault;
-use awskeep::vault::item::Identity;
-use awskeep::vault::keychain::{BusAddress, SecretServiceStore};
-use awskeep::vault::session::KeptSession;
-use awskeep::vault::{SERVICE, StoreKind, Vault};
+use awskeep::store::Deadline;
+use awskeep::store::error::StoreError;
+use awskeep::store::item::Identity;
+use awskeep::store::keychain::{BusAddress, SecretServiceStore};
+use awskeep::store::session_item::KeptSession;
+use awskeep::store::{SERVICE, Vault};
+use awskeep::types::keys::{EntryName, Secret};
+use awskeep::types::store_kind::StoreKind;
+use awskeep::types::time::Timestamp;
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi;
 use tempfile::TempDir;
@@ -102,21 +103,21 @@ impl Desktop {
         self.store().build(SERVICE, name, None).unwrap()
     }
 
-    fn get(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        self.entry(name).get_secret().map_err(Fault::of)
+    fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        self.entry(name).get_secret().map_err(StoreError::of)
     }
 
-    fn set(&self, name: &str, secret: &[u8]) -> Result<(), Fault> {
-        self.entry(name).set_secret(secret).map_err(Fault::of)
+    fn set(&self, name: &str, secret: &[u8]) -> Result<(), StoreError> {
+        self.entry(name).set_secret(secret).map_err(StoreError::of)
     }
 
-    fn delete(&self, name: &str) -> Result<(), Fault> {
-        self.entry(name).delete_credential().map_err(Fault::of)
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.entry(name).delete_credential().map_err(StoreError::of)
     }
 
-    fn names(&self) -> Result<Vec<String>, Fault> {
+    fn names(&self) -> Result<Vec<String>, StoreError> {
         let spec = HashMap::from([("service", SERVICE)]);
-        let found = self.store().search(&spec).map_err(Fault::of)?;
+        let found = self.store().search(&spec).map_err(StoreError::of)?;
         let mut names: Vec<String> = found
             .iter()
             .filter_map(|entry| entry.get_specifiers())
@@ -155,8 +156,8 @@ fn isolated(program: &str, home: &TempDir) -> Command {
 #[test]
 fn a_secret_goes_in_is_replaced_listed_and_deleted() {
     let desktop = Desktop::start(Provider::Unlocked);
-    assert_eq!(desktop.get("work"), Err(Fault::NoEntry));
-    assert_eq!(desktop.delete("work"), Err(Fault::NoEntry));
+    assert_eq!(desktop.get("work"), Err(StoreError::NoEntry));
+    assert_eq!(desktop.delete("work"), Err(StoreError::NoEntry));
     assert_eq!(desktop.names(), Ok(vec![]));
     desktop.set("work", b"{\"v\":1}").unwrap();
     assert_eq!(desktop.get("work").unwrap(), b"{\"v\":1}");
@@ -166,7 +167,7 @@ fn a_secret_goes_in_is_replaced_listed_and_deleted() {
     desktop.set("other", b"2").unwrap();
     assert_eq!(desktop.names().unwrap(), ["other", "work"]);
     desktop.delete("work").unwrap();
-    assert_eq!(desktop.get("work"), Err(Fault::NoEntry));
+    assert_eq!(desktop.get("work"), Err(StoreError::NoEntry));
     assert_eq!(desktop.names().unwrap(), ["other"]);
 }
 
@@ -189,9 +190,9 @@ fn an_mfa_session_is_kept_beside_its_entry_and_is_none() {
     let session = KeptSession::new(
         identity,
         "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
-        SecretKey::new("secret".into()),
-        SecretKey::new("token".into()),
-        Time(1_800_000_000),
+        Secret::new("secret".into()),
+        Secret::new("token".into()),
+        Timestamp(1_800_000_000),
     );
     vault.save_session(&entry, &session).unwrap();
     assert_eq!(vault.find_session(&entry), Ok(Some(session)));
@@ -217,7 +218,7 @@ fn a_locked_collection_is_said_at_once_and_never_prompts() {
         desktop.names().map(drop),
         desktop.store().probe(),
     ] {
-        assert!(matches!(result, Err(Fault::Locked(_))), "{result:?}");
+        assert!(matches!(result, Err(StoreError::Locked(_))), "{result:?}");
     }
     assert!(started.elapsed() < Duration::from_secs(7), "1 s for each");
 }
@@ -226,7 +227,7 @@ fn a_locked_collection_is_said_at_once_and_never_prompts() {
 fn no_bus_and_no_provider_are_absent() {
     let gone = BusAddress::parse("unix:path=/nonexistent/bus", 0).unwrap();
     let probe = SecretServiceStore::new(gone, TIMEOUT).probe();
-    assert!(matches!(probe, Err(Fault::Absent(_))), "{probe:?}");
+    assert!(matches!(probe, Err(StoreError::Absent(_))), "{probe:?}");
     let desktop = Desktop::start(Provider::Missing);
     for result in [
         desktop.get("work").map(drop),
@@ -235,19 +236,19 @@ fn no_bus_and_no_provider_are_absent() {
         desktop.names().map(drop),
         desktop.store().probe(),
     ] {
-        assert!(matches!(result, Err(Fault::Absent(_))), "{result:?}");
+        assert!(matches!(result, Err(StoreError::Absent(_))), "{result:?}");
     }
 }
 
 /// Everything that a store does, refused in one way.
-fn check_refused(store: &SecretServiceStore, expected: &Fault) {
+fn check_refused(store: &SecretServiceStore, expected: &StoreError) {
     let entry = store.build(SERVICE, "work", None).unwrap();
     let spec = HashMap::from([("service", SERVICE)]);
     for result in [
-        entry.get_secret().map(drop).map_err(Fault::of),
-        entry.set_secret(b"1").map_err(Fault::of),
-        entry.delete_credential().map_err(Fault::of),
-        store.search(&spec).map(drop).map_err(Fault::of),
+        entry.get_secret().map(drop).map_err(StoreError::of),
+        entry.set_secret(b"1").map_err(StoreError::of),
+        entry.delete_credential().map_err(StoreError::of),
+        store.search(&spec).map(drop).map_err(StoreError::of),
         store.probe(),
         store.lock().map(drop),
         store.unlock(SERVICE).map(drop),
@@ -292,7 +293,7 @@ fn a_dead_bus_address_gets_no_secret() {
         .read_line(&mut address)
         .unwrap();
     let address = BusAddress::parse(address.trim(), own).unwrap();
-    let fault = Fault::Other(format!(
+    let fault = StoreError::Other(format!(
         "the session bus at {} belongs to another user (uid {peer})",
         socket.display()
     ));
@@ -309,7 +310,7 @@ fn a_bus_with_another_guid_gets_no_secret() {
     let uid = rustix::process::geteuid().as_raw();
     let stale = format!("{path},guid={}", "0".repeat(32));
     let stale = BusAddress::parse(&stale, uid).unwrap();
-    let fault = Fault::Other(
+    let fault = StoreError::Other(
         "another session bus listens where DBUS_SESSION_BUS_ADDRESS says: its guid differs".into(),
     );
     check_refused(&SecretServiceStore::new(stale, TIMEOUT), &fault);
@@ -328,7 +329,7 @@ fn a_bus_path_with_escapes_is_read_and_written_alike() {
     assert_eq!(entry.get_secret().unwrap(), b"1");
     assert_eq!(desktop.get("work"), Ok(b"1".to_vec()));
     entry.delete_credential().unwrap();
-    assert_eq!(desktop.get("work"), Err(Fault::NoEntry));
+    assert_eq!(desktop.get("work"), Err(StoreError::NoEntry));
 }
 
 #[test]
@@ -345,7 +346,7 @@ fn a_frozen_daemon_costs_the_deadline() {
     rustix::process::kill_process(desktop.keyring_pid(), stop).unwrap();
     let started = Instant::now();
     let result = vault.bytes(&"work".parse().unwrap());
-    assert!(matches!(result, Err(Fault::Frozen(_))), "{result:?}");
+    assert!(matches!(result, Err(StoreError::Frozen(_))), "{result:?}");
     assert!(started.elapsed() < deadline + Duration::from_secs(1));
 }
 
@@ -357,13 +358,13 @@ fn a_daemon_killed_in_a_call_is_never_a_missing_entry() {
     let pid = desktop.keyring_pid();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     let entry = desktop.entry("work");
-    let reader = thread::spawn(move || entry.get_secret().map_err(Fault::of));
+    let reader = thread::spawn(move || entry.get_secret().map_err(StoreError::of));
     desktop.keyring.as_mut().unwrap().kill().unwrap();
     let result = reader.join().unwrap();
     assert!(
         matches!(
             result,
-            Err(Fault::Died(_) | Fault::Absent(_) | Fault::Locked(_))
+            Err(StoreError::Died(_) | StoreError::Absent(_) | StoreError::Locked(_))
         ),
         "{result:?}"
     );
@@ -388,7 +389,7 @@ fn of_two_equal_items_none_is_chosen() {
         desktop.set("work", b"3"),
         desktop.delete("work"),
     ] {
-        assert!(matches!(result, Err(Fault::Twins(_))), "{result:?}");
+        assert!(matches!(result, Err(StoreError::Twins(_))), "{result:?}");
     }
 }
 
@@ -399,7 +400,7 @@ fn two_hundred_reads_at_once() {
     let readers: Vec<_> = (0..200)
         .map(|_| {
             let entry = desktop.entry("work");
-            thread::spawn(move || entry.get_secret().map_err(Fault::of))
+            thread::spawn(move || entry.get_secret().map_err(StoreError::of))
         })
         .collect();
     for reader in readers {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use awskeep::iam_account::live::LiveAccount;
-use awskeep::iam_account::network::Network;
-use awskeep::iam_account::{Account, Place, Signer};
-use awskeep::keys::AccessKey;
-use awskeep::vault::item::Endpoint;
+use awskeep::aws::live::LiveAccount;
+use awskeep::aws::network::Network;
+use awskeep::aws::{Account, Place, Signer};
+use awskeep::store::item::Endpoint;
+use awskeep::types::keys::AccessKey;
 
 use crate::home::{Home, Ran, Scene, Talk, text};
 use crate::sim::faults::{Fault, Script, When};

@@ -63,7 +63,7 @@ impl Home {
         // An account of its own, so that two tours at once do not wait for each other.
         account.id = format!("{:012}", 100_000_000_000 + u64::from(std::process::id()));
         account.add_user("/", "dev");
-        let now = awskeep::machine::Clock::System.now();
+        let now = awskeep::system::env::Clock::System.now();
         let (key_id, secret) = account.add_key("dev", now.0 - 100 * 86_400);
         let aws = SimServer::start(SimConfig {
             account,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use awskeep::iam_account::live::LiveAccount;
-use awskeep::iam_account::network::Network;
-use awskeep::iam_account::{Account, Place, Signer};
-use awskeep::keys::AccessKey;
-use awskeep::vault::item::Endpoint;
+use awskeep::aws::live::LiveAccount;
+use awskeep::aws::network::Network;
+use awskeep::aws::{Account, Place, Signer};
+use awskeep::store::item::Endpoint;
+use awskeep::types::keys::AccessKey;
 
 use crate::home::{Home, Ran, Scene, Talk, text};
 use crate::sim::faults::{Fault, Script, When};
@@ -252,7 +252,7 @@ fn rotate(home: &Home) -> Scene<()> {
 }
 
 fn import(home: &Home) -> Scene<()> {
-    let now = awskeep::machine::Clock::System.now();
+    let now = awskeep::system::env::Clock::System.now();
     let (id, secret) = home.aws.account(|account| {
         account.add_user("/", "ops");
         account.add_key("ops", now.0 - 400 * 86_400)

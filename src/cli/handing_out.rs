@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use crate::keys::ProfileName;
+use crate::types::keys::ProfileName;
 
-use crate::shells::quote::Shell;
+use crate::types::shell::Shell;
 
-use crate::time::Length;
+use crate::types::time::Span;
 
 #[derive(Debug, Args)]
 pub struct Exec {
@@ -44,13 +44,13 @@ pub struct SessionArgs {
     /// How long the temporary credentials are good for: 15m to 36h
     #[arg(long, value_name = "LENGTH", requires = "session", default_value = "1h",
           value_parser = session_length)]
-    pub duration: Length,
+    pub duration: Span,
 }
 
 /// Source: the model of GetSessionToken.
-fn session_length(text: &str) -> Result<Length, String> {
-    let length = Length::parse(text).ok_or("one number and one unit, such as 15m or 12h")?;
-    if (Length::minutes(15)..=Length::hours(36)).contains(&length) {
+fn session_length(text: &str) -> Result<Span, String> {
+    let length = Span::parse(text).ok_or("one number and one unit, such as 15m or 12h")?;
+    if (Span::minutes(15)..=Span::hours(36)).contains(&length) {
         Ok(length)
     } else {
         Err("AWS gives 15m to 36h".into())

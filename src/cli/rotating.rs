@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Target;
+use crate::types::target::Target;
 
-use crate::keys::{AccessKeyId, EntryName, ProfileName};
+use crate::types::keys::{AccessKeyId, EntryName, ProfileName};
 
 #[derive(Debug, Default, Args)]
 pub struct Rotate {
@@ -128,7 +128,7 @@ pub struct Log {
 }
 
 #[derive(Debug, Args)]
-pub struct Policy {
+pub struct PolicyArgs {
     #[command(flatten)]
     pub target: Target,
     /// The variant for users who must use MFA

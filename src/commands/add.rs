@@ -8,23 +8,28 @@ use std::io::Read;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Context, Mode};
-use crate::aws;
-use crate::cli::{Add, Source};
-use crate::disk;
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::helper_path;
-use crate::iam_account::Place;
-use crate::keeping::{self, Over, Proven};
-use crate::key_source::{self, Found};
-use crate::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
-use crate::machine::Machine;
-use crate::passphrase::{self, Making};
-use crate::profiles::{Pointing, Profiles};
-use crate::state::{self, Receipt};
-use crate::vault::item::{Item, Stored};
-use crate::vault::{StoreKind, Vault};
+use crate::aws::Place;
+use crate::aws::place;
+use crate::cli::{Add, KeySourceArgs};
+use crate::commands::{Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::import::enroll;
+use crate::import::enroll::{Over, Proven};
+use crate::import::sources::key_input;
+use crate::import::sources::key_input::FoundPair;
+use crate::profiles::attach::{Attach, AwsFiles};
+use crate::profiles::program_path;
+use crate::records;
+use crate::records::Record;
+use crate::store::Vault;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::file::passphrase;
+use crate::store::file::passphrase::Making;
+use crate::store::item::{Item, Stored};
+use crate::system::disk;
+use crate::system::env::Env;
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
+use crate::types::store_kind::StoreKind;
 
 #[derive(Serialize)]
 struct Added {
@@ -37,18 +42,18 @@ struct Added {
     proven: bool,
 }
 
-pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Add) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     let name = args.name.as_ref().or(args.entry.as_ref());
-    let name = name.ok_or_else(|| Failure::new(Kind::Usage, "no entry was named"))?;
+    let name = name.ok_or_else(|| Error::new(Kind::Usage, "no entry was named"))?;
     let profile = match (&args.profile, args.no_profile) {
         (_, true) => None,
         (Some(profile), false) => Some(profile.clone()),
         (None, false) => Some(ProfileName::from(name)),
     };
-    let kind = keeping::choose_store(
-        machine,
+    let kind = enroll::choose_store(
+        env,
         &entries,
         args.store,
         name,
@@ -60,25 +65,25 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     )?;
     let vault = entries.vault(kind)?;
     // Only a dry run goes on without the file that it would make.
-    let is_there = kind != StoreKind::File || passphrase::file_is_there(machine)?;
+    let is_there = kind != StoreKind::File || passphrase::file_is_there(env)?;
     let unfinished = match is_there {
-        true => refuse_taken_name(machine, &vault, name, profile.as_ref(), args)?,
+        true => refuse_taken_name(env, &vault, name, profile.as_ref(), args)?,
         false => None,
     };
 
     let pointing = match &profile {
-        Some(profile) => Some(Pointing {
+        Some(profile) => Some(Attach {
             profile: profile.clone(),
-            helper_path: helper_path::choose(machine, args.helper_path.as_deref())?,
+            helper_path: program_path::choose(env, args.helper_path.as_deref())?,
             region: args.region.clone(),
         }),
         None => None,
     };
     if let Some(pointing) = &pointing {
-        Profiles::read(machine)?.check_pointing(pointing, name)?;
+        AwsFiles::read(env)?.check_pointing(pointing, name)?;
     }
     // Last of what can be refused: nobody types a secret in vain.
-    let key = read_key(machine, args)?;
+    let key = read_key(env, args)?;
     if let Some(there) = unfinished
         .as_ref()
         .filter(|there| there.current.key() != key)
@@ -93,7 +98,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         if context.only_says(&[plan]) {
             return Ok(());
         }
-        Profiles::read(machine)?.point(machine, pointing, name)?;
+        AwsFiles::read(env)?.point(env, pointing, name)?;
         return tell(context, &item, kind, profile.as_ref());
     }
     let elsewhere = entries.holding(&key.id, Some(kind))?;
@@ -102,7 +107,7 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
         return use_other_entry(context, &held, &key, pointing.as_ref());
     }
     let (place, proven) = prove_key(context, args, name, &key, profile.as_ref())?;
-    let item = keeping::item(&entries, name, key, place, proven)?;
+    let item = enroll::item(&entries, name, key, place, proven)?;
     let mut plan = vec![format!(
         "keep {} as entry {name} in the {kind}",
         item.current.id
@@ -115,13 +120,13 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
     if context.only_says(&plan) {
         return Ok(());
     }
-    keeping::save(&entries, &vault, item.clone(), Over::Anything)?;
-    state::note(
-        machine,
-        &Receipt::new(machine.now(), name, "add").key(&item.current.id),
+    enroll::save(&entries, &vault, item.clone(), Over::Anything)?;
+    records::note(
+        env,
+        &Record::new(env.now(), name, "add").key(&item.current.id),
     );
     if let Some(pointing) = &pointing {
-        let pointed = Profiles::read(machine)?.point(machine, pointing, name);
+        let pointed = AwsFiles::read(env)?.point(env, pointing, name);
         pointed.map_err(|failure| not_pointed(&item, pointing, failure))?;
     }
     tell(context, &item, kind, profile.as_ref())
@@ -130,18 +135,18 @@ pub fn run(context: &Context<'_>, args: &Add) -> Outcome<()> {
 /// Whether the name may be used. An entry that the wanted profile does not use yet is
 /// given: with the same key, the profile is all that is missing.
 fn refuse_taken_name(
-    machine: &Machine,
+    env: &Env,
     vault: &Vault,
     name: &EntryName,
     profile: Option<&ProfileName>,
     args: &Add,
-) -> Outcome<Option<Item>> {
+) -> Result<Option<Item>> {
     if args.replace {
         return Ok(None);
     }
     match vault.find(name)? {
         None => Ok(None),
-        Some(Stored::Alias(alias)) => Err(Failure::new(
+        Some(Stored::Alias(alias)) => Err(Error::new(
             Kind::Usage,
             format!("{name} still answers for entry {}", alias.renamed_to),
         )
@@ -150,7 +155,7 @@ fn refuse_taken_name(
         ))),
         Some(Stored::Item(item)) => match profile {
             Some(profile)
-                if Profiles::read(machine)?.entry_of(profile.as_str()).as_ref() != Some(name) =>
+                if AwsFiles::read(env)?.entry_of(profile.as_str()).as_ref() != Some(name) =>
             {
                 Ok(Some(*item))
             }
@@ -159,8 +164,8 @@ fn refuse_taken_name(
     }
 }
 
-fn taken(name: &EntryName, there: &Item) -> Failure {
-    Failure::new(
+fn taken(name: &EntryName, there: &Item) -> Error {
+    Error::new(
         Kind::Usage,
         format!("entry {name} is there already, with {}", there.current.id),
     )
@@ -170,9 +175,9 @@ fn taken(name: &EntryName, there: &Item) -> Failure {
 }
 
 /// The entry is kept, and its profile could not be written.
-fn not_pointed(item: &Item, pointing: &Pointing, failure: Failure) -> Failure {
+fn not_pointed(item: &Item, pointing: &Attach, failure: Error) -> Error {
     let (name, id) = (&item.entry, &item.current.id);
-    Failure {
+    Error {
         message: format!(
             "entry {name} keeps {id}, but profile {} does not use it yet: {}",
             pointing.profile, failure.message
@@ -182,11 +187,11 @@ fn not_pointed(item: &Item, pointing: &Pointing, failure: Failure) -> Failure {
     .hint("then run the same command again: it writes the profile")
 }
 
-fn read_key(machine: &Machine, args: &Add) -> Outcome<AccessKey> {
-    let found = find_key(machine, &args.source)?;
+fn read_key(env: &Env, args: &Add) -> Result<AccessKey> {
+    let found = find_key(env, &args.source)?;
     let key = found.long_term()?;
     if key.id.kind() == KeyIdKind::Unusual {
-        machine.ui.warn(&format!(
+        env.ui.warn(&format!(
             "{} does not look like an IAM user's key id (AKIA…)",
             key.id
         ));
@@ -194,45 +199,45 @@ fn read_key(machine: &Machine, args: &Add) -> Outcome<AccessKey> {
     Ok(key)
 }
 
-fn find_key(machine: &Machine, source: &Source) -> Outcome<Found> {
+fn find_key(env: &Env, source: &KeySourceArgs) -> Result<FoundPair> {
     if source.stdin {
         let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
         std::io::stdin()
             .take(16 * 1024)
             .read_to_string(&mut text)
-            .map_err(|error| Failure::new(Kind::Failed, "stdin cannot be read").cause(error))?;
-        return key_source::from_json(&text);
+            .map_err(|error| Error::new(Kind::Failed, "stdin cannot be read").cause(error))?;
+        return key_input::from_json(&text);
     }
     if let Some(path) = &source.csv {
-        let text = disk::read_given(&machine.here.join(path), disk::MOST_TEXT);
+        let text = disk::read_given(&env.here.join(path), disk::MOST_TEXT);
         let text = text.and_then(disk::text_of).map_err(|error| {
-            Failure::new(Kind::Failed, format!("{} cannot be read", path.display())).cause(error)
+            Error::new(Kind::Failed, format!("{} cannot be read", path.display())).cause(error)
         })?;
-        let found = key_source::from_csv(&path.display().to_string(), &text)?;
-        machine.ui.tell(&format!(
+        let found = key_input::from_csv(&path.display().to_string(), &text)?;
+        env.ui.tell(&format!(
             "{} still holds the secret: remove it when the key is in use",
             path.display()
         ));
         return Ok(found);
     }
     if source.env {
-        return Ok(key_source::from_variables(
-            machine.var("AWS_ACCESS_KEY_ID"),
-            machine.var("AWS_SECRET_ACCESS_KEY"),
-            machine.var("AWS_SESSION_TOKEN"),
+        return Ok(key_input::from_variables(
+            env.var("AWS_ACCESS_KEY_ID"),
+            env.var("AWS_SECRET_ACCESS_KEY"),
+            env.var("AWS_SESSION_TOKEN"),
         ));
     }
-    typed_key(machine)
+    typed_key(env)
 }
 
 /// Asks for id and secret, which may come in one paste.
-fn typed_key(machine: &Machine) -> Outcome<Found> {
+fn typed_key(env: &Env) -> Result<FoundPair> {
     const ID: &str = "access key id (AKIA…)";
-    let mut questions = machine.ui.ask_quietly(ID)?;
-    let mut id = |known: &Found| -> Outcome<Found> {
-        let line = questions.ask(ID, key_source::may_be_seen)?;
-        let typed = key_source::from_typed(line.expose());
-        Ok(Found {
+    let mut questions = env.ui.ask_quietly(ID)?;
+    let mut id = |known: &FoundPair| -> Result<FoundPair> {
+        let line = questions.ask(ID, key_input::may_be_seen)?;
+        let typed = key_input::from_typed(line.expose());
+        Ok(FoundPair {
             secret: match typed.secret.is_empty() {
                 true => known.secret.clone(),
                 false => typed.secret.clone(),
@@ -240,7 +245,7 @@ fn typed_key(machine: &Machine) -> Outcome<Found> {
             ..typed
         })
     };
-    let mut found = id(&key_source::from_variables(None, None, None))?;
+    let mut found = id(&key_input::from_variables(None, None, None))?;
     if found.id.is_empty() && !found.secret.is_empty() {
         found = id(&found)?;
     }
@@ -248,21 +253,21 @@ fn typed_key(machine: &Machine) -> Outcome<Found> {
     let _well_formed: AccessKeyId = found.id.trim().parse()?;
     if found.secret.is_empty() {
         let line = questions.ask("secret access key (not shown)", |_| false)?;
-        found.secret = key_source::secret_from_typed(line.expose());
+        found.secret = key_input::secret_from_typed(line.expose());
     }
     Ok(found)
 }
 
 /// The key is in another entry: only the profile is written.
 fn use_other_entry(
-    context: &Context<'_>,
-    held: &Held,
+    context: &Invocation<'_>,
+    held: &StoredEntry,
     key: &AccessKey,
-    pointing: Option<&Pointing>,
-) -> Outcome<()> {
+    pointing: Option<&Attach>,
+) -> Result<()> {
     let name = held.name();
     let Some(pointing) = pointing else {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Usage,
             format!("{} is in entry {name} already", key.id),
         )
@@ -274,8 +279,8 @@ fn use_other_entry(
     )]) {
         return Ok(());
     }
-    Profiles::read(context.machine)?.point(context.machine, pointing, name)?;
-    context.machine.ui.tell(&format!(
+    AwsFiles::read(context.env)?.point(context.env, pointing, name)?;
+    context.env.ui.tell(&format!(
         "{} is in entry {name} already: no second entry was made, so that one rotation serves both",
         key.id
     ));
@@ -288,16 +293,16 @@ fn use_other_entry(
 }
 
 fn prove_key(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Add,
     name: &EntryName,
     key: &AccessKey,
     profile: Option<&ProfileName>,
-) -> Outcome<(Place, Option<Proven>)> {
-    let machine = context.machine;
-    let profiles = Profiles::read(machine)?;
-    let place = aws::place_to_prove(
-        machine,
+) -> Result<(Place, Option<Proven>)> {
+    let env = context.env;
+    let profiles = AwsFiles::read(env)?;
+    let place = place::place_to_prove(
+        env,
         &profiles.config.document,
         profile.map_or("default", ProfileName::as_str),
         args.region.as_deref(),
@@ -305,23 +310,23 @@ fn prove_key(
         &mut Vec::new(),
     )?;
     if args.no_verify {
-        machine.ui.warn(&format!(
+        env.ui.warn(&format!(
             "{} was not checked with AWS (--no-verify)",
             key.id
         ));
         return Ok((place, None));
     }
     let unchecked = format!("keep {} unchecked: awskeep add {name} --no-verify", key.id);
-    let proven = keeping::prove(machine, &place, key, name, Some(&unchecked))?;
+    let proven = enroll::prove(env, &place, key, name, Some(&unchecked))?;
     Ok((place, Some(proven)))
 }
 
 fn tell(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     item: &Item,
     kind: StoreKind,
     profile: Option<&ProfileName>,
-) -> Outcome<()> {
+) -> Result<()> {
     let arn = item.identity.as_ref().map(|identity| &identity.arn);
     let whose = arn.map_or("not checked with AWS".to_owned(), ToString::to_string);
     let line = format!(

@@ -10,46 +10,46 @@ use std::time::Duration;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
-use super::Context;
 use crate::cli::{Cli, OfShell};
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::machine::Machine;
-use crate::profiles::Profiles;
-use crate::shells::completions;
-use crate::vault::{Deadline, Vault};
+use crate::commands::Invocation;
+use crate::error::{Error, Kind, Result};
+use crate::profiles::attach::AwsFiles;
+use crate::shell::completions;
+use crate::store::entries::Entries;
+use crate::store::{Deadline, Vault};
+use crate::system::env::Env;
 
 /// A person waits with a finger on the tab key.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-pub fn run(context: &Context<'_>, args: &OfShell) -> Outcome<()> {
-    context.machine.ui.data(&completions::script(args.shell)?)
+pub fn run(context: &Invocation<'_>, args: &OfShell) -> Result<()> {
+    context.env.ui.data(&completions::script(args.shell)?)
 }
 
 /// Answers `awskeep -- WORD…` for the shell that the variable names.
-pub fn answer(machine: &Machine, arguments: Vec<OsString>) -> Outcome<()> {
+pub fn answer(env: &Env, arguments: Vec<OsString>) -> Result<()> {
     let words = arguments
         .into_iter()
         .skip_while(|word| word != "--")
         .skip(1);
     let mut answer = Vec::new();
-    completions::side(machine.var(completions::VARIABLE).unwrap_or_default())?
+    completions::side(env.var(completions::VARIABLE).unwrap_or_default())?
         .write_complete(
-            &mut command(machine),
+            &mut command(env),
             words.collect(),
-            Some(&machine.here),
+            Some(&env.here),
             &mut answer,
         )
         .map_err(|error| {
-            Failure::new(Kind::Failed, "there is no answer to complete with").cause(error)
+            Error::new(Kind::Failed, "there is no answer to complete with").cause(error)
         })?;
-    machine.ui.data(&String::from_utf8_lossy(&answer))
+    env.ui.data(&String::from_utf8_lossy(&answer))
 }
 
 /// The command line, with the names of this machine where it takes names.
-fn command(machine: &Machine) -> Command {
-    let entries = entries(machine);
-    let profiles = profiles(machine);
+fn command(env: &Env) -> Command {
+    let entries = entries(env);
+    let profiles = profiles(env);
     let mut either = [entries.clone(), profiles.clone()].concat();
     either.sort();
     either.dedup();
@@ -77,14 +77,14 @@ fn with_names<'n>(command: Command, names: &dyn Fn(&Arg) -> &'n [String]) -> Com
 }
 
 /// Names only: no item is opened. A store that does not answer has no names.
-fn entries(machine: &Machine) -> Vec<String> {
-    let Ok(entries) = Entries::open(machine) else {
+fn entries(env: &Env) -> Vec<String> {
+    let Ok(entries) = Entries::open(env) else {
         return Vec::new();
     };
     let kinds = entries.stores_in_use().unwrap_or_default();
     let mut names: Vec<String> = kinds
         .into_iter()
-        .filter_map(|kind| Vault::open(kind, machine, Deadline::PerCall(PATIENCE)).ok())
+        .filter_map(|kind| Vault::open(kind, env, Deadline::PerCall(PATIENCE)).ok())
         .flat_map(|vault| vault.names().unwrap_or_default())
         .map(|name| name.to_string())
         .collect();
@@ -93,8 +93,8 @@ fn entries(machine: &Machine) -> Vec<String> {
     names
 }
 
-fn profiles(machine: &Machine) -> Vec<String> {
-    let Ok(files) = Profiles::read(machine) else {
+fn profiles(env: &Env) -> Vec<String> {
+    let Ok(files) = AwsFiles::read(env) else {
         return Vec::new();
     };
     let mut names = [

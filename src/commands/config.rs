@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
 use crate::cli::{Config, ConfigAction};
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::EntryName;
-use crate::settings::{self, Key, Settings};
-use crate::state;
+use crate::commands::{Form, Invocation};
+use crate::config;
+use crate::config::{Key, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::records;
+use crate::store::entries::Entries;
+use crate::types::keys::EntryName;
 
 #[derive(Serialize)]
 struct Row {
@@ -17,7 +18,7 @@ struct Row {
     from: String,
 }
 
-pub fn run(context: &Context<'_>, args: &Config) -> Outcome<()> {
+pub fn run(context: &Invocation<'_>, args: &Config) -> Result<()> {
     let entry = args.entry.as_ref();
     match &args.action {
         None => show(context, entry),
@@ -27,8 +28,8 @@ pub fn run(context: &Context<'_>, args: &Config) -> Outcome<()> {
     }
 }
 
-fn show(context: &Context<'_>, entry: Option<&EntryName>) -> Outcome<()> {
-    let settings = Settings::load(context.machine)?;
+fn show(context: &Invocation<'_>, entry: Option<&EntryName>) -> Result<()> {
+    let settings = Settings::load(context.env)?;
     settings.refuse_mistakes()?;
     let rows: Vec<Row> = Key::ALL
         .into_iter()
@@ -44,45 +45,45 @@ fn show(context: &Context<'_>, entry: Option<&EntryName>) -> Outcome<()> {
         })
         .collect();
     if context.form == Form::Json {
-        return context.machine.ui.json(&rows);
+        return context.env.ui.json(&rows);
     }
     let mut text = format!("# {}\n", settings.path.display());
     for row in rows {
         let value = row.value.unwrap_or_default();
         text.push_str(&format!("{:<12} {:<12} {}\n", row.setting, value, row.from));
     }
-    context.machine.ui.text(&text)
+    context.env.ui.text(&text)
 }
 
-fn get(context: &Context<'_>, entry: Option<&EntryName>, key: Key) -> Outcome<()> {
-    let settings = Settings::load(context.machine)?;
+fn get(context: &Invocation<'_>, entry: Option<&EntryName>, key: Key) -> Result<()> {
+    let settings = Settings::load(context.env)?;
     settings.refuse_mistakes()?;
     let Some((value, origin)) = settings.value(key, entry) else {
-        return Err(Failure::new(Kind::NotFound, format!("{key} is not set"))
+        return Err(Error::new(Kind::NotFound, format!("{key} is not set"))
             .hint(format!("awskeep config set {key} VALUE")));
     };
     if context.form == Form::Json {
-        return context.machine.ui.json(&Row {
+        return context.env.ui.json(&Row {
             setting: key.name(),
             value: Some(value),
             from: origin.to_string(),
         });
     }
-    context.machine.ui.text(&format!("{value}\n"))
+    context.env.ui.text(&format!("{value}\n"))
 }
 
 fn change(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entry: Option<&EntryName>,
     key: Key,
     value: Option<&str>,
-) -> Outcome<()> {
+) -> Result<()> {
     if let Some(value) = value {
         key.check(value)?;
     }
     if key == Key::Store {
         let store = value.unwrap_or("keychain");
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Usage,
             "which store an entry is in is not changed by a setting: its key would not be found",
         )
@@ -91,7 +92,7 @@ fn change(
             "for those that are there: awskeep store move {store}"
         )));
     }
-    let entries = Entries::open(context.machine)?;
+    let entries = Entries::open(context.env)?;
     let entry = match entry {
         Some(entry) => Some(entries.get(entry)?.name().clone()),
         None => None,
@@ -108,10 +109,10 @@ fn change(
         return Ok(());
     }
     let _names = entries.lock_names()?;
-    settings::edit(path, |text| {
-        settings::with_setting(text, entry.as_ref(), key, value)
+    config::edit(path, |text| {
+        config::with_setting(text, entry.as_ref(), key, value)
     })?;
-    state::forget(context.machine, |name| {
+    records::forget(context.env, |name| {
         entry.as_ref().is_none_or(|entry| entry == name)
     });
     context.done(

@@ -3,34 +3,35 @@
 
 use zeroize::Zeroizing;
 
-use super::{Context, Form, Mode};
 use crate::cli::Env;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::handing_out::{self, Handed, Variables};
-use crate::keys::ProfileName;
-use crate::shells::quote::Shell;
-use crate::shells::reader;
+use crate::commands::{Form, Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::shell::env_export;
+use crate::shell::env_export::{Handed, Variables};
+use crate::shell::reader;
+use crate::types::keys::ProfileName;
+use crate::types::shell::Shell;
 use crate::ui::ToTerminal;
 
-pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
-    let machine = context.machine;
+pub fn run(context: &Invocation<'_>, args: &Env) -> Result<()> {
+    let env = context.env;
     let to_terminal = if args.force {
         ToTerminal::Force
     } else {
         ToTerminal::Refuse
     };
-    let profile = &handing_out::profile_meant(machine, &args.profile)?;
+    let profile = &env_export::profile_meant(env, &args.profile)?;
     if context.mode == Mode::Say {
         context.only_says(&[format!("print the key of {profile} as shell code")]);
         return Ok(());
     }
     // Refused before the key counts as handed out.
-    machine.ui.secret_data(b"", to_terminal)?;
+    env.ui.secret_data(b"", to_terminal)?;
     let shell = match context.form {
         Form::Text => Some(reader(args, profile)?),
         Form::Json => None,
     };
-    let variables = Handed::of(&args.session).variables(machine, profile, "env")?;
+    let variables = Handed::of(&args.session).variables(env, profile, "env")?;
     let text = match shell {
         Some(shell) => {
             let set: Vec<(&str, &str)> = variables.values().collect();
@@ -39,13 +40,13 @@ pub fn run(context: &Context<'_>, args: &Env) -> Outcome<()> {
         }
         None => json(&variables),
     };
-    machine.ui.secret_data(text.as_bytes(), to_terminal)
+    env.ui.secret_data(text.as_bytes(), to_terminal)
 }
 
 /// The shell that the code is for. Code for another one would do harm, so it is not guessed.
-fn reader(args: &Env, profile: &ProfileName) -> Outcome<Shell> {
+fn reader(args: &Env, profile: &ProfileName) -> Result<Shell> {
     args.shell.or_else(reader::of_process).ok_or_else(|| {
-        Failure::new(
+        Error::new(
             Kind::Usage,
             "which shell will read this is not known: no shell was found above this process",
         )

@@ -4,14 +4,15 @@
 use std::ffi::OsStr;
 use std::process::Command;
 
-use super::{Context, Mode};
 use crate::cli::Exec;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::handing_out::{self, Handed, Variables};
+use crate::commands::{Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::shell::env_export;
+use crate::shell::env_export::{Handed, Variables};
 
-pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
-    let machine = context.machine;
-    let profile = &handing_out::profile_meant(machine, &args.profile)?;
+pub fn run(context: &Invocation<'_>, args: &Exec) -> Result<()> {
+    let env = context.env;
+    let profile = &env_export::profile_meant(env, &args.profile)?;
     if context.mode == Mode::Say {
         let how = if args.session.session {
             "a session of"
@@ -29,12 +30,12 @@ pub fn run(context: &Context<'_>, args: &Exec) -> Outcome<()> {
         return Ok(());
     }
     let variables = match Handed::of(&args.session) {
-        Handed::Key if !args.env => handing_out::by_profile(machine, profile)?,
-        Handed::Key => Handed::Key.variables(machine, profile, "exec --env")?,
-        session @ Handed::Session(_) => session.variables(machine, profile, "exec --session")?,
+        Handed::Key if !args.env => env_export::by_profile(env, profile)?,
+        Handed::Key => Handed::Key.variables(env, profile, "exec --env")?,
+        session @ Handed::Session(_) => session.variables(env, profile, "exec --session")?,
     };
     let Some((program, arguments)) = args.command.split_first() else {
-        return Err(Failure::new(Kind::Usage, "no command was given"));
+        return Err(Error::new(Kind::Usage, "no command was given"));
     };
     let mut command = Command::new(program);
     command.args(arguments);
@@ -45,7 +46,7 @@ fn with(mut command: Command, variables: &Variables) -> Command {
     for name in &variables.unset {
         command.env_remove(name);
     }
-    for name in handing_out::OWN {
+    for name in env_export::OWN {
         command.env_remove(name);
     }
     command.envs(variables.values());
@@ -53,23 +54,23 @@ fn with(mut command: Command, variables: &Variables) -> Command {
 }
 
 #[cfg(unix)]
-fn become_it(mut command: Command, program: &OsStr) -> Outcome<()> {
+fn become_it(mut command: Command, program: &OsStr) -> Result<()> {
     use std::os::unix::process::CommandExt;
     Err(cannot_run(program, &command.exec()))
 }
 
 #[cfg(not(unix))]
-fn become_it(mut command: Command, program: &OsStr) -> Outcome<()> {
+fn become_it(mut command: Command, program: &OsStr) -> Result<()> {
     let status = command
         .status()
         .map_err(|error| cannot_run(program, &error))?;
     std::process::exit(status.code().unwrap_or(1));
 }
 
-fn cannot_run(program: &OsStr, error: &std::io::Error) -> Failure {
+fn cannot_run(program: &OsStr, error: &std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::NotFound => Kind::NotFound,
         _ => Kind::Failed,
     };
-    Failure::new(kind, format!("{} cannot be run", program.to_string_lossy())).cause(error)
+    Error::new(kind, format!("{} cannot be run", program.to_string_lossy())).cause(error)
 }

@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::Context;
 use crate::cli::Export;
-use crate::entries::Entries;
-use crate::failure::Outcome;
-use crate::keys::ProfileName;
-use crate::profiles::Profiles;
-use crate::settings::Key;
-use crate::state::{self, Receipt};
+use crate::commands::Invocation;
+use crate::config::Key;
+use crate::error::Result;
+use crate::profiles::attach::AwsFiles;
+use crate::records;
+use crate::records::Record;
+use crate::store::entries::Entries;
+use crate::types::keys::ProfileName;
 
 #[derive(Serialize)]
 struct Exported {
@@ -19,15 +20,15 @@ struct Exported {
     profiles: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Export) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Export) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     let found = entries.meant(&args.target)?;
     let _user = entries.lock_user(found.item.identity.as_ref(), found.name())?;
     let mut held = entries.get(found.name())?;
     let name = held.name().clone();
-    let file = machine.aws_credentials_file()?;
-    let mut users = Profiles::read(machine)?.using(&name);
+    let file = env.aws_credentials_file()?;
+    let mut users = AwsFiles::read(env)?.using(&name);
     if let (Some(profile), true) = (&args.target.profile, users.len() > 1) {
         users.retain(|user| user == profile);
     }
@@ -43,24 +44,21 @@ pub fn run(context: &Context<'_>, args: &Export) -> Outcome<()> {
     )]) {
         return Ok(());
     }
-    machine.ui.confirm(&format!(
+    env.ui.confirm(&format!(
         "write the secret of {id} to {} in plaintext, where any program and backup can read it, for profile {}?",
         file.display(),
         names.join(", ")
     ))?;
 
     // The copy in the file may be used for as long as anything handed out without a way back.
-    let until = machine.now() + entries.settings.length(Key::EnvLease, Some(&name))?;
+    let until = env.now() + entries.settings.length(Key::EnvLease, Some(&name))?;
     held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
     held.vault.save(&held.item)?;
     for profile in &users {
-        Profiles::read(machine)?.put_keys(machine, profile, &held.item.current.key())?;
+        AwsFiles::read(env)?.put_keys(env, profile, &held.item.current.key())?;
     }
-    state::note(
-        machine,
-        &Receipt::new(machine.now(), &name, "export").key(&id),
-    );
-    machine.ui.warn(&format!(
+    records::note(env, &Record::new(env.now(), &name, "export").key(&id));
+    env.ui.warn(&format!(
         "the secret of {id} stands in {} now; entry {name} still has it too: awskeep remove {name}",
         file.display()
     ));

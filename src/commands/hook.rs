@@ -1,10 +1,10 @@
 //! `awskeep hook SHELL`: the hook, for those who load it in their own way.
 
-use super::Context;
 use crate::cli::OfShell;
-use crate::failure::Outcome;
-use crate::shells::hook;
+use crate::commands::Invocation;
+use crate::error::Result;
+use crate::shell::hook;
 
-pub fn run(context: &Context<'_>, args: &OfShell) -> Outcome<()> {
-    context.machine.ui.data(hook::text(args.shell))
+pub fn run(context: &Invocation<'_>, args: &OfShell) -> Result<()> {
+    context.env.ui.data(hook::text(args.shell))
 }

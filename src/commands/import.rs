@@ -5,23 +5,24 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Context, Form, Imported, Mode};
 use crate::cli::Import;
-use crate::disk;
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::commands::{Form, Imported, Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::import::apply;
+use crate::import::apply::{Done, From, Prepared, Request};
+use crate::import::classify::{ProfileChange, Row, Verdict, Weight};
 use crate::import::diff;
-use crate::import::plan::{Row, Shape, Verdict, Weight};
-use crate::import::run::{self, Done, From, Prepared, Wanted};
 use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::profile_files::document::Document;
-use crate::profiles::Profiles;
-use crate::state;
-use crate::table::{headed, lines_of};
+use crate::profiles::attach::AwsFiles;
+use crate::profiles::document::Document;
+use crate::records;
+use crate::store::entries::Entries;
+use crate::system::disk;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
 use crate::ui::Confirmation;
+use crate::ui::table::{headed, lines_of};
 
 #[derive(Serialize)]
 struct Told {
@@ -47,7 +48,7 @@ struct Undone {
     entries: Vec<String>,
 }
 
-pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
+pub(super) fn run(context: &Invocation<'_>, args: &Import) -> Result<Imported> {
     if args.undo {
         return Ok(Imported {
             result: take_back(context),
@@ -56,18 +57,18 @@ pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
     }
     if args.rotate && context.form == Form::Json {
         return Err(
-            Failure::new(Kind::Usage, "--rotate with --json would print two results")
+            Error::new(Kind::Usage, "--rotate with --json would print two results")
                 .hint("awskeep import --json --no-rotate")
                 .hint("then: awskeep rotate --json ENTRY"),
         );
     }
-    let (from, csv) = source(context.machine, args)?;
+    let (from, csv) = source(context.env, args)?;
     let imported = import(context, args, from)?;
     if let Some(path) = csv
         && context.mode == Mode::Act
         && imported.result.is_ok()
     {
-        offer_to_remove(context.machine, &path)?;
+        offer_to_remove(context.env, &path)?;
     }
     let rotate = to_rotate(context, args, imported.moved)?;
     Ok(Imported {
@@ -79,18 +80,18 @@ pub(super) fn run(context: &Context<'_>, args: &Import) -> Outcome<Imported> {
 /// What the import itself came to.
 struct Came {
     /// A long-term key that stays in plaintext is a failure, after all else was done.
-    result: Outcome<()>,
+    result: Result<()>,
     /// The entries that got a key, or would.
     moved: Vec<EntryName>,
 }
 
 /// The entries that a person wants rotated, asked unless a flag says it.
 fn to_rotate(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Import,
     moved: Vec<EntryName>,
-) -> Outcome<Vec<EntryName>> {
-    let ui = &context.machine.ui;
+) -> Result<Vec<EntryName>> {
+    let ui = &context.env.ui;
     let quiet = args.no_rotate || context.form == Form::Json;
     if moved.is_empty() || quiet {
         return Ok(Vec::new());
@@ -125,17 +126,17 @@ fn to_rotate(
 }
 
 /// The file is of no use any more, and its secret is in plaintext.
-fn offer_to_remove(machine: &Machine, path: &Path) -> Outcome<()> {
+fn offer_to_remove(env: &Env, path: &Path) -> Result<()> {
     let shown = path.display();
-    match machine
+    match env
         .ui
         .confirm(&format!("remove {shown}, which still holds the secret?"))
     {
         Ok(()) => {
             disk::remove(path)?;
-            machine.ui.tell(&format!("{shown} is removed"));
+            env.ui.tell(&format!("{shown} is removed"));
         }
-        Err(_) => machine.ui.tell(&format!(
+        Err(_) => env.ui.tell(&format!(
             "{shown} still holds the secret: rm {}",
             disk::argument(path)
         )),
@@ -143,10 +144,10 @@ fn offer_to_remove(machine: &Machine, path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<Came> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
-    let mut wanted = Wanted {
+fn import(context: &Invocation<'_>, args: &Import, from: From) -> Result<Came> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
+    let mut wanted = Request {
         profiles: args.profiles.clone(),
         from,
         store: args.store,
@@ -157,24 +158,24 @@ fn import(context: &Context<'_>, args: &Import, from: From) -> Outcome<Came> {
     if let (Some(more), From::Files) = (args.from.get(1), &wanted.from) {
         wanted.profiles.push(more.parse()?);
     }
-    let prepared = run::prepare(machine, &entries, &wanted)?;
+    let prepared = apply::prepare(env, &entries, &wanted)?;
     show(context, &prepared, args)?;
     let count = prepared.moves().count();
     if count == 0 || context.mode == Mode::Say {
         if context.form == Form::Json {
-            machine.ui.json(&told(&prepared.rows, None))?;
+            env.ui.json(&told(&prepared.rows, None))?;
         } else if prepared.rows.is_empty() {
-            machine.ui.tell("there is no key to import");
+            env.ui.tell("there is no key to import");
         }
         return Ok(came(&prepared.rows));
     }
-    warn(machine);
-    machine.ui.confirm(&format!(
+    warn(env);
+    env.ui.confirm(&format!(
         "move the keys of {count} profiles into a store, and take them out of the files?"
     ))?;
-    let done = run::run(machine, &entries, &wanted, &prepared, &|_| Ok(()))?;
+    let done = apply::run(env, &entries, &wanted, &prepared, &|_| Ok(()))?;
     // What moved is to be looked after, whatever else was refused.
-    state::look_again(machine);
+    records::look_again(env);
     tell(context, &done)?;
     Ok(came(&done.rows))
 }
@@ -195,11 +196,11 @@ fn came(rows: &[Row]) -> Came {
 }
 
 /// The plan, as a table, and the edits if asked for.
-fn show(context: &Context<'_>, prepared: &Prepared, args: &Import) -> Outcome<()> {
+fn show(context: &Invocation<'_>, prepared: &Prepared, args: &Import) -> Result<()> {
     if context.form == Form::Json {
         return Ok(());
     }
-    let ui = &context.machine.ui;
+    let ui = &context.env.ui;
     let files = &prepared.files;
     if !prepared.rows.is_empty() {
         for document in [&files.credentials.document, &files.config.document] {
@@ -254,15 +255,15 @@ fn table(prepared: &Prepared) -> String {
     lines_of(&table)
 }
 
-fn what_happens(row: &Row, files: &Profiles) -> String {
+fn what_happens(row: &Row, files: &AwsFiles) -> String {
     match &row.verdict {
         Verdict::Move(found) => match found.shape {
-            Shape::Pointed => format!("into entry {}", found.entry),
-            Shape::ThroughBase => format!(
+            ProfileChange::Pointed => format!("into entry {}", found.entry),
+            ProfileChange::ThroughBase => format!(
                 "into entry {}, through a new profile {}-base",
                 found.entry, row.profile
             ),
-            Shape::PointedAlready => format!("uses entry {}; its lines go", found.entry),
+            ProfileChange::PointedAlready => format!("uses entry {}; its lines go", found.entry),
         },
         Verdict::Done(entry) => format!("uses entry {entry} already"),
         Verdict::Refused(_)
@@ -276,24 +277,24 @@ fn what_happens(row: &Row, files: &Profiles) -> String {
     }
 }
 
-fn warn(machine: &Machine) {
+fn warn(env: &Env) {
     let container = ["REMOTE_CONTAINERS", "CODESPACES", "DEVCONTAINER"]
         .into_iter()
-        .any(|name| machine.var(name).is_some());
-    if container || machine.here.join(".devcontainer").exists() {
-        machine.ui.warn(
+        .any(|name| env.var(name).is_some());
+    if container || env.here.join(".devcontainer").exists() {
+        env.ui.warn(
             "a container that mounts ~/.aws does not find awskeep: install it there too, or use awskeep exec --env",
         );
     }
-    if machine.var("AWS_ACCESS_KEY_ID").is_some() {
-        machine.ui.warn(
+    if env.var("AWS_ACCESS_KEY_ID").is_some() {
+        env.ui.warn(
             "AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set",
         );
     }
 }
 
-fn tell(context: &Context<'_>, done: &Done) -> Outcome<()> {
-    let ui = &context.machine.ui;
+fn tell(context: &Invocation<'_>, done: &Done) -> Result<()> {
+    let ui = &context.env.ui;
     if context.form == Form::Json {
         return ui.json(&told(&done.rows, Some(done)));
     }
@@ -359,7 +360,7 @@ fn told(rows: &[Row], done: Option<&Done>) -> Told {
 }
 
 /// A long-term key that stays in plaintext is a failure, after all else was done.
-fn refused(rows: &[Row]) -> Outcome<()> {
+fn refused(rows: &[Row]) -> Result<()> {
     let stay: Vec<&str> = rows
         .iter()
         .filter(|row| match &row.verdict {
@@ -371,17 +372,17 @@ fn refused(rows: &[Row]) -> Outcome<()> {
     if stay.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(
+    Err(Error::new(
         Kind::Failed,
         format!("the keys of {} are still in plaintext", stay.join(", ")),
     )
     .hint("correct what is said above, then: awskeep import"))
 }
 
-fn take_back(context: &Context<'_>) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
-    let undo = undo::prepare(machine, &entries)?;
+fn take_back(context: &Invocation<'_>) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
+    let undo = undo::prepare(env, &entries)?;
     let shown = |path: &Path| path.display().to_string();
     let files: Vec<String> = undo
         .files
@@ -390,7 +391,7 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
         .collect();
     let names: Vec<String> = undo.entries.iter().map(ToString::to_string).collect();
     for left in &undo.left {
-        machine.ui.warn(&format!("not put back: {left}"));
+        env.ui.warn(&format!("not put back: {left}"));
     }
     if context.only_says(&[format!(
         "put back {} as it was, with the secrets of entry {}",
@@ -399,8 +400,8 @@ fn take_back(context: &Context<'_>) -> Outcome<()> {
     )]) {
         return Ok(());
     }
-    machine.ui.confirm(&question(&undo, &files, &names))?;
-    undo::run(machine, &entries, undo, &|_| Ok(()))?;
+    env.ui.confirm(&question(&undo, &files, &names))?;
+    undo::run(env, &entries, undo, &|_| Ok(()))?;
     context.done(
         &format!(
             "put back as before the import, with plaintext keys: {}; the entries still have them too: awskeep remove {}",

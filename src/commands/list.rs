@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
-use crate::entries::{Entries, Held};
-use crate::failure::Outcome;
-use crate::profiles::Profiles;
-use crate::table::{headed, lines_of};
-use crate::time::Time;
+use crate::commands::{Form, Invocation};
+use crate::error::Result;
+use crate::profiles::attach::AwsFiles;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::types::time::Timestamp;
+use crate::ui::table::{headed, lines_of};
 
 #[derive(Serialize)]
 struct Row {
@@ -20,7 +20,7 @@ struct Row {
     region: String,
     endpoint: Option<String>,
     store: &'static str,
-    saved_at: Time,
+    saved_at: Timestamp,
     pending: Option<String>,
     previous: Option<String>,
 }
@@ -29,7 +29,7 @@ struct Row {
 struct OldName {
     name: String,
     renamed_to: String,
-    answers_until: Time,
+    answers_until: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -39,11 +39,11 @@ struct Listing {
     troubles: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>) -> Outcome<()> {
-    let ui = &context.machine.ui;
-    let entries = Entries::open(context.machine)?;
+pub fn run(context: &Invocation<'_>) -> Result<()> {
+    let ui = &context.env.ui;
+    let entries = Entries::open(context.env)?;
     let inventory = entries.inventory()?;
-    let profiles = Profiles::read(context.machine)?;
+    let profiles = AwsFiles::read(context.env)?;
     let listing = Listing {
         entries: inventory
             .held
@@ -80,7 +80,7 @@ pub fn run(context: &Context<'_>) -> Outcome<()> {
     super::first_of(ui, broken)
 }
 
-fn row(held: &Held, profiles: &Profiles) -> Row {
+fn row(held: &StoredEntry, profiles: &AwsFiles) -> Row {
     let item = &held.item;
     let arn = item.identity.as_ref().map(|identity| &identity.arn);
     // Not proven: what the key id itself says is better than nothing to a person.

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, Form};
 use crate::cli::Log;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::EntryName;
-use crate::profiles::Profiles;
-use crate::state::{Receipt, Receipts};
-use crate::table::{headed, lines_of};
+use crate::commands::{Form, Invocation};
+use crate::error::{Error, Kind, Result};
+use crate::profiles::attach::AwsFiles;
+use crate::records::{Record, Records};
+use crate::types::keys::EntryName;
+use crate::ui::table::{headed, lines_of};
 
-pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
-    let ui = &context.machine.ui;
-    let mut receipts = Receipts::of(context.machine)?.read()?;
+pub fn run(context: &Invocation<'_>, args: &Log) -> Result<()> {
+    let ui = &context.env.ui;
+    let mut receipts = Records::of(context.env)?.read()?;
     if let Some(names) = names(context, args, &receipts)? {
         receipts.retain(|receipt| names.contains(&receipt.entry));
     }
@@ -30,13 +30,13 @@ pub fn run(context: &Context<'_>, args: &Log) -> Outcome<()> {
 
 /// The entry that is meant with all names that it had; none: every entry.
 fn names(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Log,
-    receipts: &[Receipt],
-) -> Outcome<Option<BTreeSet<EntryName>>> {
+    receipts: &[Record],
+) -> Result<Option<BTreeSet<EntryName>>> {
     let target = &args.target;
     let of_profile =
-        |profile: &str| Profiles::read(context.machine).map(|profiles| profiles.entry_of(profile));
+        |profile: &str| AwsFiles::read(context.env).map(|profiles| profiles.entry_of(profile));
     let entry = match (&target.entry, &target.profile, &target.name) {
         (Some(entry), _, _) => Some(entry.clone()),
         (None, Some(profile), _) => of_profile(profile.as_str())?,
@@ -52,7 +52,7 @@ fn names(
             .profile
             .as_ref()
             .map(|profile| profile.as_str().to_owned()));
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::NotFound,
             format!("no receipt names {}", name.unwrap_or_default()),
         )
@@ -62,7 +62,7 @@ fn names(
 }
 
 /// Renames leave the older receipts under the older name.
-fn with_old_names(entry: EntryName, receipts: &[Receipt]) -> BTreeSet<EntryName> {
+fn with_old_names(entry: EntryName, receipts: &[Record]) -> BTreeSet<EntryName> {
     let mut names = BTreeSet::from([entry]);
     for receipt in receipts.iter().rev() {
         let old = receipt.result.strip_prefix("was ");
@@ -76,7 +76,7 @@ fn with_old_names(entry: EntryName, receipts: &[Receipt]) -> BTreeSet<EntryName>
     names
 }
 
-fn cells(receipt: &Receipt) -> [String; 6] {
+fn cells(receipt: &Record) -> [String; 6] {
     [
         receipt.at.to_string(),
         receipt.entry.to_string(),
@@ -91,7 +91,7 @@ fn cells(receipt: &Receipt) -> [String; 6] {
     ]
 }
 
-fn table(receipts: &[Receipt]) -> String {
+fn table(receipts: &[Record]) -> String {
     let mut table = headed(["TIME", "ENTRY", "STEP", "KEY", "REQUEST", "RESULT"]);
     for receipt in receipts {
         table.add_row(cells(receipt));
@@ -99,9 +99,9 @@ fn table(receipts: &[Receipt]) -> String {
     lines_of(&table)
 }
 
-fn csv(receipts: &[Receipt]) -> Outcome<String> {
+fn csv(receipts: &[Record]) -> Result<String> {
     let failed = |error: csv::Error| {
-        Failure::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
+        Error::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer
@@ -111,7 +111,7 @@ fn csv(receipts: &[Receipt]) -> Outcome<String> {
         writer.write_record(cells(receipt)).map_err(failed)?;
     }
     let bytes = writer.into_inner().map_err(|error| {
-        Failure::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
+        Error::new(Kind::Bug, "the receipts cannot be written as CSV").cause(error)
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

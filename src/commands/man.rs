@@ -2,20 +2,20 @@
 
 use clap::CommandFactory;
 
-use super::Context;
 use crate::cli::{Cli, Man};
-use crate::disk;
-use crate::failure::{Failure, Kind, Outcome};
+use crate::commands::Invocation;
+use crate::error::{Error, Kind, Result};
+use crate::system::disk;
 
-pub fn run(context: &Context<'_>, args: &Man) -> Outcome<()> {
+pub fn run(context: &Invocation<'_>, args: &Man) -> Result<()> {
     let Some(folder) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command())
             .render(&mut page)
             .map_err(|error| bug(&error))?;
-        return context.machine.ui.data(&String::from_utf8_lossy(&page));
+        return context.env.ui.data(&String::from_utf8_lossy(&page));
     };
-    let folder = context.machine.here.join(folder);
+    let folder = context.env.here.join(folder);
     if context.only_says(&[format!("write the pages into {}", folder.display())]) {
         return Ok(());
     }
@@ -26,6 +26,6 @@ pub fn run(context: &Context<'_>, args: &Man) -> Outcome<()> {
     context.done(&line, &serde_json::json!({ "folder": folder }))
 }
 
-fn bug(error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Bug, "the page cannot be made").cause(error)
+fn bug(error: &std::io::Error) -> Error {
+    Error::new(Kind::Bug, "the page cannot be made").cause(error)
 }

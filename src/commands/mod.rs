@@ -24,19 +24,19 @@ mod store;
 mod why;
 
 use crate::cli::{Cli, Command, Rotate};
-use crate::failure::{Failure, Outcome};
-use crate::keys::EntryName;
-use crate::machine::{self, Machine};
-use crate::profiles;
-use crate::rotation::known::Known;
-use crate::rotation::plan::Step;
-use crate::rotation::words;
-use crate::state;
+use crate::error::{Error, Result};
+use crate::lifecycle::observed::Observed;
+use crate::lifecycle::phrases;
+use crate::lifecycle::plan::Step;
+use crate::profiles::attach;
+use crate::records;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
 use crate::ui::Ui;
 
 /// What every command is given.
-pub struct Context<'m> {
-    pub machine: &'m Machine,
+pub struct Invocation<'m> {
+    pub env: &'m Env,
     pub form: Form,
     pub mode: Mode,
 }
@@ -56,13 +56,13 @@ pub enum Mode {
     Say,
 }
 
-impl Context<'_> {
+impl Invocation<'_> {
     /// A result: JSON to stdout, or a line to stderr.
-    pub fn done(&self, line: &str, json: &impl serde::Serialize) -> Outcome<()> {
+    pub fn done(&self, line: &str, json: &impl serde::Serialize) -> Result<()> {
         match self.form {
-            Form::Json => self.machine.ui.json(json),
+            Form::Json => self.env.ui.json(json),
             Form::Text => {
-                self.machine.ui.tell(line);
+                self.env.ui.tell(line);
                 Ok(())
             }
         }
@@ -70,14 +70,14 @@ impl Context<'_> {
 
     /// What a run is doing, for a person at the terminal; a pipe gets the result only.
     pub fn at_work(&self, entry: &EntryName, line: &str) {
-        if self.form == Form::Text && self.machine.ui.attended() {
-            self.machine.ui.tell(&format!("{entry}: {line}"));
+        if self.form == Form::Text && self.env.ui.attended() {
+            self.env.ui.tell(&format!("{entry}: {line}"));
         }
     }
 
     /// What a step takes time for.
-    pub fn progress(&self, step: &Step, known: &Known) {
-        if let Some(line) = words::progress(step, known) {
+    pub fn progress(&self, step: &Step, known: &Observed) {
+        if let Some(line) = phrases::progress(step, known) {
             self.at_work(&known.item.entry, &line);
         }
     }
@@ -86,7 +86,7 @@ impl Context<'_> {
     pub fn only_says(&self, plan: &[String]) -> bool {
         if self.mode == Mode::Say {
             for line in plan {
-                self.machine.ui.tell(&format!("would {line}"));
+                self.env.ui.tell(&format!("would {line}"));
             }
         }
         self.mode == Mode::Say
@@ -94,7 +94,7 @@ impl Context<'_> {
 }
 
 /// Names all that is broken; the first of it is the command's own failure.
-fn first_of(ui: &Ui, broken: Vec<Failure>) -> Outcome<()> {
+fn first_of(ui: &Ui, broken: Vec<Error>) -> Result<()> {
     let mut broken = broken.into_iter();
     let Some(first) = broken.next() else {
         return Ok(());
@@ -105,12 +105,12 @@ fn first_of(ui: &Ui, broken: Vec<Failure>) -> Outcome<()> {
 
 /// What a command leaves: its own end, and the entries that a person wants rotated now.
 struct Imported {
-    result: Outcome<()>,
+    result: Result<()>,
     rotate: Vec<EntryName>,
 }
 
 /// Goes on with the command `rotate`, whatever was refused before.
-fn then_rotate(context: &Context<'_>, imported: Imported) -> Outcome<()> {
+fn then_rotate(context: &Invocation<'_>, imported: Imported) -> Result<()> {
     if imported.rotate.is_empty() {
         return imported.result;
     }
@@ -120,7 +120,7 @@ fn then_rotate(context: &Context<'_>, imported: Imported) -> Outcome<()> {
     };
     match (imported.result, rotate::run(context, &args)) {
         (Err(first), Err(second)) => {
-            context.machine.ui.report(&first);
+            context.env.ui.report(&first);
             Err(second)
         }
         (first, second) => first.and(second),
@@ -128,9 +128,9 @@ fn then_rotate(context: &Context<'_>, imported: Imported) -> Outcome<()> {
 }
 
 /// Runs one command.
-pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
-    let context = Context {
-        machine,
+pub fn run(env: &Env, cli: Cli) -> Result<()> {
+    let context = Invocation {
+        env,
         form: if cli.global.json {
             Form::Json
         } else {
@@ -146,13 +146,15 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         // What shells call by themselves says nothing at every prompt.
         Command::Hook(_) | Command::Completions(_) | Command::Man(_) => {}
         Command::Rotate(args) if args.background => {}
-        Command::CredentialProcess(_) => machine.refuse_odd_vars(machine::obeyed_by_the_helper)?,
-        _ => machine.refuse_odd_vars(machine::obeyed_as_text)?,
+        Command::CredentialProcess(_) => {
+            env.refuse_odd_vars(crate::system::env::obeyed_by_the_helper)?
+        }
+        _ => env.refuse_odd_vars(crate::system::env::obeyed_as_text)?,
     }
     let looks_again = looks_again(&cli.command);
     // The helper is not kept waiting by what another command left.
     if context.mode == Mode::Act && !matches!(cli.command, Command::CredentialProcess(_)) {
-        profiles::sweep(machine);
+        attach::sweep(env);
     }
     let result = match cli.command {
         Command::Add(args) => add::run(&context, &args),
@@ -181,7 +183,7 @@ pub fn run(machine: &Machine, cli: Cli) -> Outcome<()> {
         Command::Man(args) => man::run(&context, &args),
     };
     if result.is_ok() && looks_again == LooksAgain::Yes && context.mode == Mode::Act {
-        state::look_again(machine);
+        records::look_again(env);
     }
     result
 }

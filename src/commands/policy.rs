@@ -1,15 +1,15 @@
 //! `awskeep policy [ENTRY]`: the smallest IAM policy with which the entry's user
 //! can rotate its own key.
 
-use super::Context;
-use crate::cli::Policy;
-use crate::entries::Entries;
-use crate::failure::Outcome;
-use crate::keeping;
-use crate::policy::{ANY_USER, Mfa, matches_by_name, self_rotation};
+use crate::aws::policy::{ANY_USER, Mfa, matches_by_name, self_rotation};
+use crate::cli::PolicyArgs;
+use crate::commands::Invocation;
+use crate::error::Result;
+use crate::import::enroll;
+use crate::store::entries::Entries;
 
-pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
-    let ui = &context.machine.ui;
+pub fn run(context: &Invocation<'_>, args: &PolicyArgs) -> Result<()> {
+    let ui = &context.env.ui;
     let mfa = if args.mfa {
         Mfa::Required
     } else {
@@ -25,8 +25,8 @@ pub fn run(context: &Context<'_>, args: &Policy) -> Outcome<()> {
         );
         return Ok(());
     }
-    let held = Entries::open(context.machine)?.meant(target)?;
-    let identity = keeping::identity_of(context.machine, &held.item)?;
+    let held = Entries::open(context.env)?.meant(target)?;
+    let identity = enroll::identity_of(context.env, &held.item)?;
     ui.json(&self_rotation(identity.arn.as_str(), mfa))?;
     if !matches_by_name(&identity.arn) {
         ui.tell(&format!(

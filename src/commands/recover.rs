@@ -3,30 +3,34 @@
 
 use serde::Serialize;
 
-use super::{Context, Mode};
-use crate::aws;
+use crate::aws::live::LiveAccount;
+use crate::aws::place;
+use crate::aws::{Account, CallFailureClass, Caller, ListedKey, Session, Signer, prove};
 use crate::cli::Recover;
-use crate::disk::Reach;
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{Account, CallFailureClass, Caller, ListedKey, Session, Signer, prove};
-use crate::keys::{AccessKey, Principal, ProfileName};
-use crate::lease::LEAST_LEAD;
-use crate::machine::Machine;
-use crate::profile_files::edits;
-use crate::profiles::Profiles;
-use crate::rotation::denial::denied;
-use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known};
-use crate::rotation::mfa_code::{self, Codes};
-use crate::rotation::plan::{Question, Refusal, Step};
-use crate::rotation::run::{self, Ended, Promoted, Signs};
-use crate::rotation::session::{self, InSession, NoCodes};
-use crate::rotation::words::{self, Foreseen};
-use crate::rotation::{given, host};
-use crate::ui::Answer;
-use crate::vault::item::Identity;
+use crate::commands::{Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::Around;
+use crate::lifecycle::execute;
+use crate::lifecycle::execute::{Promoted, RunResult, Signs};
+use crate::lifecycle::observed::{Observed, RetireMode, Trigger};
+use crate::lifecycle::phrases;
+use crate::lifecycle::phrases::Preview;
+use crate::lifecycle::plan::{Question, Refusal, Step};
+use crate::lifecycle::{context, host};
+use crate::profiles::attach::AwsFiles;
+use crate::profiles::edits;
+use crate::sessions::denial::denied;
+use crate::sessions::mfa;
+use crate::sessions::mfa::Codes;
+use crate::sessions::obtain;
+use crate::sessions::obtain::{InSession, NoCodes};
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::item::Identity;
+use crate::system::disk::Reach;
+use crate::system::env::Env;
+use crate::types::keys::{AccessKey, Principal, ProfileName};
+use crate::types::lease::LEAST_LEAD;
+use crate::ui::YesNo;
 
 #[derive(Serialize)]
 struct Recovered {
@@ -59,25 +63,25 @@ impl Via {
     }
 }
 
-pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Recover) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     let found = entries.meant(&args.target)?;
     let identity = identity(&found)?;
-    let (via, source) = via(machine, &entries, &found, &args.via)?;
+    let (via, source) = via(env, &entries, &found, &args.via)?;
     let user = entries.lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
-    let live = aws::account_of(machine, &held.item)?;
-    let given = mfa_code::given(&args.mfa)?;
+    let live = place::account_of(env, &held.item)?;
+    let given = mfa::given(&args.mfa)?;
     let codes = source.as_ref().map(|other| Codes {
-        machine,
+        env,
         settings: &entries.settings,
         entry: other.name(),
         given: &given,
     });
     let account = match (&source, &codes) {
         (Some(other), Some(codes)) => {
-            InSession::kept(&live, codes, &other.vault, &other.item, machine.now())?
+            InSession::kept(&live, codes, &other.vault, &other.item, env.now())?
         }
         _ => InSession::new(&live, &NoCodes),
     };
@@ -97,9 +101,9 @@ pub fn run(context: &Context<'_>, args: &Recover) -> Outcome<()> {
     at_work.go()
 }
 
-fn identity(held: &Held) -> Outcome<Identity> {
+fn identity(held: &StoredEntry) -> Result<Identity> {
     held.item.identity.clone().ok_or_else(|| {
-        Failure::new(
+        Error::new(
             Kind::NotFound,
             format!(
                 "entry {} was never proven, so its IAM user is not known",
@@ -113,24 +117,24 @@ fn identity(held: &Held) -> Outcome<Identity> {
 /// The profile's own key: from the entry that it uses (which is given, too), else from
 /// the AWS files.
 fn via(
-    machine: &Machine,
+    env: &Env,
     entries: &Entries<'_>,
-    held: &Held,
+    held: &StoredEntry,
     profile: &ProfileName,
-) -> Outcome<(Via, Option<Held>)> {
-    let profiles = Profiles::read(machine)?;
+) -> Result<(Via, Option<StoredEntry>)> {
+    let profiles = AwsFiles::read(env)?;
     if let Some(entry) = profiles.entry_of(profile.as_str()) {
         let other = entries.get(&entry)?;
         if other.name() == held.name() {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!("profile {profile} uses the same dead key of entry {entry}"),
             )
             .hint("name a profile of somebody who may handle this user's keys"));
         }
-        let (there, here) = (aws::place_of(&other.item), aws::place_of(&held.item));
+        let (there, here) = (place::place_of(&other.item), place::place_of(&held.item));
         if (&there.partition, &there.endpoint) != (&here.partition, &here.endpoint) {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!(
                     "entry {entry} of profile {profile} is of another partition or endpoint than {}",
@@ -150,12 +154,12 @@ fn via(
                 key,
                 token: token.value,
                 // The file does not say; AWS does if it is over.
-                expires_at: machine.now() + LEAST_LEAD,
+                expires_at: env.now() + LEAST_LEAD,
             }),
         };
         return Ok((via, None));
     }
-    Err(Failure::new(
+    Err(Error::new(
         Kind::NotFound,
         format!("profile {profile} neither uses awskeep nor has keys in the AWS files"),
     )
@@ -165,19 +169,19 @@ fn via(
 }
 
 struct AtWork<'a> {
-    context: &'a Context<'a>,
+    context: &'a Invocation<'a>,
     entries: &'a Entries<'a>,
     args: &'a Recover,
-    held: &'a Held,
+    held: &'a StoredEntry,
     identity: &'a Identity,
     account: &'a InSession<'a, LiveAccount>,
     reach: Reach,
     via: &'a Via,
-    source: Option<&'a Held>,
+    source: Option<&'a StoredEntry>,
 }
 
 impl AtWork<'_> {
-    fn same_account(&self) -> Outcome<Caller> {
+    fn same_account(&self) -> Result<Caller> {
         let caller = self
             .account
             .caller(self.via.signer())
@@ -185,7 +189,7 @@ impl AtWork<'_> {
             .value;
         let wanted = self.identity.arn.account();
         if caller.account != wanted.0 {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!(
                     "profile {} is of account {}, entry {} of account {wanted}",
@@ -200,7 +204,7 @@ impl AtWork<'_> {
     }
 
     /// The user's keys; in an MFA session of the other profile's user if it takes one.
-    fn listed(&self, caller: &Caller) -> Outcome<Vec<ListedKey>> {
+    fn listed(&self, caller: &Caller) -> Result<Vec<ListedKey>> {
         let name = self.held.name();
         let list = || {
             self.account
@@ -216,14 +220,14 @@ impl AtWork<'_> {
         match answer {
             Ok(answer) => Ok(answer.value),
             Err(no) if no.class == CallFailureClass::NeedsMfa => Err(self.needs_mfa()),
-            Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Failure::new(
+            Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Error::new(
                 Kind::NotFound,
                 format!("{} is gone at AWS, and its keys with it", self.identity.arn),
             )
             .hint(format!("awskeep remove {name}"))),
             Err(no) if no.class == CallFailureClass::Denied => {
                 let denial = denied(name, "ListAccessKeys", &no);
-                Err(Failure {
+                Err(Error {
                     message: format!("profile {} may not look: {}", self.args.via, denial.message),
                     hints: vec!["name a profile with rights on this user's keys".into()],
                     ..denial
@@ -233,12 +237,12 @@ impl AtWork<'_> {
         }
     }
 
-    fn needs_mfa(&self) -> Failure {
+    fn needs_mfa(&self) -> Error {
         let (name, via) = (self.held.name(), &self.args.via);
         if let Some(other) = self.source {
-            return session::needed(&format!("awskeep recover {name} --via {via}"), other.name());
+            return obtain::needed(&format!("awskeep recover {name} --via {via}"), other.name());
         }
-        Failure::new(
+        Error::new(
             Kind::PersonNeeded,
             format!("the user of profile {via} may handle keys in an MFA session only"),
         )
@@ -249,18 +253,23 @@ impl AtWork<'_> {
     }
 
     /// One run that a key is served after, or what it would begin with.
-    fn go(&self) -> Outcome<()> {
-        let (machine, name) = (self.context.machine, self.held.name());
+    fn go(&self) -> Result<()> {
+        let (env, name) = (self.context.env, self.held.name());
         for (_, slot) in self.held.item.slots() {
             if let Some(at) = slot.revoked_at {
                 let id = &slot.id;
                 let line = format!("{name}: {id} was revoked at {at}, and is never brought back");
-                machine.ui.tell(&line);
+                env.ui.tell(&line);
             }
         }
-        let policy = given::policy_now(&self.entries.settings, name, Demand::Recover, Early::No)?;
+        let policy = context::policy_now(
+            &self.entries.settings,
+            name,
+            Trigger::Recover,
+            RetireMode::No,
+        )?;
         let around = Around {
-            stop: &host::stop_flag(machine)?,
+            stop: &host::stop_flag(env)?,
             on_step: &|step, known| self.context.progress(step, known),
             on_wait: &|line| self.context.at_work(name, line),
             ask: &|question, known| self.asked(question, known),
@@ -271,25 +280,23 @@ impl AtWork<'_> {
         };
         let (vault, reach) = (&self.held.vault, self.reach.clone());
         let ended =
-            given::with_tools(
-                machine,
-                self.account,
-                vault,
-                reach,
-                &around,
-                |tools| match self.context.mode {
-                    Mode::Act => run::rotate(tools, name, self.identity, policy),
-                    Mode::Say => {
-                        run::explain(tools, name, self.identity, policy).map(Ended::foreseen)
-                    }
-                },
-            )?;
+            context::with_tools(env, self.account, vault, reach, &around, |tools| match self
+                .context
+                .mode
+            {
+                Mode::Act => execute::rotate(tools, name, self.identity, policy),
+                Mode::Say => {
+                    execute::explain(tools, name, self.identity, policy).map(RunResult::foreseen)
+                }
+            })?;
         match &ended.step {
             Step::Done => self.tell(&ended),
             Step::Refuse(Refusal::NeedsMfa) => Err(self.needs_mfa()),
-            Step::Refuse(_) | Step::Wait(_) => words::told(&ended, words::Asked::Else).map(|_| ()),
+            Step::Refuse(_) | Step::Wait(_) => {
+                phrases::told(&ended, phrases::Wish::Else).map(|_| ())
+            }
             step => {
-                let foreseen = Foreseen::of(&ended.known, step);
+                let foreseen = Preview::of(&ended.known, step);
                 self.context.only_says(&[foreseen.text]);
                 Ok(())
             }
@@ -297,30 +304,28 @@ impl AtWork<'_> {
     }
 
     /// Whoever disabled a key had a reason: `--yes` does not answer that, the key's id does.
-    fn asked(&self, question: &Question, known: &Known) -> Outcome<Answer> {
-        let ui = &self.context.machine.ui;
-        let text = words::question(question, known);
+    fn asked(&self, question: &Question, known: &Observed) -> Result<YesNo> {
+        let ui = &self.context.env.ui;
+        let text = phrases::question(question, known);
         match question {
-            Question::Reactivate(id) if self.args.reactivate.as_ref() == Some(id) => {
-                Ok(Answer::Yes)
-            }
+            Question::Reactivate(id) if self.args.reactivate.as_ref() == Some(id) => Ok(YesNo::Yes),
             Question::Reactivate(id) => {
                 ui.decide(&text, &format!("{} --reactivate {id}", self.command()))
             }
-            _ => ui.confirm(&text).map(|()| Answer::Yes),
+            _ => ui.confirm(&text).map(|()| YesNo::Yes),
         }
     }
 
     /// Only a key of the entry that AWS still has, and none that was revoked, may be named.
     /// It may be active already: a run that was killed has reactivated it.
-    fn check_reactivate(&self, listed: &[ListedKey]) -> Outcome<()> {
+    fn check_reactivate(&self, listed: &[ListedKey]) -> Result<()> {
         let Some(id) = &self.args.reactivate else {
             return Ok(());
         };
         let name = self.held.name();
         let slot = self.held.item.slots().find(|(_, slot)| slot.id == *id);
         if let Some(at) = slot.and_then(|(_, slot)| slot.revoked_at) {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!("entry {name}: {id} was revoked at {at}, and is never brought back"),
             )
@@ -328,7 +333,7 @@ impl AtWork<'_> {
         }
         match slot.is_some() && listed.iter().any(|key| key.id == *id) {
             true => Ok(()),
-            false => Err(Failure::new(
+            false => Err(Error::new(
                 Kind::NotFound,
                 format!("entry {name} has no key {id}, or AWS no longer has it"),
             )
@@ -344,7 +349,7 @@ impl AtWork<'_> {
         )
     }
 
-    fn tell(&self, ended: &Ended) -> Outcome<()> {
+    fn tell(&self, ended: &RunResult) -> Result<()> {
         let (known, item) = (&ended.known, &ended.known.item);
         let id = &item.current.id;
         let (how, told) = if known.agreed(&Question::MakeKey) {

@@ -3,24 +3,26 @@
 
 use serde::Serialize;
 
-use super::Context;
+use crate::aws::place;
+use crate::aws::{Account, CallFailureClass, Signer, prove};
 use crate::cli::Remove;
-use crate::entries::{Broken, Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Account, CallFailureClass, Signer, prove};
+use crate::commands::Invocation;
+use crate::config;
+use crate::config::Key;
+use crate::error::{Error, Kind, Result};
 use crate::import;
-use crate::keeping;
-use crate::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
-use crate::machine::Machine;
-use crate::profiles::Profiles;
-use crate::rotation::mfa_code::{Codes, Given};
-use crate::rotation::session::InSession;
-use crate::settings;
-use crate::state::{self, Receipt};
-use crate::time::Time;
-use crate::vault::Twin;
-use crate::vault::item::{Identity, Item};
-use crate::{aws, settings::Key};
+use crate::import::enroll;
+use crate::profiles::attach::AwsFiles;
+use crate::records;
+use crate::records::Record;
+use crate::sessions::mfa::{Codes, GivenCode};
+use crate::sessions::obtain::InSession;
+use crate::store::Twin;
+use crate::store::entries::{Broken, Entries, StoredEntry};
+use crate::store::item::{Identity, Item};
+use crate::system::env::Env;
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+use crate::types::time::Timestamp;
 
 #[derive(Serialize)]
 struct Removed {
@@ -32,9 +34,9 @@ struct Removed {
     roles: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Remove) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     if let Some(broken) = entries.broken(&args.target)? {
         return remove_broken(context, &entries, broken, args);
     }
@@ -48,17 +50,17 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     let _names = entries.lock_names()?;
     // Read again under the lock: what was found before may have been rotated since.
     let held = entries.get(held.name())?;
-    keeping::lose_nothing(&entries, &held.item, "removing")?;
-    let profiles = Profiles::read(machine)?;
+    enroll::lose_nothing(&entries, &held.item, "removing")?;
+    let profiles = AwsFiles::read(env)?;
     let users = profiles.using(held.name());
     let roles = roles_on(&profiles, &users);
     if context.only_says(&plan(&held, &users, &roles, args)) {
         return Ok(());
     }
     if args.delete_key {
-        state::refuse_without_receipts(machine)?;
+        records::refuse_without_receipts(env)?;
     }
-    machine.ui.confirm(&question(&held, &users, &roles, args))?;
+    env.ui.confirm(&question(&held, &users, &roles, args))?;
 
     if args.delete_key {
         delete_at_aws(context, &entries, &held)?;
@@ -68,10 +70,10 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
     held.vault.erase_session(held.name())?;
     held.vault.delete(held.name())?;
     for profile in &users {
-        Profiles::read(machine)?.unpoint(machine, profile)?;
+        AwsFiles::read(env)?.unpoint(env, profile)?;
     }
     forget(context, &entries, held.name(), Some(&held.item.current.id))?;
-    warn_of(machine, &roles);
+    warn_of(env, &roles);
     let key_deleted = if args.delete_key {
         " and deleted at AWS"
     } else {
@@ -94,7 +96,7 @@ pub fn run(context: &Context<'_>, args: &Remove) -> Outcome<()> {
 }
 
 /// The profiles that have one of these as their `source_profile`, each with it.
-fn roles_on(profiles: &Profiles, users: &[ProfileName]) -> Vec<(String, ProfileName)> {
+fn roles_on(profiles: &AwsFiles, users: &[ProfileName]) -> Vec<(String, ProfileName)> {
     users
         .iter()
         .flat_map(|user| {
@@ -104,9 +106,9 @@ fn roles_on(profiles: &Profiles, users: &[ProfileName]) -> Vec<(String, ProfileN
         .collect()
 }
 
-fn warn_of(machine: &Machine, roles: &[(String, ProfileName)]) {
+fn warn_of(env: &Env, roles: &[(String, ProfileName)]) {
     for (role, user) in roles {
-        machine.ui.warn(&format!(
+        env.ui.warn(&format!(
             "profile {user}, the source_profile of {role}, has no key now\nhint: awskeep add NAME --profile {user}"
         ));
     }
@@ -114,15 +116,15 @@ fn warn_of(machine: &Machine, roles: &[(String, ProfileName)]) {
 
 /// Removes what cannot be read as an entry: whatever it holds goes with it.
 fn remove_broken(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     broken: Broken,
     args: &Remove,
-) -> Outcome<()> {
-    let machine = context.machine;
+) -> Result<()> {
+    let env = context.env;
     let Broken { name, vault, twins } = broken;
     if args.delete_key {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Usage,
             format!("entry {name} cannot be read, so which key to delete at AWS is not known"),
         )
@@ -133,9 +135,9 @@ fn remove_broken(
     let _user = entries.lock_user(first, &name)?;
     let _names = entries.lock_names()?;
     for item in &items {
-        keeping::lose_nothing(entries, item, "removing")?;
+        enroll::lose_nothing(entries, item, "removing")?;
     }
-    let profiles = Profiles::read(machine)?;
+    let profiles = AwsFiles::read(env)?;
     let users = profiles.using(&name);
     let roles = roles_on(&profiles, &users);
     let ids: Vec<String> = items
@@ -158,7 +160,7 @@ fn remove_broken(
     if context.only_says(&plan) {
         return Ok(());
     }
-    machine.ui.confirm(&format!(
+    env.ui.confirm(&format!(
         "{what}; what they hold is gone then, while the keys stay active at AWS?"
     ))?;
     vault.erase_session(&name)?;
@@ -169,10 +171,10 @@ fn remove_broken(
         vault.delete_twin(&name, twin)?;
     }
     for profile in &users {
-        Profiles::read(machine)?.unpoint(machine, profile)?;
+        AwsFiles::read(env)?.unpoint(env, profile)?;
     }
     forget(context, entries, &name, None)?;
-    warn_of(machine, &roles);
+    warn_of(env, &roles);
     context.done(
         &format!("entry {name} is removed"),
         &Removed {
@@ -187,14 +189,14 @@ fn remove_broken(
 
 /// The entry is gone, yet profiles still use it: an earlier run was killed in between,
 /// or somebody removed it in the keychain's own program.
-fn leave_profiles(context: &Context<'_>, args: &Remove, not_found: Failure) -> Outcome<()> {
-    let machine = context.machine;
+fn leave_profiles(context: &Invocation<'_>, args: &Remove, not_found: Error) -> Result<()> {
+    let env = context.env;
     let target = &args.target;
     let named = target.name.as_ref().and_then(|name| name.parse().ok());
     let Some(name) = target.entry.clone().or(named) else {
         return Err(not_found);
     };
-    let profiles = Profiles::read(machine)?;
+    let profiles = AwsFiles::read(env)?;
     let users = profiles.using(&name);
     let roles = roles_on(&profiles, &users);
     if users.is_empty() {
@@ -204,15 +206,14 @@ fn leave_profiles(context: &Context<'_>, args: &Remove, not_found: Failure) -> O
     if context.only_says(&plan) {
         return Ok(());
     }
-    machine
-        .ui
+    env.ui
         .confirm(&format!("{}; {}?", not_found.message, plan.join(", ")))?;
     for profile in &users {
-        Profiles::read(machine)?.unpoint(machine, profile)?;
+        AwsFiles::read(env)?.unpoint(env, profile)?;
     }
-    let entries = Entries::open(machine)?;
+    let entries = Entries::open(env)?;
     forget(context, &entries, &name, None)?;
-    warn_of(machine, &roles);
+    warn_of(env, &roles);
     context.done(
         &format!("entry {name} is removed"),
         &Removed {
@@ -230,7 +231,7 @@ fn unpointing(profile: &ProfileName) -> String {
 }
 
 fn plan(
-    held: &Held,
+    held: &StoredEntry,
     users: &[ProfileName],
     roles: &[(String, ProfileName)],
     args: &Remove,
@@ -252,7 +253,7 @@ fn plan(
 }
 
 fn question(
-    held: &Held,
+    held: &StoredEntry,
     users: &[ProfileName],
     roles: &[(String, ProfileName)],
     args: &Remove,
@@ -282,14 +283,18 @@ fn question(
     }
 }
 
-fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> Outcome<()> {
-    let machine = context.machine;
+fn delete_at_aws(
+    context: &Invocation<'_>,
+    entries: &Entries<'_>,
+    held: &StoredEntry,
+) -> Result<()> {
+    let env = context.env;
     let key = held.item.current.key();
-    let account = aws::account_of(machine, &held.item)?;
+    let account = place::account_of(env, &held.item)?;
     let identity = identity(&account, held, &key)?;
-    let given = Given::default();
+    let given = GivenCode::default();
     let codes = Codes {
-        machine,
+        env,
         settings: &entries.settings,
         entry: held.name(),
         given: &given,
@@ -308,12 +313,12 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
         ),
     };
     if !asked_before && accepted {
-        note_attempt(held, Some(identity.clone()), Some(machine.now()))?;
+        note_attempt(held, Some(identity.clone()), Some(env.now()))?;
     }
-    let receipt = Receipt::new(machine.now(), held.name(), "delete-key").key(&key.id);
+    let receipt = Record::new(env.now(), held.name(), "delete-key").key(&key.id);
     match account.delete_key(Signer::Key(&key), &identity.arn, &key.id) {
         Ok(answer) => {
-            state::note(machine, &receipt.request(answer.request_id.as_deref()));
+            records::note(env, &receipt.request(answer.request_id.as_deref()));
             Ok(())
         }
         // Somebody else deleted it: that is what was asked for.
@@ -322,7 +327,7 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
         Err(failure)
             if failure.class == CallFailureClass::KeyNotAccepted && (asked_before || accepted) =>
         {
-            state::note(machine, &receipt.result("is not accepted by AWS any more"));
+            records::note(env, &receipt.result("is not accepted by AWS any more"));
             Ok(())
         }
         Err(failure) => {
@@ -331,10 +336,7 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
                 note_attempt(held, held.item.identity.clone(), None)?;
             }
             let receipt = receipt.request(failure.request_id.as_deref());
-            state::note(
-                machine,
-                &receipt.result(format!("failed: {}", failure.code)),
-            );
+            records::note(env, &receipt.result(format!("failed: {}", failure.code)));
             Err(prove::refused(&key, "IAM", &failure).hint(format!(
                 "without --delete-key: awskeep remove {}",
                 held.name()
@@ -344,7 +346,11 @@ fn delete_at_aws(context: &Context<'_>, entries: &Entries<'_>, held: &Held) -> O
 }
 
 /// When it was asked of AWS to delete the key, and whose it is: both survive a kill.
-fn note_attempt(held: &Held, identity: Option<Identity>, at: Option<Time>) -> Outcome<()> {
+fn note_attempt(
+    held: &StoredEntry,
+    identity: Option<Identity>,
+    at: Option<Timestamp>,
+) -> Result<()> {
     let mut item = held.item.clone();
     item.identity = identity;
     item.current.retire_started_at = at;
@@ -352,7 +358,7 @@ fn note_attempt(held: &Held, identity: Option<Identity>, at: Option<Time>) -> Ou
 }
 
 /// Whose key it is: as proven, or asked now for an entry added with `--no-verify`.
-fn identity(account: &impl Account, held: &Held, key: &AccessKey) -> Outcome<Identity> {
+fn identity(account: &impl Account, held: &StoredEntry, key: &AccessKey) -> Result<Identity> {
     match &held.item.identity {
         Some(identity) => Ok(identity.clone()),
         None => Ok(prove::prove_existing(account, key)?.identity),
@@ -361,29 +367,29 @@ fn identity(account: &impl Account, held: &Held, key: &AccessKey) -> Outcome<Ide
 
 /// Removes what else bears the entry's name: old names, its settings.
 fn forget(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     name: &EntryName,
     id: Option<&AccessKeyId>,
-) -> Outcome<()> {
+) -> Result<()> {
     for (old, vault, alias) in entries.inventory()?.aliases {
-        if alias.renamed_to == *name || alias.until < context.machine.now() {
+        if alias.renamed_to == *name || alias.until < context.env.now() {
             vault.delete(&old)?;
         }
     }
     if entries.settings.sections().any(|entry| entry == name) {
-        settings::edit(&entries.settings.path, |text| {
+        config::edit(&entries.settings.path, |text| {
             Key::ALL.into_iter().fold(text.to_owned(), |text, key| {
-                settings::with_setting(&text, Some(name), key, None)
+                config::with_setting(&text, Some(name), key, None)
             })
         })?;
     }
-    import::record::Records::of(context.machine)?.forget_entry(name)?;
-    let receipt = Receipt::new(context.machine.now(), name, "remove");
+    import::record::UndoRecords::of(context.env)?.forget_entry(name)?;
+    let receipt = Record::new(context.env.now(), name, "remove");
     let receipt = match id {
         Some(id) => receipt.key(id),
         None => receipt,
     };
-    state::note(context.machine, &receipt);
+    records::note(context.env, &receipt);
     Ok(())
 }

@@ -6,36 +6,39 @@
 
 use serde::Serialize;
 
-use super::Context;
-use crate::cli::{Rename, Target};
-use crate::entries::{ALIAS_LENGTH, Broken, Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::profiles::Profiles;
-use crate::settings::{self, Key, Settings};
-use crate::state::{self, Receipt};
-use crate::vault::Twin;
-use crate::vault::item::{Item, Stored};
+use crate::cli::Rename;
+use crate::commands::Invocation;
+use crate::config;
+use crate::config::{Key, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::profiles::attach::AwsFiles;
+use crate::records;
+use crate::records::Record;
+use crate::store::Twin;
+use crate::store::entries::{ALIAS_LENGTH, Broken, Entries, StoredEntry};
+use crate::store::item::{Item, Stored};
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
+use crate::types::target::Target;
 
 #[derive(Serialize)]
 struct Renamed {
     entry: String,
     old_name: String,
-    old_name_answers_until: crate::time::Time,
+    old_name_answers_until: crate::types::time::Timestamp,
     profiles: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
-    let machine = context.machine;
+pub fn run(context: &Invocation<'_>, args: &Rename) -> Result<()> {
+    let env = context.env;
     let (old, new) = (&args.old, &args.new);
     if old == new {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Usage,
             format!("{old} already has that name"),
         ));
     }
-    let entries = Entries::open(machine)?;
+    let entries = Entries::open(env)?;
     let target = Target {
         entry: Some(old.clone()),
         ..Target::default()
@@ -47,7 +50,7 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
     }
     let found = entries.get(old)?;
     if found.name() != old {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::NotFound,
             format!("entry {old} was renamed to {} already", found.name()),
         )
@@ -57,7 +60,7 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
     let _names = entries.lock_names()?;
     let held = entries.get(old)?;
     let resumes = check_free(&held, &args.new)?;
-    let users = Profiles::read(machine)?.using(old);
+    let users = AwsFiles::read(env)?.using(old);
     let mut plan = vec![format!(
         "rename entry {old} to {new} in the {}",
         held.vault.kind
@@ -83,13 +86,13 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
         held.vault.erase_session(old)?;
     }
     for profile in &users {
-        Profiles::read(machine)?.repoint(machine, profile, new)?;
+        AwsFiles::read(env)?.repoint(env, profile, new)?;
     }
-    rename_settings(machine, &entries, &held, new)?;
-    let until = machine.now() + ALIAS_LENGTH;
+    rename_settings(env, &entries, &held, new)?;
+    let until = env.now() + ALIAS_LENGTH;
     held.vault.save_alias(old, new, until)?;
-    let receipt = Receipt::new(machine.now(), new, "rename").key(&held.item.current.id);
-    state::note(machine, &receipt.result(format!("was {old}")));
+    let receipt = Record::new(env.now(), new, "rename").key(&held.item.current.id);
+    records::note(env, &receipt.result(format!("was {old}")));
     context.done(
         &format!(
             "entry {old} is now {new}; it answers to {old} until {}",
@@ -108,12 +111,12 @@ pub fn run(context: &Context<'_>, args: &Rename) -> Outcome<()> {
 /// first, gets the new name; the others, the profiles and the settings keep the old one.
 /// Nothing is lost.
 fn split(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     broken: Broken,
     new: &EntryName,
-) -> Outcome<()> {
-    let machine = context.machine;
+) -> Result<()> {
+    let env = context.env;
     let Broken {
         name: old,
         vault,
@@ -130,7 +133,7 @@ fn split(
     let copy = twins.iter().position(|twin| is_copy(twin, &twins));
     let rest = twins.len() - 1;
     let Some(at) = goes else {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Store,
             format!("none of the {} items named {old} can be read", twins.len()),
         )
@@ -159,7 +162,7 @@ fn split(
         .collect();
     let twin = twins.swap_remove(at);
     let Some(item) = twin.item().cloned() else {
-        return Err(Failure::new(Kind::Bug, "the item that was found is gone"));
+        return Err(Error::new(Kind::Bug, "the item that was found is gone"));
     };
     let which = match (item.entry != old, rest) {
         (true, _) => format!("that of entry {}", item.entry),
@@ -179,7 +182,7 @@ fn split(
     match vault.find(new)? {
         Some(Stored::Item(there)) if *there != renamed => {
             return Err(
-                Failure::new(Kind::Usage, format!("there is an entry {new} already"))
+                Error::new(Kind::Usage, format!("there is an entry {new} already"))
                     .hint("choose another name; those that are taken: awskeep list"),
             );
         }
@@ -190,13 +193,13 @@ fn split(
     }
     vault.save(&renamed)?;
     vault.delete_twin(&old, twin)?;
-    if Settings::load(machine)?.store(Some(new))? != vault.kind {
-        settings::edit(&entries.settings.path, |text| {
-            settings::with_setting(text, Some(new), Key::Store, Some(vault.kind.word()))
+    if Settings::load(env)?.store(Some(new))? != vault.kind {
+        config::edit(&entries.settings.path, |text| {
+            config::with_setting(text, Some(new), Key::Store, Some(vault.kind.word()))
         })?;
     }
-    let receipt = Receipt::new(machine.now(), new, "rename").key(&renamed.current.id);
-    state::note(machine, &receipt.result(format!("was {old}")));
+    let receipt = Record::new(env.now(), new, "rename").key(&renamed.current.id);
+    records::note(env, &receipt.result(format!("was {old}")));
     context.done(
         &line,
         &serde_json::json!({
@@ -223,21 +226,21 @@ fn is_copy(twin: &Twin, all: &[Twin]) -> bool {
 
 /// Moves the entry's settings to its new name; both names must lead to the same store.
 fn rename_settings(
-    machine: &Machine,
+    env: &Env,
     entries: &Entries<'_>,
-    held: &Held,
+    held: &StoredEntry,
     new: &EntryName,
-) -> Outcome<()> {
+) -> Result<()> {
     let old = held.name();
     let path = &entries.settings.path;
     if entries.settings.sections().any(|entry| entry == old) {
-        settings::edit(path, |text| settings::with_section_renamed(text, old, new))?;
+        config::edit(path, |text| config::with_section_renamed(text, old, new))?;
     }
     let kind = held.vault.kind;
     for name in [old, new] {
-        if Settings::load(machine)?.store(Some(name))? != kind {
-            settings::edit(path, |text| {
-                settings::with_setting(text, Some(name), Key::Store, Some(kind.word()))
+        if Settings::load(env)?.store(Some(name))? != kind {
+            config::edit(path, |text| {
+                config::with_setting(text, Some(name), Key::Store, Some(kind.word()))
             })?;
         }
     }
@@ -245,7 +248,7 @@ fn rename_settings(
 }
 
 /// Whether the new name may be taken; true if an earlier run took it already.
-fn check_free(held: &Held, new: &EntryName) -> Outcome<bool> {
+fn check_free(held: &StoredEntry, new: &EntryName) -> Result<bool> {
     match held.vault.find(new)? {
         None => Ok(false),
         // An old name may become a name again.
@@ -259,7 +262,7 @@ fn check_free(held: &Held, new: &EntryName) -> Outcome<bool> {
                 return Ok(true);
             }
             Err(
-                Failure::new(Kind::Usage, format!("there is an entry {new} already"))
+                Error::new(Kind::Usage, format!("there is an entry {new} already"))
                     .hint("choose another name; those that are taken: awskeep list"),
             )
         }

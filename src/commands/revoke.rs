@@ -4,35 +4,38 @@
 
 use serde::Serialize;
 
-use super::Context;
-use crate::aws;
+use crate::aws::live::LiveAccount;
+use crate::aws::place;
+use crate::aws::policy::end_sessions_before;
+use crate::aws::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
 use crate::cli::Revoke;
-use crate::disk::{Reach, Taken};
-use crate::entries::{Entries, Held};
-use crate::escape;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::live::LiveAccount;
-use crate::iam_account::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove};
-use crate::keys::{AccessKey, AccessKeyId, EntryName};
-use crate::policy::end_sessions_before;
-use crate::rotation::denial::denied;
-use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known, MakeRoom, Policy};
-use crate::rotation::mfa_code::{self, Codes};
-use crate::rotation::mfa_run;
-use crate::rotation::plan::{Question, Refusal, Step, Wait};
-use crate::rotation::run::{Ended, Signs};
-use crate::rotation::session::{self, InSession};
-use crate::rotation::words;
-use crate::rotation::{given, host, timeline};
-use crate::state::{self, Receipt};
-use crate::time::{Length, Time};
-use crate::ui::Answer;
-use crate::vault::item::{Identity, Item};
+use crate::commands::Invocation;
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::Around;
+use crate::lifecycle::execute::{RunResult, Signs};
+use crate::lifecycle::observed::{MakeRoom, Observed, Request, RetireMode, Trigger};
+use crate::lifecycle::phrases;
+use crate::lifecycle::plan::{Question, Refusal, Step, Wait};
+use crate::lifecycle::{context, host, timeline};
+use crate::records;
+use crate::records::Record;
+use crate::sessions::cache;
+use crate::sessions::denial::denied;
+use crate::sessions::mfa;
+use crate::sessions::mfa::Codes;
+use crate::sessions::obtain;
+use crate::sessions::obtain::InSession;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::item::{Identity, Item};
+use crate::system::disk::{Reach, Taken};
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName};
+use crate::types::time::{Span, Timestamp};
+use crate::ui::YesNo;
+use crate::ui::escape;
 
 /// A deactivation is seen everywhere some seconds late: sessions made in that time
 /// are ended too.
-const SEEN_LATE: Length = Length::minutes(1);
+const SEEN_LATE: Span = Span::minutes(1);
 
 #[derive(Serialize)]
 struct Revoked {
@@ -41,34 +44,34 @@ struct Revoked {
     /// The key that is served now.
     key_id: String,
     replaced: bool,
-    inactive_since: Time,
+    inactive_since: Timestamp,
     /// Temporary sessions that the key made live on; these end them.
     sessions: Sessions,
 }
 
 #[derive(Serialize)]
 struct Sessions {
-    issued_before: Time,
+    issued_before: Timestamp,
     user_command: String,
     role_command: String,
 }
 
-pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Revoke) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     let found = entries.meant(&args.target)?;
     let identity = identity(&found)?;
     let user = entries.try_lock_user(Some(&identity), found.name())?;
     let held = entries.get(found.name())?;
-    let given = mfa_code::given(&args.mfa)?;
+    let given = mfa::given(&args.mfa)?;
     let codes = Codes {
-        machine,
+        env,
         settings: &entries.settings,
         entry: held.name(),
         given: &given,
     };
-    let account = aws::account_of(machine, &held.item)?;
-    let account = InSession::kept(&account, &codes, &held.vault, &held.item, machine.now())?;
+    let account = place::account_of(env, &held.item)?;
+    let account = InSession::kept(&account, &codes, &held.vault, &held.item, env.now())?;
     // The one that was current when the command began: it may have waited for another
     // that replaced it.
     let id = args.key.clone().unwrap_or(found.item.current.id.clone());
@@ -87,7 +90,7 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
     } else if previous == Some(&id) {
         at_work.retire(&id)
     } else if pending == Some(&id) {
-        Err(Failure::new(
+        Err(Error::new(
             Kind::Usage,
             format!("{id} is the new key of {}, not yet in service", held.name()),
         )
@@ -97,10 +100,10 @@ pub fn run(context: &Context<'_>, args: &Revoke) -> Outcome<()> {
     }
 }
 
-fn identity(held: &Held) -> Outcome<Identity> {
+fn identity(held: &StoredEntry) -> Result<Identity> {
     held.item.identity.clone().ok_or_else(|| {
         let name = held.name();
-        Failure::new(
+        Error::new(
             Kind::NotFound,
             format!("entry {name} was never proven, so its IAM user is not known"),
         )
@@ -112,12 +115,12 @@ fn identity(held: &Held) -> Outcome<Identity> {
 
 /// A leaked key does not wait for a place for a lock: without one what another awskeep
 /// began lately is left alone, and nothing is deleted on the word of a receipt.
-fn reach(context: &Context<'_>, user: &Taken, name: &EntryName) -> Reach {
+fn reach(context: &Invocation<'_>, user: &Taken, name: &EntryName) -> Reach {
     match user {
         Taken::Held(locks) => locks.reach(),
         Taken::Nowhere(failure) => {
             let why = failure.cause.as_deref().unwrap_or_default();
-            context.machine.ui.warn(&format!(
+            context.env.ui.warn(&format!(
                 "{name} is not locked, since there is no place for a lock ({why}): do not rotate it elsewhere meanwhile"
             ));
             Reach::Nobody
@@ -126,9 +129,9 @@ fn reach(context: &Context<'_>, user: &Taken, name: &EntryName) -> Reach {
 }
 
 struct AtWork<'a> {
-    context: &'a Context<'a>,
+    context: &'a Invocation<'a>,
     entries: &'a Entries<'a>,
-    held: &'a Held,
+    held: &'a StoredEntry,
     identity: &'a Identity,
     account: &'a InSession<'a, LiveAccount>,
     reach: Reach,
@@ -136,11 +139,11 @@ struct AtWork<'a> {
 
 impl AtWork<'_> {
     /// The served key: a new one into service, this one inactive.
-    fn replace(&self, id: &AccessKeyId) -> Outcome<()> {
+    fn replace(&self, id: &AccessKeyId) -> Result<()> {
         let item = &self.held.item;
         let name = self.held.name();
         if item.undo_wanted_at.is_some() {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Unfinished,
                 format!("entry {name}: an undo is under way, which changes the served key"),
             )
@@ -149,7 +152,7 @@ impl AtWork<'_> {
         if self.context.only_says(&self.plan(id)) {
             return Ok(());
         }
-        let ui = &self.context.machine.ui;
+        let ui = &self.context.env.ui;
         ui.confirm(&format!(
             "replace {id} of entry {name} and deactivate it at once? what still uses it stops working"
         ))?;
@@ -167,21 +170,21 @@ impl AtWork<'_> {
             ))?;
         }
         self.mark(id)?;
-        self.rotate(id, Demand::Now)
+        self.rotate(id, Trigger::Now)
     }
 
     /// Notes that the key has leaked, so that nothing ever brings it back.
-    fn mark(&self, id: &AccessKeyId) -> Outcome<()> {
+    fn mark(&self, id: &AccessKeyId) -> Result<()> {
         let name = self.held.name();
         let mut item = self.entries.get(name)?.item;
         if item != self.held.item {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Unfinished,
                 format!("entry {name}: it changed meanwhile"),
             )
             .hint(format!("awskeep revoke {name} --key {id}")));
         }
-        let now = self.context.machine.now();
+        let now = self.context.env.now();
         if let Some(slot) = item.slot_of(id) {
             slot.revoked_at = slot.revoked_at.or(Some(now));
         }
@@ -192,24 +195,24 @@ impl AtWork<'_> {
     }
 
     /// A replaced key that is leased: inactive now.
-    fn retire(&self, id: &AccessKeyId) -> Outcome<()> {
+    fn retire(&self, id: &AccessKeyId) -> Result<()> {
         if self.context.only_says(&[format!("deactivate {id}")]) {
             return Ok(());
         }
         let name = self.held.name();
-        self.context.machine.ui.confirm(&format!(
+        self.context.env.ui.confirm(&format!(
             "deactivate {id}, the replaced key of entry {name}, at once? what still uses it stops working"
         ))?;
         self.mark(id)?;
-        self.rotate(id, Demand::Finish)
+        self.rotate(id, Trigger::Finish)
     }
 
     /// Another key of the user, which a person named: inactive, nothing else.
-    fn deactivate(&self, id: &AccessKeyId) -> Outcome<()> {
-        let machine = self.context.machine;
+    fn deactivate(&self, id: &AccessKeyId) -> Result<()> {
+        let env = self.context.env;
         let name = self.held.name();
         if let Some(other) = self.entries.holding(id, None)? {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!("{id} is a key of entry {}", other.name()),
             )
@@ -219,7 +222,7 @@ impl AtWork<'_> {
         let signer = Signer::Key(&key);
         let listed = self.listed(&key)?;
         if listed.iter().all(|listed| listed.id != *id) {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::NotFound,
                 format!("{} has no key {id}", self.identity.arn),
             )
@@ -228,24 +231,24 @@ impl AtWork<'_> {
         if self.context.only_says(&[format!("deactivate {id}")]) {
             return Ok(());
         }
-        machine.ui.confirm(&format!(
+        env.ui.confirm(&format!(
             "deactivate {id} of {} at once, for everyone who uses it?",
             self.identity.arn
         ))?;
-        let receipt = Receipt::new(machine.now(), name, "revoke").key(id);
+        let receipt = Record::new(env.now(), name, "revoke").key(id);
         let inactive = KeyStatus::Inactive;
         match self
             .account
             .set_status(signer, &self.identity.arn, id, &inactive)
         {
             Ok(answer) => {
-                state::note(machine, &receipt.request(answer.request_id.as_deref()));
-                let at = answer.aws_time.unwrap_or(machine.now());
+                records::note(env, &receipt.request(answer.request_id.as_deref()));
+                let at = answer.aws_time.unwrap_or(env.now());
                 self.tell(id, &self.held.item, at)
             }
             Err(no) => {
                 let receipt = receipt.request(no.request_id.as_deref());
-                state::note(machine, &receipt.result(format!("failed: {}", no.code)));
+                records::note(env, &receipt.result(format!("failed: {}", no.code)));
                 Err(match no.class {
                     CallFailureClass::Denied => denied(name, "UpdateAccessKey", &no),
                     _ => prove::refused(&key, "IAM", &no),
@@ -257,7 +260,7 @@ impl AtWork<'_> {
 
     /// The user's keys; where AWS shows them in an MFA session only, in one that is
     /// opened for this command alone.
-    fn listed(&self, key: &AccessKey) -> Outcome<Vec<ListedKey>> {
+    fn listed(&self, key: &AccessKey) -> Result<Vec<ListedKey>> {
         let (name, user) = (self.held.name(), &self.identity.arn);
         let list = || self.account.list_keys(Signer::Key(key), user);
         match self.account.look(name, user, key, list)? {
@@ -266,7 +269,7 @@ impl AtWork<'_> {
                 Err(denied(name, "ListAccessKeys", &no))
             }
             Err(no) if no.class == CallFailureClass::NeedsMfa => {
-                Err(session::needed(&format!("awskeep revoke {name}"), name))
+                Err(obtain::needed(&format!("awskeep revoke {name}"), name))
             }
             Err(no) => Err(prove::refused(key, "IAM", &no)),
         }
@@ -287,35 +290,35 @@ impl AtWork<'_> {
     }
 
     /// One run that retires at once, and makes room for a new key where one is wanted.
-    fn rotate(&self, id: &AccessKeyId, demand: Demand) -> Outcome<()> {
-        let (machine, name) = (self.context.machine, self.held.name());
-        let policy = Policy {
+    fn rotate(&self, id: &AccessKeyId, demand: Trigger) -> Result<()> {
+        let (env, name) = (self.context.env, self.held.name());
+        let policy = Request {
             make_room: MakeRoom::Yes,
-            ..given::policy_now(&self.entries.settings, name, demand, Early::Retire)?
+            ..context::policy_now(&self.entries.settings, name, demand, RetireMode::Retire)?
         };
-        let ask = |question: &Question, known: &Known| {
-            let agreed = machine.ui.confirm(&words::question(question, known));
-            Ok(agreed.map_or(Answer::No, |()| Answer::Yes))
+        let ask = |question: &Question, known: &Observed| {
+            let agreed = env.ui.confirm(&phrases::question(question, known));
+            Ok(agreed.map_or(YesNo::No, |()| YesNo::Yes))
         };
         let around = Around {
-            stop: &host::stop_flag(machine)?,
+            stop: &host::stop_flag(env)?,
             on_step: &|step, known| self.context.progress(step, known),
             on_wait: &|line| self.context.at_work(name, line),
             ask: &ask,
             signs: Signs::Current,
         };
         let (vault, reach) = (&self.held.vault, self.reach.clone());
-        let ended = given::with_tools(machine, self.account, vault, reach, &around, |tools| {
-            let ended = mfa_run::rotate(tools, name, self.identity, policy)
+        let ended = context::with_tools(env, self.account, vault, reach, &around, |tools| {
+            let ended = cache::rotate(tools, name, self.identity, policy)
                 .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))?;
-            mfa_run::put_away(tools, name, &ended)?;
+            cache::put_away(tools, name, &ended)?;
             Ok(ended)
         })?;
         self.done(id, &ended)
     }
 
     /// What it came to; a leaked key that is still active is a failure.
-    fn done(&self, id: &AccessKeyId, ended: &Ended) -> Outcome<()> {
+    fn done(&self, id: &AccessKeyId, ended: &RunResult) -> Result<()> {
         let item = &ended.known.item;
         let inactive = match (&item.previous, &ended.step) {
             (Some(previous), Step::Wait(Wait::Held { .. } | Wait::NotListedYet { .. }))
@@ -330,24 +333,24 @@ impl AtWork<'_> {
             _ => None,
         };
         if let Some(at) = inactive {
-            let machine = self.context.machine;
-            state::note(
-                machine,
-                &Receipt::new(machine.now(), self.held.name(), "revoke").key(id),
+            let env = self.context.env;
+            records::note(
+                env,
+                &Record::new(env.now(), self.held.name(), "revoke").key(id),
             );
             return self.tell(id, item, at);
         }
         // Whatever stopped the run says so; and that the leaked key lives on.
         let name = self.held.name();
-        let failure = match words::told(ended, words::Asked::Else) {
+        let failure = match phrases::told(ended, phrases::Wish::Else) {
             Err(_) if ended.step == Step::Refuse(Refusal::NeedsMfa) => {
-                session::needed(&format!("awskeep revoke {name} --key {id}"), name)
+                obtain::needed(&format!("awskeep revoke {name} --key {id}"), name)
             }
             Err(failure) => failure,
-            Ok(state) => Failure::new(Kind::Unfinished, state.line)
+            Ok(state) => Error::new(Kind::Unfinished, state.line)
                 .hint(format!("awskeep revoke {name} --key {id}")),
         };
-        Err(Failure {
+        Err(Error {
             message: format!("{id} is not revoked: {}", failure.message),
             ..failure
         }
@@ -361,7 +364,7 @@ impl AtWork<'_> {
         )
     }
 
-    fn tell(&self, id: &AccessKeyId, item: &Item, inactive_since: Time) -> Outcome<()> {
+    fn tell(&self, id: &AccessKeyId, item: &Item, inactive_since: Timestamp) -> Result<()> {
         let current = &item.current.id;
         let issued_before = inactive_since + SEEN_LATE;
         let document = end_sessions_before(issued_before).on_a_line();

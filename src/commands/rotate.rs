@@ -12,34 +12,38 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Context, Form, Mode};
-use crate::aws;
-use crate::cli::{Rotate, Target};
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::rotation::known::Demand;
-use crate::rotation::mfa_code::{self, Given};
-use crate::rotation::words::{self, Asked, Foreseen, State};
-use crate::rotation::{host, life, wanted};
-use crate::state::{self, Receipt, Receipts};
-use crate::time::{Length, Time};
-use turn::{Taken, Turn};
+use crate::aws::place;
+use crate::cli::Rotate;
+use crate::commands::rotate::turn::{Turn, TurnResult};
+use crate::commands::{Form, Invocation, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::observed::Trigger;
+use crate::lifecycle::phrases;
+use crate::lifecycle::phrases::{Preview, RotationReport, Wish};
+use crate::lifecycle::{host, options, report};
+use crate::records;
+use crate::records::{Record, Records};
+use crate::sessions::mfa;
+use crate::sessions::mfa::GivenCode;
+use crate::store::entries::Entries;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
+use crate::types::target::Target;
+use crate::types::time::{Span, Timestamp};
 
 /// The longest single wait between two looks of `--wait`.
-const WAIT_PIECE: Length = Length::minutes(10);
+const WAIT_PIECE: Span = Span::minutes(10);
 
 /// What is told of an entry in the end.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Told {
-    State(State),
-    Foreseen(Foreseen),
+    State(RotationReport),
+    Foreseen(Preview),
 }
 
 impl Told {
-    fn not_before(&self) -> Option<Time> {
+    fn not_before(&self) -> Option<Timestamp> {
         match self {
             Told::State(state) => state.not_before,
             Told::Foreseen(foreseen) => foreseen.not_before,
@@ -47,7 +51,7 @@ impl Told {
     }
 }
 
-pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
+pub fn run(context: &Invocation<'_>, args: &Rotate) -> Result<()> {
     if args.background {
         background::run(context);
         return Ok(());
@@ -55,44 +59,44 @@ pub fn run(context: &Context<'_>, args: &Rotate) -> Outcome<()> {
     if args.detached {
         background::detach();
     }
-    let stop = host::stop_flag(context.machine)?;
+    let stop = host::stop_flag(context.env)?;
     let acts = context.mode == Mode::Act && !args.instead.explain;
-    let alone = !context.machine.ui.attended() && !args.mfa.mfa_code_stdin;
+    let alone = !context.env.ui.attended() && !args.mfa.mfa_code_stdin;
     if args.if_due && acts && alone {
         return by_itself(context, args, &stop);
     }
-    let entries = Entries::open(context.machine)?;
+    let entries = Entries::open(context.env)?;
     let (names, broken) = meant(&entries, args)?;
     if args.mfa.mfa_code_stdin && names.len() > 1 {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::Usage,
             "one MFA code opens a session for one entry: name one",
         ));
     }
-    let given = mfa_code::given(&args.mfa)?;
+    let given = mfa::given(&args.mfa)?;
     for name in &names {
         if let Ok(held) = entries.get(name) {
-            aws::warn_of_unused_endpoints(context.machine, &held.item);
+            place::warn_of_unused_endpoints(context.env, &held.item);
         }
     }
     let result = by_a_person(context, args, &names, broken, &stop, &given);
     if acts {
         match &result {
-            Ok(()) => state::forget(context.machine, |name| names.contains(name)),
-            Err(_) => state::look_again(context.machine),
+            Ok(()) => records::forget(context.env, |name| names.contains(name)),
+            Err(_) => records::look_again(context.env),
         }
     }
     result
 }
 
 fn by_a_person(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Rotate,
     names: &[EntryName],
-    mut broken: Vec<Failure>,
+    mut broken: Vec<Error>,
     stop: &Arc<AtomicBool>,
-    given: &Given,
-) -> Outcome<()> {
+    given: &GivenCode,
+) -> Result<()> {
     if names.is_empty() && broken.len() == 1 {
         return Err(broken.swap_remove(0));
     }
@@ -101,19 +105,19 @@ fn by_a_person(
     let mut states = Vec::new();
     let mut first_failure = None;
     for failure in broken {
-        context.machine.ui.report(&failure);
+        context.env.ui.report(&failure);
         first_failure = first_failure.or(Some(failure));
     }
     for name in names {
         let result = one(context, args, name, stop, given);
         if acts {
-            leave_receipt(context.machine, name, result.as_ref().err(), stop);
+            leave_receipt(context.env, name, result.as_ref().err(), stop);
         }
         match result {
             Ok(state) => states.push(state),
             Err(failure) if alone => return Err(failure),
             Err(failure) => {
-                context.machine.ui.report(&failure);
+                context.env.ui.report(&failure);
                 first_failure = first_failure.or(Some(failure));
             }
         }
@@ -121,15 +125,15 @@ fn by_a_person(
     tell(context, &states, names.len())?;
     match first_failure {
         None => Ok(()),
-        Some(first) => Err(Failure::new(first.kind, "not every entry was rotated")),
+        Some(first) => Err(Error::new(first.kind, "not every entry was rotated")),
     }
 }
 
 /// What is due, without a person.
-fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Outcome<()> {
+fn by_itself(context: &Invocation<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Result<()> {
     let names = match args.all {
         true => Vec::new(),
-        false => meant(&Entries::open(context.machine)?, args)?.0,
+        false => meant(&Entries::open(context.env)?, args)?.0,
     };
     let told = unattended::round(context, args, &names, stop)?;
     tell(context, &told.states, names.len())?;
@@ -138,48 +142,41 @@ fn by_itself(context: &Context<'_>, args: &Rotate, stop: &Arc<AtomicBool>) -> Ou
         (None, _) => Ok(()),
         (Some(only), 0) => Err(only),
         (Some(first), _) => {
-            context.machine.ui.report(&first);
-            failures.for_each(|failure| context.machine.ui.report(&failure));
-            Err(Failure::new(first.kind, "not every entry was rotated"))
+            context.env.ui.report(&first);
+            failures.for_each(|failure| context.env.ui.report(&failure));
+            Err(Error::new(first.kind, "not every entry was rotated"))
         }
     }
 }
 
 /// What went wrong stays known until it is made good: `status` and the log show it.
-fn leave_receipt(
-    machine: &Machine,
-    name: &EntryName,
-    failure: Option<&Failure>,
-    stop: &AtomicBool,
-) {
-    let receipt = Receipt::new(machine.now(), name, "rotate");
+fn leave_receipt(env: &Env, name: &EntryName, failure: Option<&Error>, stop: &AtomicBool) {
+    let receipt = Record::new(env.now(), name, "rotate");
     match failure {
         Some(failure) => match failure.kind {
             // Somebody wanted it so: nothing failed.
             Kind::Unfinished if stop.load(Ordering::SeqCst) => {}
             Kind::Failed | Kind::Store | Kind::Aws | Kind::Unfinished | Kind::Bug => {
-                state::note(
-                    machine,
-                    &receipt.result(format!("failed: {}", failure.message)),
-                );
+                records::note(env, &receipt.result(format!("failed: {}", failure.message)));
             }
             // A person was there, or is needed and was told.
             Kind::Usage | Kind::NotFound | Kind::PersonNeeded | Kind::Attention => {}
         },
         None => {
-            let known = Receipts::of(machine).and_then(|receipts| receipts.read());
+            let known = Records::of(env).and_then(|receipts| receipts.read());
             let mended = known.is_ok_and(|known| {
-                life::last_failure(&known, name).is_some_and(|failure| failure.step == receipt.step)
+                report::last_failure(&known, name)
+                    .is_some_and(|failure| failure.step == receipt.step)
             });
             if mended {
-                state::note(machine, &receipt);
+                records::note(env, &receipt);
             }
         }
     }
 }
 
-fn tell(context: &Context<'_>, states: &[Told], asked: usize) -> Outcome<()> {
-    let ui = &context.machine.ui;
+fn tell(context: &Invocation<'_>, states: &[Told], asked: usize) -> Result<()> {
+    let ui = &context.env.ui;
     match (context.form, states) {
         (Form::Json, [only]) if asked == 1 => ui.json(only),
         (Form::Json, _) => ui.json(&states),
@@ -197,7 +194,7 @@ fn tell(context: &Context<'_>, states: &[Told], asked: usize) -> Outcome<()> {
 }
 
 /// The entries that are meant; with `--all`, also what cannot be read: it stops no other.
-fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<(Vec<EntryName>, Vec<Failure>)> {
+fn meant(entries: &Entries<'_>, args: &Rotate) -> Result<(Vec<EntryName>, Vec<Error>)> {
     if args.all {
         let inventory = entries.inventory()?;
         let names = inventory.held.iter().map(|held| held.name().clone());
@@ -232,13 +229,13 @@ fn meant(entries: &Entries<'_>, args: &Rotate) -> Outcome<(Vec<EntryName>, Vec<F
 
 /// One entry.
 fn one(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Rotate,
     name: &EntryName,
     stop: &Arc<AtomicBool>,
-    given: &Given,
-) -> Outcome<Told> {
-    let entries = Entries::open(context.machine)?;
+    given: &GivenCode,
+) -> Result<Told> {
+    let entries = Entries::open(context.env)?;
     let (mut policy, about) = turn::policy(context, &entries, args, name)?;
     let mut waits_until = None;
     loop {
@@ -251,46 +248,46 @@ fn one(
             given,
         };
         let ended = match turn.take(name, &mut policy)? {
-            Taken::Run(ended) => ended,
-            Taken::Look(foreseen) => return Ok(Told::Foreseen(foreseen)),
+            TurnResult::Run(ended) => ended,
+            TurnResult::Look(foreseen) => return Ok(Told::Foreseen(foreseen)),
         };
         let asked = match (policy.demand, args.instead.finish) {
-            (Demand::Now, _) => Asked::NewKey,
-            (Demand::Finish, true) => Asked::Finish,
-            (Demand::Finish | Demand::IfDue | Demand::Recover, _) => Asked::Else,
+            (Trigger::Now, _) => Wish::NewKey,
+            (Trigger::Finish, true) => Wish::Finish,
+            (Trigger::Finish | Trigger::IfDue | Trigger::Recover, _) => Wish::Else,
         };
-        let state = words::told(&ended, asked)?;
+        let state = phrases::told(&ended, asked)?;
         // The lock is free again: others may work while this one waits.
-        let Some(until) = wanted::still_to_wait(&ended, args.wait) else {
+        let Some(until) = options::still_to_wait(&ended, args.wait) else {
             return Ok(Told::State(state));
         };
-        if policy.demand != Demand::Finish {
-            policy.demand = Demand::Finish;
-            context.machine.ui.tell(&state.line);
+        if policy.demand != Trigger::Finish {
+            policy.demand = Trigger::Finish;
+            context.env.ui.tell(&state.line);
         }
         if waits_until != Some(until) {
             waits_until = Some(until);
             let line = format!(
                 "{name}: waiting until {until}, with a look every 10 minutes; Ctrl-C is safe, and awskeep rotate {name} --finish does the rest"
             );
-            context.machine.ui.tell(&line);
+            context.env.ui.tell(&line);
         }
-        wait_until(context.machine, name, until, stop)?;
+        wait_until(context.env, name, until, stop)?;
     }
 }
 
-fn wait_until(machine: &Machine, name: &EntryName, until: Time, stop: &AtomicBool) -> Outcome<()> {
-    let end = until.min(machine.now() + WAIT_PIECE);
+fn wait_until(env: &Env, name: &EntryName, until: Timestamp, stop: &AtomicBool) -> Result<()> {
+    let end = until.min(env.now() + WAIT_PIECE);
     loop {
         if stop.load(Ordering::SeqCst) {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Unfinished,
                 format!("entry {name}: stopped waiting as asked; the new key is in service, the old one is not retired yet"),
             )
             .hint(format!("awskeep rotate {name} --finish")));
         }
-        machine.clock.wait(Duration::from_secs(1));
-        if machine.now() >= end {
+        env.clock.wait(Duration::from_secs(1));
+        if env.now() >= end {
             return Ok(());
         }
     }

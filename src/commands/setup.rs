@@ -10,20 +10,23 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
-use super::{Context, Form, Mode};
-use crate::cli::Setup;
-use crate::disk;
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::handing_out;
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::settings::{self, Key};
-use crate::shells::ask::{self, Loads};
-use crate::shells::plan::{self, ByHand, InShell, Plan};
-use crate::shells::put::Direction;
-use crate::shells::quote::Shell;
-use crate::state;
+use crate::cli::SetupArgs;
+use crate::commands::{Form, Invocation, Mode};
+use crate::config;
+use crate::config::Key;
+use crate::error::{Error, Kind, Result};
+use crate::records;
+use crate::shell::ask;
+use crate::shell::ask::Loads;
+use crate::shell::env_export;
+use crate::shell::plan;
+use crate::shell::plan::{ByHand, InShell, Plan};
+use crate::shell::put::Direction;
+use crate::store::entries::Entries;
+use crate::system::disk;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
+use crate::types::shell::Shell;
 use crate::ui::Confirmation;
 
 const SHELLS: &str =
@@ -46,10 +49,10 @@ struct Changed<'p> {
     did: &'static str,
 }
 
-pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
-    let machine = context.machine;
+pub fn run(context: &Invocation<'_>, args: &SetupArgs) -> Result<()> {
+    let env = context.env;
     if let (Some(shell), Some(how)) = (args.shell, args.r#become) {
-        return Err(ask::become_shell(machine, shell, how));
+        return Err(ask::become_shell(env, shell, how));
     }
     let direction = if args.remove {
         Direction::TakeOut
@@ -58,12 +61,12 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
     };
     let helper = args.helper_path.as_deref();
     let plan = if args.systemd {
-        plan::for_systemd(machine, helper, direction)?
+        plan::for_systemd(env, helper, direction)?
     } else if args.launchd {
-        plan::for_launchd(machine, helper, direction)?
+        plan::for_launchd(env, helper, direction)?
     } else {
-        let shell = args.shell.map_or_else(|| own_shell(machine), Ok)?;
-        plan::for_shell(machine, shell, direction)?
+        let shell = args.shell.map_or_else(|| own_shell(env), Ok)?;
+        plan::for_shell(env, shell, direction)?
     };
     let auto = match direction {
         Direction::Put => auto(context, &args.auto)?,
@@ -80,17 +83,17 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
         return Ok(());
     }
     if !plan.files.is_empty() && direction == Direction::Put {
-        machine.ui.tell(&plan.shown);
-        machine.ui.confirm("write this?")?;
+        env.ui.tell(&plan.shown);
+        env.ui.confirm("write this?")?;
     }
-    let left = carry_out(machine, &plan, &auto)?;
+    let left = carry_out(env, &plan, &auto)?;
     // Also where nothing changes: the state folder may have been deleted since.
     if direction == Direction::Put {
-        state::look_again(machine);
+        records::look_again(env);
     }
     let loads = match &plan.shell {
         Some(in_shell) if direction == Direction::Put && plan.by_hand.is_none() => {
-            Some(ask::loads(machine, in_shell.shell, ask::PATIENT))
+            Some(ask::loads(env, in_shell.shell, ask::PATIENT))
         }
         Some(_) | None => None,
     };
@@ -99,11 +102,11 @@ pub fn run(context: &Context<'_>, args: &Setup) -> Outcome<()> {
 }
 
 /// Does it; gives back the commands that could not be run.
-fn carry_out(machine: &Machine, plan: &Plan, auto: &[EntryName]) -> Outcome<Vec<String>> {
+fn carry_out(env: &Env, plan: &Plan, auto: &[EntryName]) -> Result<Vec<String>> {
     let mut left: Vec<&Vec<String>> = plan
         .before
         .iter()
-        .filter(|words| run_program(machine, words) == Ran::No)
+        .filter(|words| run_program(env, words) == Ran::No)
         .collect();
     for change in &plan.files {
         change.make()?;
@@ -111,11 +114,11 @@ fn carry_out(machine: &Machine, plan: &Plan, auto: &[EntryName]) -> Outcome<Vec<
     for link in &plan.links {
         disk::remove(link)?;
     }
-    turn_on(machine, auto)?;
+    turn_on(env, auto)?;
     left.extend(
         plan.after
             .iter()
-            .filter(|words| run_program(machine, words) == Ran::No),
+            .filter(|words| run_program(env, words) == Ran::No),
     );
     Ok(left.iter().map(|words| words.join(" ")).collect())
 }
@@ -124,18 +127,18 @@ fn carry_out(machine: &Machine, plan: &Plan, auto: &[EntryName]) -> Outcome<Vec<
 type Asked<'a> = Option<(&'a InShell, &'a Loads)>;
 
 fn report(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     plan: &Plan,
     auto: &[EntryName],
     left: &[String],
     asked: Asked<'_>,
-) -> Outcome<()> {
+) -> Result<()> {
     let changed = plan.files.iter().map(|change| Changed {
         file: &change.path,
         did: change.did(),
     });
     match context.form {
-        Form::Json => context.machine.ui.json(&Report {
+        Form::Json => context.env.ui.json(&Report {
             changed: changed.collect(),
             by_hand: &plan.by_hand,
             auto,
@@ -149,9 +152,9 @@ fn report(
         Form::Text => tell(context, plan, auto, left, asked)?,
     }
     if let Some((InShell { shell, startup }, Loads::No(missing))) = asked {
-        let failure = ask::failure(context.machine, *shell, *missing, startup);
-        if missing.is_as_it_was(context.machine) {
-            context.machine.ui.tell(&failure.to_string());
+        let failure = ask::failure(context.env, *shell, *missing, startup);
+        if missing.is_as_it_was(context.env) {
+            context.env.ui.tell(&failure.to_string());
         } else {
             return Err(failure);
         }
@@ -163,18 +166,18 @@ fn report(
         Direction::Put => "add the lines above to it",
         Direction::TakeOut => "take the lines above out of it",
     };
-    Err(Failure::new(Kind::PersonNeeded, hand.why.clone())
+    Err(Error::new(Kind::PersonNeeded, hand.why.clone())
         .hint(format!("{what} where it is made: {}", hand.file.display())))
 }
 
 fn tell(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     plan: &Plan,
     auto: &[EntryName],
     left: &[String],
     asked: Asked<'_>,
-) -> Outcome<()> {
-    let ui = &context.machine.ui;
+) -> Result<()> {
+    let ui = &context.env.ui;
     for change in &plan.files {
         ui.tell(&format!("{} {}", change.did(), change.path.display()));
     }
@@ -183,7 +186,7 @@ fn tell(
     }
     match asked {
         // What is in the way is told at the end.
-        Some((_, Loads::No(missing))) if !missing.is_as_it_was(context.machine) => {}
+        Some((_, Loads::No(missing))) if !missing.is_as_it_was(context.env) => {}
         Some((_, Loads::NotKnown(why) | Loads::NotAsked(why))) => {
             if plan.changes_nothing() {
                 ui.tell(&format!("the files of {} are as they should be", plan.what));
@@ -210,27 +213,27 @@ fn tell(
     }
 }
 
-fn own_shell(machine: &Machine) -> Outcome<Shell> {
-    match machine.var("SHELL") {
+fn own_shell(env: &Env) -> Result<Shell> {
+    match env.var("SHELL") {
         None if cfg!(windows) => Ok(Shell::PowerShell),
         None => {
-            Err(Failure::new(Kind::Usage, "$SHELL is not set: which shell is meant?").hint(SHELLS))
+            Err(Error::new(Kind::Usage, "$SHELL is not set: which shell is meant?").hint(SHELLS))
         }
         Some(path) => Shell::of_own_program(path).ok_or_else(|| {
-            Failure::new(Kind::Usage, format!("there is no hook for $SHELL, {path}")).hint(SHELLS)
+            Error::new(Kind::Usage, format!("there is no hook for $SHELL, {path}")).hint(SHELLS)
         }),
     }
 }
 
 /// The entries whose `auto` is to go on: as the flags say, or as a person answers.
-fn auto(context: &Context<'_>, flags: &[String]) -> Outcome<Vec<EntryName>> {
-    let ui = &context.machine.ui;
+fn auto(context: &Invocation<'_>, flags: &[String]) -> Result<Vec<EntryName>> {
+    let ui = &context.env.ui;
     // `--yes` says yes to what is written; it names no entry.
     let may_ask = ui.confirmation == Confirmation::Ask && context.mode == Mode::Act;
     if flags.is_empty() && !may_ask {
         return Ok(Vec::new());
     }
-    let entries = Entries::open(context.machine)?;
+    let entries = Entries::open(context.env)?;
     let inventory = entries.inventory()?;
     let is_off = |entry: &EntryName| {
         let value = entries.settings.value(Key::Auto, Some(entry));
@@ -270,7 +273,7 @@ fn auto(context: &Context<'_>, flags: &[String]) -> Outcome<Vec<EntryName>> {
     )
 }
 
-fn named(entries: &Entries<'_>, words: &[String], off: &[EntryName]) -> Outcome<Vec<EntryName>> {
+fn named(entries: &Entries<'_>, words: &[String], off: &[EntryName]) -> Result<Vec<EntryName>> {
     let mut chosen = Vec::new();
     for word in words {
         match word.as_str() {
@@ -285,15 +288,15 @@ fn named(entries: &Entries<'_>, words: &[String], off: &[EntryName]) -> Outcome<
     Ok(chosen)
 }
 
-fn turn_on(machine: &Machine, chosen: &[EntryName]) -> Outcome<()> {
+fn turn_on(env: &Env, chosen: &[EntryName]) -> Result<()> {
     if chosen.is_empty() {
         return Ok(());
     }
-    let entries = Entries::open(machine)?;
+    let entries = Entries::open(env)?;
     let _names = entries.lock_names()?;
-    settings::edit(&entries.settings.path, |text| {
+    config::edit(&entries.settings.path, |text| {
         chosen.iter().fold(text.to_owned(), |text, entry| {
-            settings::with_setting(&text, Some(entry), Key::Auto, Some("on"))
+            config::with_setting(&text, Some(entry), Key::Auto, Some("on"))
         })
     })
 }
@@ -305,11 +308,11 @@ enum Ran {
 }
 
 /// Runs a service manager's command, if it is on PATH and answers.
-fn run_program(machine: &Machine, words: &[String]) -> Ran {
+fn run_program(env: &Env, words: &[String]) -> Ran {
     let [program, arguments @ ..] = words else {
         return Ran::No;
     };
-    let mut candidates = machine.on_path(program.as_ref());
+    let mut candidates = env.on_path(program.as_ref());
     let found = candidates.find(|candidate| candidate.is_file());
     let Some(found) = found else {
         return Ran::No;
@@ -317,7 +320,7 @@ fn run_program(machine: &Machine, words: &[String]) -> Ran {
     let output = Command::new(found)
         .args(arguments)
         .env_clear()
-        .envs(handing_out::vars_without_secrets(machine))
+        .envs(env_export::vars_without_secrets(env))
         .stdin(Stdio::null())
         .output();
     match output {

@@ -3,39 +3,42 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
-use crate::aws;
+use crate::automation::schedule;
+use crate::aws::place;
+use crate::aws::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
 use crate::cli::Status;
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
-use crate::lease::Auto;
-use crate::machine::Machine;
-use crate::rotation::denial::denied;
-use crate::rotation::given;
-use crate::rotation::life::{self, Attention, Life, Next};
-use crate::rotation::mfa_run::SESSION_RECEIPT;
-use crate::rotation::session::{InSession, NoCodes};
-use crate::schedule;
-use crate::shells::ask::{self, Loads};
-use crate::shells::plan::{self, InShell};
-use crate::state::{Memory, Receipt, Receipts};
-use crate::table::{headed, lines_of};
-use crate::time::{Length, Time};
-use crate::vault::item::SlotName;
+use crate::commands::{Form, Invocation};
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context;
+use crate::lifecycle::report;
+use crate::lifecycle::report::{Attention, EntryReport, Next};
+use crate::records::{MemoryFile, Record, Records};
+use crate::sessions::cache::SESSION_RECEIPT;
+use crate::sessions::denial::denied;
+use crate::sessions::obtain::{InSession, NoCodes};
+use crate::shell::ask;
+use crate::shell::ask::Loads;
+use crate::shell::plan;
+use crate::shell::plan::InShell;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::item::SlotName;
+use crate::system::env::Env;
+use crate::types::lease::Auto;
+use crate::types::time::{Span, Timestamp};
+use crate::ui::table::{headed, lines_of};
 
 /// One entry as it is told.
 #[derive(Serialize)]
 struct Row {
     #[serde(flatten)]
-    life: Life,
+    life: EntryReport,
     /// Whether it rotates without a person.
     auto: Auto,
     /// Until then it retires the replaced key without another code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    mfa_session_until: Option<Time>,
+    mfa_session_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<Receipt>,
+    last_failure: Option<Record>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_aws: Option<Vec<AtAws>>,
     /// Another awskeep that changes its keys now.
@@ -49,7 +52,7 @@ struct AtAws {
     key_id: String,
     slot: Option<SlotName>,
     status: String,
-    created_at: Option<Time>,
+    created_at: Option<Timestamp>,
     last_used: LastUsed,
 }
 
@@ -58,7 +61,7 @@ struct AtAws {
 enum LastUsed {
     Never,
     At {
-        time: Time,
+        time: Timestamp,
         service: String,
         region: String,
     },
@@ -75,14 +78,14 @@ struct Told {
     troubles: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
-    let machine = context.machine;
+pub fn run(context: &Invocation<'_>, args: &Status) -> Result<()> {
+    let env = context.env;
     if args.prompt {
         return prompt(context, args);
     }
-    let entries = Entries::open(machine)?;
+    let entries = Entries::open(env)?;
     let (held, mut troubles) = meant(&entries, args)?;
-    let receipts = Receipts::of(machine)?.read()?;
+    let receipts = Records::of(env)?.read()?;
     let mut rows = Vec::new();
     for held in &held {
         let mut row = row(&entries, held, &receipts, &mut troubles)?;
@@ -94,16 +97,16 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
         }
         rows.push(row);
     }
-    let (started_by, hooks_in_doubt) = starters(machine, &rows);
+    let (started_by, hooks_in_doubt) = starters(env, &rows);
     let told = Told {
         entries: rows,
         started_by,
         hooks_in_doubt,
         troubles: troubles.iter().map(ToString::to_string).collect(),
     };
-    tell(context, &told, machine.now())?;
+    tell(context, &told, env.now())?;
     // What could not be read is a failure, after everything else was shown.
-    super::first_of(&machine.ui, troubles)?;
+    super::first_of(&env.ui, troubles)?;
     if args.check {
         check(&told.entries)?;
     }
@@ -114,9 +117,9 @@ pub fn run(context: &Context<'_>, args: &Status) -> Outcome<()> {
 ///
 /// Where something is said of it, each shell that has a hook is asked, all at once: they take
 /// part of a second. The second list is of those that do not load it, or have not answered.
-fn starters(machine: &Machine, rows: &[Row]) -> (Vec<String>, Vec<String>) {
-    let found = match Memory::of(machine) {
-        Ok(memory) if memory.is_looked_at() => plan::found(machine),
+fn starters(env: &Env, rows: &[Row]) -> (Vec<String>, Vec<String>) {
+    let found = match MemoryFile::of(env) {
+        Ok(memory) if memory.is_looked_at() => plan::found(env),
         Ok(_) | Err(_) => Vec::new(),
     };
     let mut lists = (Vec::new(), Vec::new());
@@ -127,7 +130,7 @@ fn starters(machine: &Machine, rows: &[Row]) -> (Vec<String>, Vec<String>) {
     std::thread::scope(|scope| {
         let ask = |in_shell: &InShell| {
             let shell = in_shell.shell;
-            scope.spawn(move || ask::loads(machine, shell, ask::BRIEF))
+            scope.spawn(move || ask::loads(env, shell, ask::BRIEF))
         };
         let asked: Vec<_> = found
             .iter()
@@ -137,7 +140,7 @@ fn starters(machine: &Machine, rows: &[Row]) -> (Vec<String>, Vec<String>) {
             let shell = plan.shell.as_ref().map_or("", |found| found.shell.word());
             let loads = answer.and_then(|answer| answer.join().ok());
             match loads {
-                Some(Loads::No(missing)) if !missing.is_as_it_was(machine) => {
+                Some(Loads::No(missing)) if !missing.is_as_it_was(env) => {
                     let of = missing.of(shell);
                     let doubt = format!("{of} do not load {}: awskeep setup {shell}", plan.what);
                     lists.1.push(doubt);
@@ -162,22 +165,22 @@ fn starters(machine: &Machine, rows: &[Row]) -> (Vec<String>, Vec<String>) {
 }
 
 /// For a prompt: from what unattended runs remember, so that no store is opened.
-fn prompt(context: &Context<'_>, args: &Status) -> Outcome<()> {
+fn prompt(context: &Invocation<'_>, args: &Status) -> Result<()> {
     let target = &args.target;
     let named = target.entry.as_ref().map(ToString::to_string);
     let named = named.or_else(|| target.name.clone());
-    let remembered = Memory::of(context.machine)?.read();
+    let remembered = MemoryFile::of(context.env)?.read();
     let of_entries = remembered.entries.iter();
     let meant =
         of_entries.filter(|(name, _)| named.as_deref().is_none_or(|named| named == name.as_str()));
     let pasts = meant.map(|(_, past)| past).chain([&remembered.stores]);
-    match schedule::prompt_mark(pasts, context.machine.now()) {
-        Some(mark) => context.machine.ui.data(&format!("{}\n", mark.text())),
+    match schedule::prompt_mark(pasts, context.env.now()) {
+        Some(mark) => context.env.ui.data(&format!("{}\n", mark.text())),
         None => Ok(()),
     }
 }
 
-fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failure>)> {
+fn meant(entries: &Entries<'_>, args: &Status) -> Result<(Vec<StoredEntry>, Vec<Error>)> {
     let target = &args.target;
     if target.name.is_some() || target.entry.is_some() || target.profile.is_some() {
         return Ok((vec![entries.meant(target)?], Vec::new()));
@@ -189,13 +192,13 @@ fn meant(entries: &Entries<'_>, args: &Status) -> Outcome<(Vec<Held>, Vec<Failur
 
 fn row(
     entries: &Entries<'_>,
-    held: &Held,
-    receipts: &[Receipt],
-    troubles: &mut Vec<Failure>,
-) -> Outcome<Row> {
+    held: &StoredEntry,
+    receipts: &[Record],
+    troubles: &mut Vec<Error>,
+) -> Result<Row> {
     let name = held.name();
-    let rules = given::rules(&entries.settings, name, receipts)?;
-    let mut life = Life::of(&held.item, rules, entries.now());
+    let rules = context::rules(&entries.settings, name, receipts)?;
+    let mut life = EntryReport::of(&held.item, rules, entries.now());
     // The key is served without it: the rest is shown all the same.
     let session = held.vault.find_session(name).unwrap_or_else(|failure| {
         troubles.push(failure);
@@ -213,10 +216,10 @@ fn row(
             begun.is_none_or(|begun| begun.what != attention.why)
         });
     }
-    let last_failure = life::last_failure(receipts, name).cloned();
+    let last_failure = report::last_failure(receipts, name).cloned();
     if let Some(failure) = &last_failure {
         let command = match failure.step == SESSION_RECEIPT {
-            true => life::command_of_rest(&held.item),
+            true => report::command_of_rest(&held.item),
             false => format!("awskeep log {name}"),
         };
         life.attention.push(Attention {
@@ -224,7 +227,8 @@ fn row(
             command,
         });
     } else if let Some(until) = mfa_session_until.filter(|until| *until <= entries.now()) {
-        life.attention.extend(life::session_over(&held.item, until));
+        life.attention
+            .extend(report::session_over(&held.item, until));
     }
     Ok(Row {
         life,
@@ -236,7 +240,7 @@ fn row(
     })
 }
 
-fn failed(receipt: &Receipt) -> String {
+fn failed(receipt: &Record) -> String {
     let key = receipt.key_id.as_ref().map(|id| format!(" of {id}"));
     format!(
         "{}{} at {}: {}",
@@ -248,11 +252,11 @@ fn failed(receipt: &Receipt) -> String {
 }
 
 /// What AWS says of the user's keys; a dead or missing current key wants attention.
-fn ask(context: &Context<'_>, held: &Held, life: &mut Life) -> Outcome<Vec<AtAws>> {
+fn ask(context: &Invocation<'_>, held: &StoredEntry, life: &mut EntryReport) -> Result<Vec<AtAws>> {
     let (item, name) = (&held.item, held.name());
-    let machine = context.machine;
-    let account = aws::account_of(machine, item)?;
-    let account = InSession::kept(&account, &NoCodes, &held.vault, item, machine.now())?;
+    let env = context.env;
+    let account = place::account_of(env, item)?;
+    let account = InSession::kept(&account, &NoCodes, &held.vault, item, env.now())?;
     let key = item.current.key();
     let identity = match &item.identity {
         Some(identity) => identity.clone(),
@@ -285,7 +289,7 @@ fn ask(context: &Context<'_>, held: &Held, life: &mut Life) -> Outcome<Vec<AtAws
             return Err(denied(name, "ListAccessKeys", &no));
         }
         Err(no) if no.class == CallFailureClass::NeedsMfa => {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Aws,
                 format!(
                     "entry {name}: AWS shows its keys in an MFA session only, and none is open"
@@ -343,8 +347,8 @@ fn last_used(said: LastUse) -> LastUsed {
     }
 }
 
-fn check(rows: &[Row]) -> Outcome<()> {
-    let wanting: Vec<(&Life, &Attention)> = rows
+fn check(rows: &[Row]) -> Result<()> {
+    let wanting: Vec<(&EntryReport, &Attention)> = rows
         .iter()
         .flat_map(|row| row.life.attention.iter().map(|why| (&row.life, why)))
         .collect();
@@ -355,7 +359,7 @@ fn check(rows: &[Row]) -> Outcome<()> {
         .iter()
         .map(|(life, attention)| format!("entry {}: {}", life.entry, attention.why))
         .collect();
-    let mut failure = Failure::new(Kind::Attention, whys.join("\n"));
+    let mut failure = Error::new(Kind::Attention, whys.join("\n"));
     for (_, attention) in wanting {
         if !failure.hints.contains(&attention.command) {
             failure.hints.push(attention.command.clone());
@@ -364,8 +368,8 @@ fn check(rows: &[Row]) -> Outcome<()> {
     Err(failure)
 }
 
-fn tell(context: &Context<'_>, told: &Told, now: Time) -> Outcome<()> {
-    let ui = &context.machine.ui;
+fn tell(context: &Invocation<'_>, told: &Told, now: Timestamp) -> Result<()> {
+    let ui = &context.env.ui;
     match context.form {
         Form::Json => ui.json(told),
         Form::Text if told.entries.is_empty() && told.troubles.is_empty() => {
@@ -439,7 +443,7 @@ fn remarks(row: &Row) -> Vec<String> {
     lines
 }
 
-fn lives(rows: &[Row], now: Time) -> String {
+fn lives(rows: &[Row], now: Timestamp) -> String {
     let mut table = headed([
         "ENTRY",
         "SLOT",
@@ -450,14 +454,14 @@ fn lives(rows: &[Row], now: Time) -> String {
         "HELD UNTIL",
         "NEXT",
     ]);
-    let day = |at: Option<Time>| at.map_or("-".to_owned(), Time::day);
+    let day = |at: Option<Timestamp>| at.map_or("-".to_owned(), Timestamp::day);
     for row in rows {
         for key in &row.life.keys {
             table.add_row([
                 row.life.entry.to_string(),
                 key.slot.to_string(),
                 key.key_id.clone(),
-                Length::seconds(key.age_s).rough(),
+                Span::seconds(key.age_s).rough(),
                 day(key.due_at),
                 key.leased_until
                     .map_or("-".to_owned(), |until| until.to_string()),
@@ -469,7 +473,7 @@ fn lives(rows: &[Row], now: Time) -> String {
     lines_of(&table)
 }
 
-fn seen_at_aws(rows: &[Row], now: Time) -> String {
+fn seen_at_aws(rows: &[Row], now: Timestamp) -> String {
     let mut table = headed(["ENTRY", "KEY", "AT AWS", "AGE", "LAST USED", "HERE"]);
     for row in rows {
         for key in row.at_aws.iter().flatten() {

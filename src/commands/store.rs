@@ -3,23 +3,26 @@
 
 use serde::Serialize;
 
-use super::{Context, Form, Mode};
 use crate::cli::{NewPassphrase, Passphrase, Store};
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keeping;
-use crate::keys::EntryName;
-use crate::passphrase::{self, Making};
-use crate::settings::{self, Key, Settings};
-use crate::state::{self, Receipt};
-use crate::time::Length;
-use crate::vault::StoreKind;
-use crate::vault::fault::{Fault, GNOME_KEYRING, UNLOCK_GNOME_KEYRING};
-use crate::vault::file::{FileState, FileStore};
-use crate::vault::item::{Item, Stored};
-use crate::vault::keychain::opening;
+use crate::commands::{Form, Invocation, Mode};
+use crate::config;
+use crate::config::{Key, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::import::enroll;
+use crate::records;
+use crate::records::Record;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::error::{GNOME_KEYRING, StoreError, UNLOCK_GNOME_KEYRING};
+use crate::store::file::passphrase;
+use crate::store::file::passphrase::Making;
+use crate::store::file::{FileState, FileStore};
+use crate::store::item::{Item, Stored};
+use crate::store::keychain::opening;
+use crate::types::keys::EntryName;
+use crate::types::store_kind::StoreKind;
+use crate::types::time::Span;
 
-pub fn run(context: &Context<'_>, args: &Store) -> Outcome<()> {
+pub fn run(context: &Invocation<'_>, args: &Store) -> Result<()> {
     match args {
         Store::List => list(context),
         Store::Use {
@@ -53,15 +56,15 @@ struct Row {
     hint: Option<String>,
 }
 
-fn list(context: &Context<'_>) -> Outcome<()> {
-    let entries = Entries::open(context.machine)?;
+fn list(context: &Invocation<'_>) -> Result<()> {
+    let entries = Entries::open(context.env)?;
     let chosen = entries.settings.store(None)?;
     let mut rows = Vec::new();
     for kind in StoreKind::ALL {
         rows.push(describe(context, &entries, kind, chosen)?);
     }
     if context.form == Form::Json {
-        return context.machine.ui.json(&rows);
+        return context.env.ui.json(&rows);
     }
     let mut text = String::new();
     for row in &rows {
@@ -78,15 +81,15 @@ fn list(context: &Context<'_>) -> Outcome<()> {
             text.push_str(&format!("            hint: {hint}\n"));
         }
     }
-    context.machine.ui.text(&text)
+    context.env.ui.text(&text)
 }
 
 fn describe(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     kind: StoreKind,
     chosen: StoreKind,
-) -> Outcome<Row> {
+) -> Result<Row> {
     let vault = entries.vault_as_it_is(kind)?;
     let row = |works, entries, provider, why: String, hint| Row {
         store: kind.word(),
@@ -115,7 +118,7 @@ fn describe(
         Err(fault) => {
             let failure = fault.failure(kind, None);
             let hint = match kind {
-                StoreKind::File if matches!(fault, Fault::Absent(_)) => {
+                StoreKind::File if matches!(fault, StoreError::Absent(_)) => {
                     Some("awskeep store use file".to_owned())
                 }
                 _ => failure
@@ -129,8 +132,8 @@ fn describe(
     }
 }
 
-fn file_words(context: &Context<'_>) -> Outcome<String> {
-    let folder = context.machine.file_store_folder()?;
+fn file_words(context: &Invocation<'_>) -> Result<String> {
+    let folder = context.env.file_store_folder()?;
     let state = FileStore::new(folder.clone())
         .state()
         .map_err(|fault| fault.failure(StoreKind::File, None))?;
@@ -148,15 +151,15 @@ fn file_words(context: &Context<'_>) -> Outcome<String> {
 
 /// The entries that stay in a store that is no longer the chosen one.
 fn staying(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     old: StoreKind,
-) -> Outcome<Vec<EntryName>> {
+) -> Result<Vec<EntryName>> {
     match entries.vault_as_it_is(old)?.names() {
         Ok(names) => Ok(names),
-        Err(Fault::Absent(_) | Fault::NoCollection(_)) => Ok(Vec::new()),
-        Err(Fault::Locked(_) | Fault::Hidden(_)) => {
-            context.machine.ui.confirm(&format!(
+        Err(StoreError::Absent(_) | StoreError::NoCollection(_)) => Ok(Vec::new()),
+        Err(StoreError::Locked(_) | StoreError::Hidden(_)) => {
+            context.env.ui.confirm(&format!(
                 "the {old} is locked, so the entries that it may hold cannot be seen, and are found again only after \
                  awskeep config set store {} --entry NAME; go on?",
                 old.word()
@@ -168,13 +171,13 @@ fn staying(
 }
 
 /// An encrypted file without a passphrase, unless there is one.
-fn make_open_file(context: &Context<'_>) -> Outcome<()> {
-    let machine = context.machine;
-    let store = FileStore::new(machine.file_store_folder()?);
+fn make_open_file(context: &Invocation<'_>) -> Result<()> {
+    let env = context.env;
+    let store = FileStore::new(env.file_store_folder()?);
     if matches!(store.state(), Ok(FileState::WithoutPassphrase)) {
         return Ok(());
     }
-    machine.ui.confirm(
+    env.ui.confirm(
         "make an encrypted file whose key lies beside it, readable by any program of yours?",
     )?;
     store.create_without_passphrase()
@@ -182,13 +185,13 @@ fn make_open_file(context: &Context<'_>) -> Outcome<()> {
 
 /// `store use`: new entries go there; those that are elsewhere stay, on record.
 fn choose(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     kind: StoreKind,
     from: &Passphrase,
     without_passphrase: bool,
-) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     let old = entries.settings.store(None)?;
     if context.only_says(&[format!("keep new entries in the {kind}")]) {
         return Ok(());
@@ -200,7 +203,7 @@ fn choose(
     };
     match kind {
         StoreKind::File if without_passphrase => make_open_file(context)?,
-        StoreKind::File => passphrase::make_file_if_missing(machine, Some(from), Making::Done)?,
+        StoreKind::File => passphrase::make_file_if_missing(env, Some(from), Making::Done)?,
         StoreKind::Keychain => {
             entries
                 .vault(kind)?
@@ -208,11 +211,11 @@ fn choose(
                 .map_err(|fault| fault.failure(kind, None))?;
         }
     }
-    settings::edit(&entries.settings.path, |text| {
+    config::edit(&entries.settings.path, |text| {
         let pinned = staying.iter().fold(text.to_owned(), |text, entry| {
-            settings::with_setting(&text, Some(entry), Key::Store, Some(old.word()))
+            config::with_setting(&text, Some(entry), Key::Store, Some(old.word()))
         });
-        settings::with_setting(&pinned, None, Key::Store, Some(kind.word()))
+        config::with_setting(&pinned, None, Key::Store, Some(kind.word()))
     })?;
     let stay = match staying.len() {
         0 => String::new(),
@@ -236,18 +239,18 @@ struct Moved {
 /// `store move`: copy, read back, compare, wait until that is kept; then record and
 /// delete each. Run again after a crash it goes on where it was: the settings say which
 /// copy counts.
-fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcome<()> {
-    let machine = context.machine;
-    let entries = Entries::open(machine)?;
+fn relocate(context: &Invocation<'_>, to: StoreKind, named: &[EntryName]) -> Result<()> {
+    let env = context.env;
+    let entries = Entries::open(env)?;
     if to == StoreKind::File {
         let making = match context.mode {
             Mode::Act => Making::Done,
             Mode::Say => Making::OnlySaid,
         };
-        passphrase::make_file_if_missing(machine, None, making)?;
+        passphrase::make_file_if_missing(env, None, making)?;
     }
     let mut from_elsewhere = Vec::new();
-    let mut broken: Vec<Failure> = Vec::new();
+    let mut broken: Vec<Error> = Vec::new();
     if named.is_empty() {
         let made = (to == StoreKind::File).then_some(to);
         let inventory = entries.inventory_with(made)?;
@@ -273,7 +276,7 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
         })
         .collect();
     if context.only_says(&plan) {
-        return super::first_of(&context.machine.ui, broken);
+        return super::first_of(&context.env.ui, broken);
     }
     // First all the copies, so that they are waited for once.
     let mut copies = Vec::new();
@@ -300,18 +303,22 @@ fn relocate(context: &Context<'_>, to: StoreKind, named: &[EntryName]) -> Outcom
         },
     )?;
     // What could not be read is a failure, after everything else was moved.
-    super::first_of(&context.machine.ui, broken)
+    super::first_of(&context.env.ui, broken)
 }
 
-fn let_keep(context: &Context<'_>, copies: &[Held], to: StoreKind) -> Outcome<()> {
+fn let_keep(context: &Invocation<'_>, copies: &[StoredEntry], to: StoreKind) -> Result<()> {
     let again = format!("awskeep store move {}", to.word());
     let question = "delete them where they were all the same?";
-    keeping::let_keep(context.machine, copies, question, &again)
+    enroll::let_keep(context.env, copies, question, &again)
 }
 
 /// The entry in the store that it shall be in; none if it is there already.
-fn copy_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<Option<Held>> {
-    let entries = Entries::open(context.machine)?;
+fn copy_one(
+    context: &Invocation<'_>,
+    held: &StoredEntry,
+    to: StoreKind,
+) -> Result<Option<StoredEntry>> {
+    let entries = Entries::open(context.env)?;
     let name = held.name();
     let _user = entries.lock_user(held.item.identity.as_ref(), name)?;
     let _names = entries.lock_names()?;
@@ -329,14 +336,14 @@ enum Copied {
 
 /// An entry's copy in another store than its own; made unless it is there.
 fn copied(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     name: &EntryName,
     to: StoreKind,
-) -> Outcome<(Held, Copied)> {
+) -> Result<(StoredEntry, Copied)> {
     let recorded = entries.settings.store(Some(name))?;
     let Some(Stored::Item(item)) = entries.vault(recorded)?.find(name)? else {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::NotFound,
             format!("entry {name} is no longer in the {recorded}"),
         )
@@ -350,10 +357,10 @@ fn copied(
         && same_but_note(&there, &item)
     {
         let item = *there;
-        return Ok((Held { item, vault }, Copied::Before));
+        return Ok((StoredEntry { item, vault }, Copied::Before));
     }
-    vault.save_noting(&mut item, context.machine.now())?;
-    Ok((Held { item, vault }, Copied::Now))
+    vault.save_noting(&mut item, context.env.now())?;
+    Ok((StoredEntry { item, vault }, Copied::Now))
 }
 
 /// The note is of one store's process.
@@ -363,9 +370,9 @@ fn same_but_note(there: &Item, item: &Item) -> bool {
     *there == item
 }
 
-fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
+fn move_one(context: &Invocation<'_>, held: &StoredEntry, to: StoreKind) -> Result<()> {
     // Opened anew for each: the settings change with every move.
-    let entries = Entries::open(context.machine)?;
+    let entries = Entries::open(context.env)?;
     let name = held.name();
     let _user = entries.lock_user(held.item.identity.as_ref(), name)?;
     let _names = entries.lock_names()?;
@@ -389,16 +396,16 @@ fn move_one(context: &Context<'_>, held: &Held, to: StoreKind) -> Outcome<()> {
             vault.delete(name)?;
         }
     }
-    state::note(
-        context.machine,
-        &Receipt::new(context.machine.now(), name, "store-move")
+    records::note(
+        context.env,
+        &Record::new(context.env.now(), name, "store-move")
             .key(&held.item.current.id)
             .result(format!("to {}", to.word())),
     );
     Ok(())
 }
 
-fn move_old_names(entries: &Entries<'_>, moved: &[String], to: StoreKind) -> Outcome<()> {
+fn move_old_names(entries: &Entries<'_>, moved: &[String], to: StoreKind) -> Result<()> {
     for (old, vault, alias) in entries.inventory()?.aliases {
         if vault.kind != to && moved.iter().any(|name| *name == alias.renamed_to.as_str()) {
             entries
@@ -411,31 +418,31 @@ fn move_old_names(entries: &Entries<'_>, moved: &[String], to: StoreKind) -> Out
     Ok(())
 }
 
-fn record(settings: &Settings, name: &EntryName, kind: StoreKind) -> Outcome<()> {
-    settings::edit(&settings.path, |text| {
-        settings::with_setting(text, Some(name), Key::Store, Some(kind.word()))
+fn record(settings: &Settings, name: &EntryName, kind: StoreKind) -> Result<()> {
+    config::edit(&settings.path, |text| {
+        config::with_setting(text, Some(name), Key::Store, Some(kind.word()))
     })
 }
 
 fn unlock(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     store: Option<StoreKind>,
-    how_long: Length,
+    how_long: Span,
     from: &Passphrase,
-) -> Outcome<()> {
-    let machine = context.machine;
+) -> Result<()> {
+    let env = context.env;
     let kind = which(context, store)?;
     if context.only_says(&[format!("unlock the {kind}")]) {
         return Ok(());
     }
     let done = match kind {
         StoreKind::File => {
-            let file = FileStore::new(machine.file_store_folder()?);
+            let file = FileStore::new(env.file_store_folder()?);
             let state = file.state().map_err(|fault| fault.failure(kind, None))?;
             let line = match state {
                 FileState::Missing => {
                     return Err(
-                        Failure::new(Kind::Store, "no encrypted file has been made yet")
+                        Error::new(Kind::Store, "no encrypted file has been made yet")
                             .hint("awskeep store use file"),
                     );
                 }
@@ -443,8 +450,8 @@ fn unlock(
                     "the encrypted file has no passphrase; it is always open".to_owned()
                 }
                 FileState::Locked | FileState::Open { .. } => {
-                    let passphrase = passphrase::existing(machine, Some(from))?;
-                    let until = file.unlock(&passphrase, how_long, machine.now())?;
+                    let passphrase = passphrase::existing(env, Some(from))?;
+                    let until = file.unlock(&passphrase, how_long, env.now())?;
                     format!(
                         "the encrypted file is open until {until}; close it: awskeep store lock"
                     )
@@ -476,21 +483,25 @@ fn unlock(
 }
 
 /// Entries stay as they are, and so does whether the file is open: its key is the same.
-fn change_passphrase(context: &Context<'_>, from: &Passphrase, new: &NewPassphrase) -> Outcome<()> {
-    let machine = context.machine;
-    let file = FileStore::new(machine.file_store_folder()?);
+fn change_passphrase(
+    context: &Invocation<'_>,
+    from: &Passphrase,
+    new: &NewPassphrase,
+) -> Result<()> {
+    let env = context.env;
+    let file = FileStore::new(env.file_store_folder()?);
     let state = file
         .state()
         .map_err(|fault| fault.failure(StoreKind::File, None))?;
     match state {
         FileState::Missing => {
             return Err(
-                Failure::new(Kind::Store, "no encrypted file has been made yet")
+                Error::new(Kind::Store, "no encrypted file has been made yet")
                     .hint("awskeep store use file"),
             );
         }
         FileState::WithoutPassphrase => {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 "the encrypted file was made without a passphrase, and cannot be given one",
             )
@@ -501,8 +512,8 @@ fn change_passphrase(context: &Context<'_>, from: &Passphrase, new: &NewPassphra
     if context.only_says(&["change the passphrase of the encrypted file".to_owned()]) {
         return Ok(());
     }
-    let old = passphrase::existing(machine, Some(from))?;
-    let new = passphrase::chosen(machine, new)?;
+    let old = passphrase::existing(env, Some(from))?;
+    let new = passphrase::chosen(env, new)?;
     file.change_passphrase(&old, &new)?;
     context.done(
         "the encrypted file has a new passphrase; copies of it (backups) open with the old one",
@@ -510,17 +521,17 @@ fn change_passphrase(context: &Context<'_>, from: &Passphrase, new: &NewPassphra
     )
 }
 
-fn unlock_keychain(context: &Context<'_>) -> Outcome<opening::Unlocked> {
-    let machine = context.machine;
-    let patience = match machine.ui.may_be_asked() {
+fn unlock_keychain(context: &Invocation<'_>) -> Result<opening::Unlocked> {
+    let env = context.env;
+    let patience = match env.ui.may_be_asked() {
         true => opening::PATIENCE,
         false => std::time::Duration::ZERO,
     };
-    let unlocked = opening::unlock(context.machine, deadline(context)?, patience);
+    let unlocked = opening::unlock(context.env, deadline(context)?, patience);
     unlocked.map_err(|fault| {
         let failure = fault.failure(StoreKind::Keychain, None);
-        if patience.is_zero() && matches!(fault, Fault::Denied(_)) {
-            return Failure {
+        if patience.is_zero() && matches!(fault, StoreError::Denied(_)) {
+            return Error {
                 kind: Kind::PersonNeeded,
                 message: "would open the keychain's window; --no-input was given".to_owned(),
                 hints: vec!["awskeep store unlock".to_owned()],
@@ -528,7 +539,7 @@ fn unlock_keychain(context: &Context<'_>) -> Outcome<opening::Unlocked> {
             };
         }
         match (fault, without_a_window(context)) {
-            (Fault::Dismissed(_) | Fault::Unanswered(_), Some(hint)) => Failure {
+            (StoreError::Dismissed(_) | StoreError::Unanswered(_), Some(hint)) => Error {
                 message: "the keychain stays locked: nothing here can show its window".to_owned(),
                 hints: vec![hint],
                 ..failure
@@ -540,17 +551,12 @@ fn unlock_keychain(context: &Context<'_>) -> Outcome<opening::Unlocked> {
 
 /// How the keychain is opened where its window cannot be shown; none where it can, or
 /// where its program knows no other way.
-fn without_a_window(context: &Context<'_>) -> Option<String> {
-    let set = |name: &str| {
-        context
-            .machine
-            .var(name)
-            .is_some_and(|value| !value.is_empty())
-    };
+fn without_a_window(context: &Invocation<'_>) -> Option<String> {
+    let set = |name: &str| context.env.var(name).is_some_and(|value| !value.is_empty());
     if set("DISPLAY") || set("WAYLAND_DISPLAY") {
         return None;
     }
-    match opening::provider(context.machine)?.as_str() {
+    match opening::provider(context.env)?.as_str() {
         GNOME_KEYRING => Some(format!(
             "in bash or zsh, type the login keyring's password after: {UNLOCK_GNOME_KEYRING}"
         )),
@@ -559,21 +565,21 @@ fn without_a_window(context: &Context<'_>) -> Option<String> {
 }
 
 /// For calls; a person has longer.
-fn deadline(context: &Context<'_>) -> Outcome<std::time::Duration> {
-    Settings::load(context.machine)?.deadline()
+fn deadline(context: &Invocation<'_>) -> Result<std::time::Duration> {
+    Settings::load(context.env)?.deadline()
 }
 
-fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
-    let machine = context.machine;
+fn lock(context: &Invocation<'_>, store: Option<StoreKind>) -> Result<()> {
+    let env = context.env;
     let kind = which(context, store)?;
     if context.only_says(&[format!("lock the {kind}")]) {
         return Ok(());
     }
     let line = match kind {
         StoreKind::File => {
-            let store = FileStore::new(machine.file_store_folder()?);
+            let store = FileStore::new(env.file_store_folder()?);
             if matches!(store.state(), Ok(FileState::WithoutPassphrase)) {
-                return Err(Failure::new(
+                return Err(Error::new(
                     Kind::Usage,
                     "the encrypted file has no passphrase, and cannot be locked",
                 )
@@ -591,28 +597,28 @@ fn lock(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<()> {
 }
 
 /// It is not ours alone: what else is in it is locked for every other program too.
-fn lock_keychain(context: &Context<'_>) -> Outcome<String> {
-    let failure = |fault: Fault| fault.failure(StoreKind::Keychain, None);
+fn lock_keychain(context: &Invocation<'_>) -> Result<String> {
+    let failure = |fault: StoreError| fault.failure(StoreKind::Keychain, None);
     let wait = deadline(context)?;
-    let label = opening::default_label(context.machine, wait).map_err(failure)?;
+    let label = opening::default_label(context.env, wait).map_err(failure)?;
     let whole = format!("all of the keychain's collection {label}, for every program");
     let again = without_a_window(context);
     let warning = match &again {
         Some(_) => "; nothing here can show the window that unlocks it again",
         None => "",
     };
-    let ui = &context.machine.ui;
+    let ui = &context.env.ui;
     ui.confirm(&format!("lock {whole}{warning}?"))?;
-    let label = opening::lock(context.machine, wait).map_err(failure)?;
+    let label = opening::lock(context.env, wait).map_err(failure)?;
     let again = again.unwrap_or_else(|| "awskeep store unlock".to_owned());
     Ok(format!(
         "the keychain is locked: its collection {label}, for every program\nhint: {again}"
     ))
 }
 
-fn which(context: &Context<'_>, store: Option<StoreKind>) -> Outcome<StoreKind> {
+fn which(context: &Invocation<'_>, store: Option<StoreKind>) -> Result<StoreKind> {
     match store {
         Some(kind) => Ok(kind),
-        None => Entries::open(context.machine)?.settings.store(None),
+        None => Entries::open(context.env)?.settings.store(None),
     }
 }

@@ -3,16 +3,17 @@
 
 use serde::Serialize;
 
-use super::{Context, Form};
 use crate::cli::Why;
-use crate::escape;
-use crate::failure::Outcome;
+use crate::commands::{Form, Invocation};
+use crate::error::Result;
 use crate::import::masking::{by_shape, foreign_command};
 use crate::import::same::consumer_name;
-use crate::profile_files::parse_helper;
-use crate::profile_files::resolve::{self, Asked, Inputs, Place, Resolution};
-use crate::profiles::Profiles;
-use crate::table::{headed, lines_of};
+use crate::profiles::attach::AwsFiles;
+use crate::profiles::parse_helper;
+use crate::resolve;
+use crate::resolve::{Asked, Inputs, Location, Resolution};
+use crate::ui::escape;
+use crate::ui::table::{headed, lines_of};
 
 #[derive(Serialize)]
 struct Told {
@@ -20,16 +21,16 @@ struct Told {
     advice: Vec<String>,
 }
 
-pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
-    let machine = context.machine;
-    let files = Profiles::read(machine)?;
+pub fn run(context: &Invocation<'_>, args: &Why) -> Result<()> {
+    let env = context.env;
+    let files = AwsFiles::read(env)?;
     if let Some(profile) = &args.profile {
         files.refuse_unknown(profile, "aws configure list-profiles")?;
     }
     let inputs = Inputs {
         config: &files.config.document,
         credentials: &files.credentials.document,
-        env: &machine.vars,
+        env: &env.vars,
         asked: match &args.profile {
             Some(profile) => Asked::ByName(profile.as_str()),
             None => Asked::ByEnvironment,
@@ -38,25 +39,25 @@ pub fn run(context: &Context<'_>, args: &Why) -> Outcome<()> {
     let mut consumers = resolve::resolve_all(inputs);
     if args.profile.is_some() {
         // With AWS_PROFILE instead of --profile, keys in the environment win in most.
-        note_environment(machine.var("AWS_ACCESS_KEY_ID").is_some(), context);
+        note_environment(env.var("AWS_ACCESS_KEY_ID").is_some(), context);
     }
     consumers.iter_mut().for_each(shorten);
     let advice = advice(&consumers, &files);
     match context.form {
-        Form::Json => machine.ui.json(&Told { consumers, advice }),
+        Form::Json => env.ui.json(&Told { consumers, advice }),
         Form::Text => {
-            machine.ui.text(&table(&consumers))?;
+            env.ui.text(&table(&consumers))?;
             for line in &advice {
-                machine.ui.tell(line);
+                env.ui.tell(line);
             }
             Ok(())
         }
     }
 }
 
-fn note_environment(has_keys: bool, context: &Context<'_>) {
+fn note_environment(has_keys: bool, context: &Invocation<'_>) {
     if has_keys && context.form == Form::Text {
-        context.machine.ui.warn(
+        context.env.ui.warn(
             "AWS_ACCESS_KEY_ID is set: without --profile it wins over AWS_PROFILE, but in the JavaScript SDK",
         );
     }
@@ -67,26 +68,26 @@ fn shorten(resolution: &mut Resolution) {
 }
 
 /// What stands in a file may be a secret in the wrong place.
-fn shorten_outcome(outcome: &mut resolve::Outcome) {
+fn shorten_outcome(outcome: &mut resolve::Resolved) {
     match outcome {
-        resolve::Outcome::Process { command, .. } => {
+        resolve::Resolved::Process { command, .. } => {
             if parse_helper(command).is_none() {
                 *command = foreign_command(command);
             }
         }
-        resolve::Outcome::AssumeRole { role_arn, from, .. } => {
+        resolve::Resolved::AssumeRole { role_arn, from, .. } => {
             *role_arn = by_shape(role_arn);
             shorten_outcome(from);
         }
-        resolve::Outcome::CredentialSource { source, .. } => *source = by_shape(source),
-        resolve::Outcome::Error { text } => *text = by_shape(text),
-        resolve::Outcome::Env
-        | resolve::Outcome::Static { .. }
-        | resolve::Outcome::Sso { .. }
-        | resolve::Outcome::WebIdentity { .. }
-        | resolve::Outcome::Login { .. }
-        | resolve::Outcome::Container
-        | resolve::Outcome::Nothing => {}
+        resolve::Resolved::CredentialSource { source, .. } => *source = by_shape(source),
+        resolve::Resolved::Error { text } => *text = by_shape(text),
+        resolve::Resolved::Env
+        | resolve::Resolved::Static { .. }
+        | resolve::Resolved::Sso { .. }
+        | resolve::Resolved::WebIdentity { .. }
+        | resolve::Resolved::Login { .. }
+        | resolve::Resolved::Container
+        | resolve::Resolved::Nothing => {}
     }
 }
 
@@ -113,42 +114,42 @@ fn table(consumers: &[Resolution]) -> String {
     lines_of(&table)
 }
 
-fn words(outcome: &resolve::Outcome) -> String {
+fn words(outcome: &resolve::Resolved) -> String {
     match outcome {
-        resolve::Outcome::Env => "the key in the environment".into(),
-        resolve::Outcome::Static { place: at, id } => {
+        resolve::Resolved::Env => "the key in the environment".into(),
+        resolve::Resolved::Static { place: at, id } => {
             let id = id.as_deref().unwrap_or("something that is no key id");
             format!("plaintext {id} ({})", place(at))
         }
-        resolve::Outcome::Process { place: at, command } => match parse_helper(command) {
+        resolve::Resolved::Process { place: at, command } => match parse_helper(command) {
             Some(helper) => format!("awskeep entry {} ({})", helper.entry, place(at)),
             None => format!("{command} ({})", place(at)),
         },
-        resolve::Outcome::AssumeRole {
+        resolve::Resolved::AssumeRole {
             role_arn,
             place: at,
             from,
         } => format!("role {role_arn} ({}) by {}", place(at), words(from)),
-        resolve::Outcome::CredentialSource { place: at, source } => {
+        resolve::Resolved::CredentialSource { place: at, source } => {
             format!("{source} ({})", place(at))
         }
-        resolve::Outcome::Sso { place: at } => format!("sso ({})", place(at)),
-        resolve::Outcome::WebIdentity { place: at } => format!("web identity ({})", place(at)),
-        resolve::Outcome::Login { place: at } => format!("aws login ({})", place(at)),
-        resolve::Outcome::Container => "nothing here; the container's role".into(),
-        resolve::Outcome::Nothing => "nothing here; the instance's role, if any".into(),
-        resolve::Outcome::Error { text } => format!("fails: {text}"),
+        resolve::Resolved::Sso { place: at } => format!("sso ({})", place(at)),
+        resolve::Resolved::WebIdentity { place: at } => format!("web identity ({})", place(at)),
+        resolve::Resolved::Login { place: at } => format!("aws login ({})", place(at)),
+        resolve::Resolved::Container => "nothing here; the container's role".into(),
+        resolve::Resolved::Nothing => "nothing here; the instance's role, if any".into(),
+        resolve::Resolved::Error { text } => format!("fails: {text}"),
     }
 }
 
-fn place(place: &Place) -> String {
+fn place(place: &Location) -> String {
     match place {
-        Place::Variable(name) => name.clone(),
-        Place::Line(file, line) => format!("{file}:{line}"),
+        Location::Variable(name) => name.clone(),
+        Location::Line(file, line) => format!("{file}:{line}"),
     }
 }
 
-fn advice(consumers: &[Resolution], files: &Profiles) -> Vec<String> {
+fn advice(consumers: &[Resolution], files: &AwsFiles) -> Vec<String> {
     let mut advice: Vec<String> = Vec::new();
     let mut add = |line: String| {
         if !advice.contains(&line) {
@@ -158,38 +159,40 @@ fn advice(consumers: &[Resolution], files: &Profiles) -> Vec<String> {
     for resolution in consumers {
         let profile = &resolution.profile;
         match &resolution.outcome {
-            resolve::Outcome::Static { place: at, .. } => add(match has_line(files, profile, at) {
-                true => {
-                    format!(
-                        "hint: move the plaintext key into a store: awskeep import {}",
-                        escape::argument(profile)
-                    )
-                }
-                // A [DEFAULT] section's keys reach every profile, and import names no one's.
-                false => format!(
-                    "hint: move the key at {} into the section of the profile that it is for",
-                    place(at)
-                ),
-            }),
-            resolve::Outcome::Env => {
+            resolve::Resolved::Static { place: at, .. } => {
+                add(match has_line(files, profile, at) {
+                    true => {
+                        format!(
+                            "hint: move the plaintext key into a store: awskeep import {}",
+                            escape::argument(profile)
+                        )
+                    }
+                    // A [DEFAULT] section's keys reach every profile, and import names no one's.
+                    false => format!(
+                        "hint: move the key at {} into the section of the profile that it is for",
+                        place(at)
+                    ),
+                })
+            }
+            resolve::Resolved::Env => {
                 add("hint: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN".into())
             }
-            resolve::Outcome::Error { text } => match troubles(files, profile) {
+            resolve::Resolved::Error { text } => match troubles(files, profile) {
                 troubles if troubles.is_empty() => add(format!("hint: correct this: {text}")),
                 troubles => troubles.into_iter().for_each(&mut add),
             },
-            resolve::Outcome::Process { .. }
-            | resolve::Outcome::AssumeRole { .. }
-            | resolve::Outcome::CredentialSource { .. }
-            | resolve::Outcome::Sso { .. }
-            | resolve::Outcome::WebIdentity { .. }
-            | resolve::Outcome::Login { .. }
-            | resolve::Outcome::Container
-            | resolve::Outcome::Nothing => {}
+            resolve::Resolved::Process { .. }
+            | resolve::Resolved::AssumeRole { .. }
+            | resolve::Resolved::CredentialSource { .. }
+            | resolve::Resolved::Sso { .. }
+            | resolve::Resolved::WebIdentity { .. }
+            | resolve::Resolved::Login { .. }
+            | resolve::Resolved::Container
+            | resolve::Resolved::Nothing => {}
         }
         for shadow in &resolution.shadows {
             let is_key = shadow.what.contains("static") || shadow.what.contains("key");
-            if is_key && matches!(shadow.place, Place::Line(..)) {
+            if is_key && matches!(shadow.place, Location::Line(..)) {
                 add(format!(
                     "hint: take the shadowed key at {} out: other SDKs may use it",
                     place(&shadow.place)
@@ -201,8 +204,8 @@ fn advice(consumers: &[Resolution], files: &Profiles) -> Vec<String> {
 }
 
 /// Whether the line stands in one of the profile's own sections.
-fn has_line(files: &Profiles, profile: &str, at: &Place) -> bool {
-    let Place::Line(name, line) = at else {
+fn has_line(files: &AwsFiles, profile: &str, at: &Location) -> bool {
+    let Location::Line(name, line) = at else {
         return true;
     };
     let documents = [&files.config.document, &files.credentials.document];
@@ -213,14 +216,14 @@ fn has_line(files: &Profiles, profile: &str, at: &Place) -> bool {
 }
 
 /// What to correct in which line, for a profile that some SDK cannot read.
-fn troubles(files: &Profiles, profile: &str) -> Vec<String> {
+fn troubles(files: &AwsFiles, profile: &str) -> Vec<String> {
     let Ok(profile) = profile.parse() else {
         return Vec::new();
     };
     let documents = [&files.credentials.document, &files.config.document];
-    let of = |document: &crate::profile_files::Document| {
+    let of = |document: &crate::profiles::Document| {
         let name = document.name().to_owned();
-        let told = move |trouble: crate::profile_files::Trouble| {
+        let told = move |trouble: crate::profiles::Lint| {
             format!(
                 "hint: {name}:{}: {}: {}",
                 trouble.line, trouble.what, trouble.mend

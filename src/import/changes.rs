@@ -4,23 +4,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Files, Known, Move, Refusal, Row, Shape, Verdict};
-use super::same::{self, consumer_name};
-use crate::failure::Outcome;
-use crate::keys::EntryName;
-use crate::profile_files::command_line::{self, Platform};
-use crate::profile_files::document::Document;
-use crate::profile_files::edits::Puts;
-use crate::profile_files::sdk_reader::Change;
-use crate::profile_files::takes::Takes;
-use crate::profile_files::trouble::KEY_LINES;
-use crate::profile_files::undo::Edited;
+use crate::error::Result;
+use crate::import::classify::{FilePair, Migrate, Obstacle, ProfileChange, Row, Stored, Verdict};
+use crate::import::same;
+use crate::import::same::consumer_name;
+use crate::profiles::command_line;
+use crate::profiles::command_line::Platform;
+use crate::profiles::document::Document;
+use crate::profiles::edits::Inserts;
+use crate::profiles::lint::KEY_LINES;
+use crate::profiles::remove::Removals;
+use crate::profiles::sdk_reader::Change;
+use crate::profiles::undo::Edited;
+use crate::types::keys::EntryName;
 
 const PROCESS: &str = "credential_process";
 
 /// One write of one file: the document, and what must be all that changes.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct FileWrite {
     pub edited: Edited,
     pub changes: Vec<Change>,
 }
@@ -28,13 +30,13 @@ pub struct Step {
 /// All writes, in order: profiles are pointed before any key's line goes.
 #[derive(Debug, Clone)]
 pub struct Changes {
-    pub point: Step,
-    pub take_from_credentials: Step,
-    pub take_from_config: Step,
+    pub point: FileWrite,
+    pub take_from_credentials: FileWrite,
+    pub take_from_config: FileWrite,
 }
 
 impl Changes {
-    pub fn in_order(&self) -> [&Step; 3] {
+    pub fn in_order(&self) -> [&FileWrite; 3] {
         [
             &self.point,
             &self.take_from_credentials,
@@ -42,8 +44,8 @@ impl Changes {
         ]
     }
 
-    fn after(&self) -> Files<'_> {
-        Files {
+    fn after(&self) -> FilePair<'_> {
+        FilePair {
             config: &self.take_from_config.edited.document,
             credentials: &self.take_from_credentials.edited.document,
         }
@@ -51,7 +53,12 @@ impl Changes {
 }
 
 /// The changes for the rows that move; rows that cannot become refused.
-pub fn changes(files: Files<'_>, rows: &mut [Row], known: &Known, helper_path: &str) -> Changes {
+pub fn changes(
+    files: FilePair<'_>,
+    rows: &mut [Row],
+    known: &Stored,
+    helper_path: &str,
+) -> Changes {
     loop {
         let made = attempt(files, rows, helper_path);
         if !refuse_differences(files, rows, known, &made) {
@@ -61,9 +68,9 @@ pub fn changes(files: Files<'_>, rows: &mut [Row], known: &Known, helper_path: &
 }
 
 /// All edits of a file are made in one pass: hundreds of profiles must not cost their square.
-fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
+fn attempt(files: FilePair<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
     let mut point = Pointing {
-        puts: Puts::into(files.config),
+        puts: Inserts::into(files.config),
         credentials: files.credentials,
         helper_path,
         changes: Vec::new(),
@@ -75,7 +82,7 @@ fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
         point.add(found)?;
         from_credentials.add(found)
     });
-    let point = Step {
+    let point = FileWrite {
         edited: point.puts.done(),
         changes: point.changes,
     };
@@ -89,34 +96,34 @@ fn attempt(files: Files<'_>, rows: &mut [Row], helper_path: &str) -> Changes {
 }
 
 /// What cannot be edited becomes a refused row.
-fn each_move(rows: &mut [Row], mut edit: impl FnMut(&Move) -> Outcome<()>) {
+fn each_move(rows: &mut [Row], mut edit: impl FnMut(&Migrate) -> Result<()>) {
     for row in rows {
         if let Verdict::Move(found) = &row.verdict
             && let Err(failure) = edit(found)
         {
-            row.verdict = Verdict::Refused(Refusal::of(&failure));
+            row.verdict = Verdict::Refused(Obstacle::of(&failure));
         }
     }
 }
 
 struct Pointing<'a> {
-    puts: Puts<'a>,
+    puts: Inserts<'a>,
     credentials: &'a Document,
     helper_path: &'a str,
     changes: Vec<Change>,
 }
 
 impl Pointing<'_> {
-    fn add(&mut self, found: &Move) -> Outcome<()> {
+    fn add(&mut self, found: &Migrate) -> Result<()> {
         let profile = &found.profile;
         let line = command_line::build(self.helper_path, &found.entry, Platform::HERE)?;
         match found.shape {
-            Shape::PointedAlready => {}
-            Shape::Pointed => {
+            ProfileChange::PointedAlready => {}
+            ProfileChange::Pointed => {
                 self.puts.set(profile, PROCESS, &line)?;
                 self.changes.push(Change::set(profile, PROCESS));
             }
-            Shape::ThroughBase => {
+            ProfileChange::ThroughBase => {
                 let base = self.puts.add_base_profile_for_self_reference(
                     self.credentials,
                     profile,
@@ -131,19 +138,19 @@ impl Pointing<'_> {
 }
 
 struct Taking<'a> {
-    takes: Takes<'a>,
+    takes: Removals<'a>,
     changes: Vec<Change>,
 }
 
 impl<'a> Taking<'a> {
     fn from(document: &'a Document) -> Taking<'a> {
         Taking {
-            takes: Takes::from(document),
+            takes: Removals::from(document),
             changes: Vec::new(),
         }
     }
 
-    fn add(&mut self, found: &Move) -> Outcome<()> {
+    fn add(&mut self, found: &Migrate) -> Result<()> {
         let profile = &found.profile;
         if self.takes.keys(profile)?.is_empty() {
             return Ok(());
@@ -155,8 +162,8 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn done(self) -> Step {
-        Step {
+    fn done(self) -> FileWrite {
+        FileWrite {
             edited: self.takes.done(),
             changes: self.changes,
         }
@@ -164,7 +171,12 @@ impl<'a> Taking<'a> {
 }
 
 /// Refuses what would change who anybody is; whether there was any.
-fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &Changes) -> bool {
+fn refuse_differences(
+    files: FilePair<'_>,
+    rows: &mut [Row],
+    known: &Stored,
+    made: &Changes,
+) -> bool {
     let mut moved = BTreeSet::new();
     let mut entry_of_key: BTreeMap<String, EntryName> = known
         .keys
@@ -190,14 +202,14 @@ fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &
             } else {
                 format!("profile {}, whose source it is,", different.profile)
             };
-            row.verdict = Verdict::Refused(Refusal::new(
+            row.verdict = Verdict::Refused(Obstacle::new(
                 format!(
                     "{} would then read {what} as somebody else",
                     consumer_name(different.consumer)
                 ),
                 format!(
                     "awskeep why {}",
-                    crate::escape::argument(&different.profile)
+                    crate::ui::escape::argument(&different.profile)
                 ),
             ));
             refused = true;
@@ -209,8 +221,8 @@ fn refuse_differences(files: Files<'_>, rows: &mut [Row], known: &Known, made: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::plan;
-    use crate::profile_files::{FileKind, LINES_READ};
+    use crate::import::classify;
+    use crate::profiles::{FileKind, LINES_READ};
 
     /// Plans and edits this many profiles; the lines of AWS files that were read for it.
     fn lines_read(profiles: usize) -> usize {
@@ -223,13 +235,13 @@ mod tests {
         }
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
-        let files = Files {
+        let files = FilePair {
             config: &config,
             credentials: &credentials,
         };
-        let known = Known::default();
+        let known = Stored::default();
         let before = LINES_READ.get();
-        let mut rows = plan::rows(files, &known, &[]);
+        let mut rows = classify::rows(files, &known, &[]);
         let made = changes(files, &mut rows, &known, "/b/awskeep");
         assert_eq!(made.take_from_credentials.edited.document.text(), "");
         let helpers = made
@@ -266,12 +278,12 @@ mod tests {
         let before = cpu_time();
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &format!("[base]\n{key}"));
-        let files = Files {
+        let files = FilePair {
             config: &config,
             credentials: &credentials,
         };
-        let known = Known::default();
-        let mut rows = plan::rows(files, &known, &[]);
+        let known = Stored::default();
+        let mut rows = classify::rows(files, &known, &[]);
         let made = changes(files, &mut rows, &known, "/b/awskeep");
         assert_eq!(made.take_from_credentials.edited.document.text(), "");
         cpu_time() - before

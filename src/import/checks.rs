@@ -3,26 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{Files, Move, Shape};
-use super::run::{Before, Prepared, Proof};
-use super::through;
-use crate::aws;
-use crate::entries::Entries;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::{Account, Signer, prove};
-use crate::keys::{AccessKey, AccessKeyId, EntryName};
-use crate::machine::Machine;
-use crate::profile_files::command_line::{self, Platform};
-use crate::profiles::Profiles;
-use crate::vault::item::Item;
+use crate::aws::place;
+use crate::aws::{Account, Signer, prove};
+use crate::error::{Error, Kind, Result};
+use crate::import::apply::{Before, Prepared, ProvenKey};
+use crate::import::classify::{FilePair, Migrate, ProfileChange};
+use crate::import::through;
+use crate::profiles::attach::AwsFiles;
+use crate::profiles::command_line;
+use crate::profiles::command_line::Platform;
+use crate::store::entries::Entries;
+use crate::store::item::Item;
+use crate::system::env::Env;
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName};
 
 /// The line that SDKs will run must give each key before any file is touched.
 pub(super) fn serve_all(
-    machine: &Machine,
+    env: &Env,
     entries: &Entries<'_>,
     now: &Prepared,
     before: Before<'_>,
-) -> Outcome<()> {
+) -> Result<()> {
     let mut served: Vec<&EntryName> = Vec::new();
     for found in now.moves() {
         if served.contains(&&found.entry) {
@@ -31,7 +32,7 @@ pub(super) fn serve_all(
         before("serve")?;
         let line = command_line::build(&now.helper, &found.entry, Platform::HERE)?;
         same_key(
-            &through::fetch(machine, &line)?,
+            &through::fetch(env, &line)?,
             &entries.get(&found.entry)?.item,
         )?;
         served.push(&found.entry);
@@ -39,11 +40,11 @@ pub(super) fn serve_all(
     Ok(())
 }
 
-fn same_key(fetched: &AccessKey, item: &Item) -> Outcome<()> {
+fn same_key(fetched: &AccessKey, item: &Item) -> Result<()> {
     if *fetched == item.current.key() {
         return Ok(());
     }
-    Err(Failure::new(
+    Err(Error::new(
         Kind::Failed,
         format!(
             "the helper serves {} for entry {}, which has {}",
@@ -55,12 +56,12 @@ fn same_key(fetched: &AccessKey, item: &Item) -> Outcome<()> {
 
 /// Every profile is fetched through, and must be who it was.
 pub(super) fn fetch_all(
-    machine: &Machine,
+    env: &Env,
     entries: &Entries<'_>,
     now: &Prepared,
-    proofs: &BTreeMap<AccessKeyId, Proof>,
-) -> Outcome<()> {
-    let written = Profiles::read(machine)?;
+    proofs: &BTreeMap<AccessKeyId, ProvenKey>,
+) -> Result<()> {
+    let written = AwsFiles::read(env)?;
     let mut fetched: Vec<String> = Vec::new();
     for found in now.moves() {
         let line = line_of(&written, found)?;
@@ -68,10 +69,10 @@ pub(super) fn fetch_all(
             continue;
         }
         let fetch = || {
-            let key = through::fetch(machine, &line)?;
+            let key = through::fetch(env, &line)?;
             let item = entries.get(&found.entry)?.item;
             same_key(&key, &item)?;
-            same_user(machine, &item, &key, proofs.get(&found.key.id))
+            same_user(env, &item, &key, proofs.get(&found.key.id))
         };
         fetch().map_err(|failure| failure.hint("put everything back: awskeep import --undo"))?;
         fetched.push(line);
@@ -79,8 +80,8 @@ pub(super) fn fetch_all(
     Ok(())
 }
 
-fn line_of(written: &Profiles, found: &Move) -> Outcome<String> {
-    let files = Files {
+fn line_of(written: &AwsFiles, found: &Migrate) -> Result<String> {
+    let files = FilePair {
         config: &written.config.document,
         credentials: &written.credentials.document,
     };
@@ -97,12 +98,12 @@ fn line_of(written: &Profiles, found: &Move) -> Outcome<String> {
         process(&source.value)
     };
     let line = match found.shape {
-        Shape::Pointed => process(profile),
-        Shape::ThroughBase => source(),
-        Shape::PointedAlready => process(profile).or_else(source),
+        ProfileChange::Pointed => process(profile),
+        ProfileChange::ThroughBase => source(),
+        ProfileChange::PointedAlready => process(profile).or_else(source),
     };
     line.ok_or_else(|| {
-        Failure::new(
+        Error::new(
             Kind::Unfinished,
             format!("profile {profile} was changed meanwhile"),
         )
@@ -110,13 +111,8 @@ fn line_of(written: &Profiles, found: &Move) -> Outcome<String> {
     })
 }
 
-fn same_user(
-    machine: &Machine,
-    item: &Item,
-    key: &AccessKey,
-    proof: Option<&Proof>,
-) -> Outcome<()> {
-    let account = aws::account(machine, &aws::place_of(item))?;
+fn same_user(env: &Env, item: &Item, key: &AccessKey, proof: Option<&ProvenKey>) -> Result<()> {
+    let account = place::account(env, &place::place_of(item))?;
     let answer = account
         .caller(Signer::Key(key))
         .map_err(|failure| prove::refused(key, "STS", &failure))?;
@@ -127,7 +123,7 @@ fn same_user(
     if same {
         return Ok(());
     }
-    Err(Failure::new(
+    Err(Error::new(
         Kind::Failed,
         format!(
             "entry {} is {} now, which it was not before",

@@ -4,7 +4,10 @@
 
 use std::fmt::Write;
 
-use super::masking;
+use similar::udiff::UnifiedHunkHeader;
+use similar::{Algorithm, DiffOp};
+
+use crate::import::masking;
 
 /// Unchanged lines around a change.
 const AROUND: usize = 3;
@@ -12,30 +15,21 @@ const AROUND: usize = 3;
 /// A unified diff of two texts; empty if they are the same.
 pub fn unified(name: &str, old: &str, new: &str) -> String {
     let (old_lines, new_lines) = (lines(old), lines(new));
-    let ops = operations(&old_lines, &new_lines);
-    if ops.iter().all(|op| matches!(op, Op::Keep(..))) {
-        return String::new();
-    }
+    let ops = similar::capture_diff_slices(Algorithm::Patience, &old_lines, &new_lines);
     let (old_shown, new_shown) = (masking::lines(&old_lines), masking::lines(&new_lines));
-    let mut out = format!("--- {name}\n+++ {name}\n");
-    for range in hunks(&ops) {
-        let part = &ops[range];
-        let (old_at, new_at) = part[0].starts();
-        let old_count = part.iter().filter(|op| !matches!(op, Op::Add(..))).count();
-        let new_count = part.iter().filter(|op| !matches!(op, Op::Drop(..))).count();
-        let _ = writeln!(
-            out,
-            "@@ -{},{old_count} +{},{new_count} @@",
-            old_at + usize::from(old_count > 0),
-            new_at + usize::from(new_count > 0)
-        );
-        for op in part {
-            let (sign, line) = match op {
-                Op::Keep(o, _) => (' ', &old_shown[*o]),
-                Op::Drop(o, _) => ('-', &old_shown[*o]),
-                Op::Add(_, n) => ('+', &new_shown[*n]),
-            };
-            let _ = writeln!(out, "{sign}{}", line.trim_end_matches(['\r', '\n']));
+    let mut out = String::new();
+    for hunk in similar::group_diff_ops(ops, AROUND) {
+        if out.is_empty() {
+            out = format!("--- {name}\n+++ {name}\n");
+        }
+        let _ = writeln!(out, "{}", UnifiedHunkHeader::new(&hunk));
+        for change in hunk
+            .iter()
+            .flat_map(|op| op.iter_changes(&old_shown, &new_shown))
+        {
+            let line = change.value();
+            let line = line.trim_end_matches(['\r', '\n']);
+            let _ = writeln!(out, "{}{line}", change.tag());
         }
     }
     out
@@ -46,76 +40,22 @@ pub fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-/// Indices into the old and the new lines at which the operation stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Op {
-    Keep(usize, usize),
-    Drop(usize, usize),
-    Add(usize, usize),
-}
-
-impl Op {
-    fn starts(self) -> (usize, usize) {
-        match self {
-            Op::Keep(o, n) | Op::Drop(o, n) | Op::Add(o, n) => (o, n),
-        }
-    }
-}
-
-/// The longest common subsequence, after cutting what both ends share.
-pub(super) fn operations(old: &[&str], new: &[&str]) -> Vec<Op> {
-    let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let most = old.len().min(new.len()) - head;
-    let tail = (0..most)
-        .take_while(|n| old[old.len() - 1 - n] == new[new.len() - 1 - n])
-        .count();
-    let (a, b) = (&old[head..old.len() - tail], &new[head..new.len() - tail]);
-    let width = b.len() + 1;
-    let mut longest = vec![0u32; (a.len() + 1) * width];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            longest[i * width + j] = if a[i] == b[j] {
-                longest[(i + 1) * width + j + 1] + 1
-            } else {
-                longest[(i + 1) * width + j].max(longest[i * width + j + 1])
-            };
-        }
-    }
-    let mut ops: Vec<Op> = (0..head).map(|n| Op::Keep(n, n)).collect();
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() || j < b.len() {
-        let (o, n) = (head + i, head + j);
-        if i < a.len() && j < b.len() && a[i] == b[j] {
-            ops.push(Op::Keep(o, n));
-            (i, j) = (i + 1, j + 1);
-        } else if i < a.len()
-            && (j == b.len() || longest[(i + 1) * width + j] >= longest[i * width + j + 1])
+/// For each old line, where it stands among the new ones, if it does.
+pub(super) fn kept(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
+    let mut places = vec![None; old.len()];
+    for op in similar::capture_diff_slices(Algorithm::Patience, old, new) {
+        if let DiffOp::Equal {
+            old_index,
+            new_index,
+            len,
+        } = op
         {
-            ops.push(Op::Drop(o, n));
-            i += 1;
-        } else {
-            ops.push(Op::Add(o, n));
-            j += 1;
+            for n in 0..len {
+                places[old_index + n] = Some(new_index + n);
+            }
         }
     }
-    ops.extend((0..tail).map(|n| Op::Keep(old.len() - tail + n, new.len() - tail + n)));
-    ops
-}
-
-/// Ranges of operations that are shown together.
-fn hunks(ops: &[Op]) -> Vec<std::ops::Range<usize>> {
-    let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
-    for (at, op) in ops.iter().enumerate() {
-        if matches!(op, Op::Keep(..)) {
-            continue;
-        }
-        let range = at.saturating_sub(AROUND)..(at + AROUND + 1).min(ops.len());
-        match ranges.last_mut() {
-            Some(last) if range.start <= last.end => last.end = range.end,
-            Some(_) | None => ranges.push(range),
-        }
-    }
-    ranges
+    places
 }
 
 #[cfg(test)]

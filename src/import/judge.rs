@@ -2,24 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use super::names;
-use super::plan::{Files, Known, Move, Refusal, Shape, Verdict, Weight};
-use crate::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
-use crate::profile_files::document::Document;
-use crate::profile_files::edits::{self, FoundKeys};
-use crate::profile_files::parse_helper;
-use crate::profile_files::trouble::KEY_LINES;
+use crate::import::classify::{
+    FilePair, Migrate, Obstacle, ProfileChange, Stored, Verdict, Weight,
+};
+use crate::import::names;
+use crate::profiles::document::Document;
+use crate::profiles::edits;
+use crate::profiles::edits::FoundKeys;
+use crate::profiles::lint::KEY_LINES;
+use crate::profiles::parse_helper;
+use crate::types::keys::{AccessKey, EntryName, KeyIdKind, ProfileName};
 
 /// For a profile whose key stands in the files.
-pub(super) fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move, Refusal> {
-    let profile: ProfileName = name.parse().map_err(|failure| Refusal::of(&failure))?;
+pub(super) fn judge(files: FilePair<'_>, known: &Stored, name: &str) -> Result<Migrate, Obstacle> {
+    let profile: ProfileName = name.parse().map_err(|failure| Obstacle::of(&failure))?;
     let key = one_key(files, &profile)?;
     refuse_other_sources(files, name)?;
     let holder = known.keys.get(&key.id);
     let shape = match files.entry_of(name) {
-        Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
+        Some(entry) if Some(&entry) == holder => ProfileChange::PointedAlready,
         Some(entry) => {
-            return Err(Refusal::new(
+            return Err(Obstacle::new(
                 format!(
                     "it uses entry {entry}, but {} stands in the files too and wins in most SDKs",
                     key.id
@@ -36,7 +39,7 @@ pub(super) fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move,
         let none = BTreeSet::new();
         names::entry_name(std::iter::once(name), &none)
     });
-    Ok(Move {
+    Ok(Migrate {
         profile,
         key,
         entry,
@@ -45,26 +48,26 @@ pub(super) fn judge(files: Files<'_>, known: &Known, name: &str) -> Result<Move,
 }
 
 fn shape_of_role(
-    files: Files<'_>,
+    files: FilePair<'_>,
     name: &str,
     holder: Option<&EntryName>,
-) -> Result<Shape, Refusal> {
+) -> Result<ProfileChange, Obstacle> {
     let Some((document, line, _)) = files.value(name, "role_arn") else {
-        return Ok(Shape::Pointed);
+        return Ok(ProfileChange::Pointed);
     };
     let place = format!("{}:{line}", document.name());
     match files.value(name, "source_profile") {
-        Some((_, _, source)) if source == name => Ok(Shape::ThroughBase),
+        Some((_, _, source)) if source == name => Ok(ProfileChange::ThroughBase),
         Some((_, _, source)) if holder.is_some() && files.entry_of(source).as_ref() == holder => {
-            Ok(Shape::PointedAlready)
+            Ok(ProfileChange::PointedAlready)
         }
-        Some((_, _, source)) => Err(Refusal::new(
+        Some((_, _, source)) => Err(Obstacle::new(
             format!(
                 "it has a role whose source is {source} ({place}), and a key of its own that some SDKs use instead"
             ),
             "take the key's lines out, or move them to a profile of their own",
         )),
-        None => Err(Refusal::new(
+        None => Err(Obstacle::new(
             format!(
                 "it has a role without a source_profile ({place}), which SDKs read differently"
             ),
@@ -74,10 +77,10 @@ fn shape_of_role(
 }
 
 /// The profile's one long-term key, wherever it stands.
-fn one_key(files: Files<'_>, profile: &ProfileName) -> Result<AccessKey, Refusal> {
+fn one_key(files: FilePair<'_>, profile: &ProfileName) -> Result<AccessKey, Obstacle> {
     let mut found: Vec<(&Document, FoundKeys)> = Vec::new();
     for document in files.both() {
-        let keys = edits::keys_in(document, profile).map_err(|failure| Refusal::of(&failure))?;
+        let keys = edits::keys_in(document, profile).map_err(|failure| Obstacle::of(&failure))?;
         if !keys.is_none() {
             found.push((document, keys));
         }
@@ -92,11 +95,11 @@ fn one_key(files: Files<'_>, profile: &ProfileName) -> Result<AccessKey, Refusal
     match pairs.as_slice() {
         [one] => Ok(one.clone()),
         [one, other] if one == other => Ok(one.clone()),
-        [one, other] if one.id == other.id => Err(Refusal::new(
+        [one, other] if one.id == other.id => Err(Obstacle::new(
             format!("{} stands in both files with two different secrets", one.id),
             "take the wrong one's lines out",
         )),
-        [one, other, ..] => Err(Refusal::new(
+        [one, other, ..] => Err(Obstacle::new(
             format!(
                 "{} stands in {} and {} in {}: SDKs disagree which one counts",
                 one.id,
@@ -106,11 +109,11 @@ fn one_key(files: Files<'_>, profile: &ProfileName) -> Result<AccessKey, Refusal
             ),
             "take the lines of the key that you do not use out",
         )),
-        [] => Err(Refusal::new("it has no key", "nothing to do")),
+        [] => Err(Obstacle::new("it has no key", "nothing to do")),
     }
 }
 
-fn refuse_temporary(document: &Document, keys: &FoundKeys) -> Result<(), Refusal> {
+fn refuse_temporary(document: &Document, keys: &FoundKeys) -> Result<(), Obstacle> {
     let temporary = keys
         .key_id()
         .is_some_and(|id| id.kind() == KeyIdKind::Temporary);
@@ -120,7 +123,7 @@ fn refuse_temporary(document: &Document, keys: &FoundKeys) -> Result<(), Refusal
         (None, true) => keys.id.as_ref().map_or(1, |id| id.line),
         (None, false) => return Ok(()),
     };
-    Err(Refusal {
+    Err(Obstacle {
         reason: format!(
             "{}:{line}: a temporary key, which dies by itself within hours",
             document.name()
@@ -130,34 +133,34 @@ fn refuse_temporary(document: &Document, keys: &FoundKeys) -> Result<(), Refusal
     })
 }
 
-fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Refusal> {
+fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Obstacle> {
     let name = document.name();
-    let line = |found: &Option<edits::Found<_>>| found.as_ref().map_or(1, |found| found.line);
+    let line = |found: &Option<edits::Located<_>>| found.as_ref().map_or(1, |found| found.line);
     match (&keys.id, &keys.secret) {
         (Some(id), Some(secret)) if id.value.is_empty() || secret.value.is_empty() => {
-            Err(Refusal::new(
+            Err(Obstacle::new(
                 format!("{name}:{}: the key is blank", id.line.min(secret.line)),
                 "take both lines out, or fill them in",
             ))
         }
         (Some(id), Some(_)) if keys.key_id().is_none() && keys.is_not_of_aws() => {
-            Err(Refusal::not_of_aws(format!("{name}:{}", id.line)))
+            Err(Obstacle::not_of_aws(format!("{name}:{}", id.line)))
         }
         (Some(_), Some(secret)) => keys.pair().ok_or_else(|| {
             let (at, what) = match keys.key_id() {
                 None => (line(&keys.id), "this is not an access key id"),
                 Some(_) => (secret.line, "this is not a secret access key"),
             };
-            Refusal::new(format!("{name}:{at}: {what}"), "correct the line")
+            Obstacle::new(format!("{name}:{at}: {what}"), "correct the line")
         }),
-        (Some(id), None) => Err(Refusal::new(
+        (Some(id), None) => Err(Obstacle::new(
             format!(
                 "{name}:{}: there is an access key id but no secret",
                 id.line
             ),
             "add the secret, or take the line out",
         )),
-        (None, _) => Err(Refusal::new(
+        (None, _) => Err(Obstacle::new(
             format!(
                 "{name}:{}: there is half a key: no access key id beside it",
                 line(&keys.secret).max(line(&keys.token))
@@ -190,10 +193,10 @@ const OTHERS: [(&str, &str); 6] = [
     ),
 ];
 
-fn refuse_other_sources(files: Files<'_>, name: &str) -> Result<(), Refusal> {
+fn refuse_other_sources(files: FilePair<'_>, name: &str) -> Result<(), Obstacle> {
     for (key, mend) in OTHERS {
         if let Some((document, line, _)) = files.value(name, key) {
-            return Err(Refusal::new(
+            return Err(Obstacle::new(
                 format!(
                     "it also has {key} ({}:{line}), and SDKs choose differently",
                     document.name()
@@ -207,7 +210,7 @@ fn refuse_other_sources(files: Files<'_>, name: &str) -> Result<(), Refusal> {
             continue;
         };
         if parse_helper(&process.value).is_none() {
-            return Err(Refusal::new(
+            return Err(Obstacle::new(
                 format!(
                     "it runs another credential_process ({}:{}), and SDKs choose differently",
                     document.name(),
@@ -222,8 +225,8 @@ fn refuse_other_sources(files: Files<'_>, name: &str) -> Result<(), Refusal> {
 
 /// For a key that was read elsewhere, and the profile that shall have it.
 pub(super) fn judge_given(
-    files: Files<'_>,
-    known: &Known,
+    files: FilePair<'_>,
+    known: &Stored,
     profile: &ProfileName,
     key: &AccessKey,
 ) -> Verdict {
@@ -236,7 +239,7 @@ pub(super) fn judge_given(
             if found.key == *key {
                 return Ok(found);
             }
-            Err(Refusal::new(
+            Err(Obstacle::new(
                 format!("it has another key, {}, in the files", found.key.id),
                 format!("name another profile, or first: awskeep import {name}"),
             ))
@@ -245,7 +248,7 @@ pub(super) fn judge_given(
         judge_pointing(files, known, profile, key)
     };
     match moved {
-        Ok(found) if found.shape == Shape::PointedAlready && !has_keys => {
+        Ok(found) if found.shape == ProfileChange::PointedAlready && !has_keys => {
             Verdict::Done(found.entry)
         }
         Ok(found) => Verdict::Move(found),
@@ -254,36 +257,36 @@ pub(super) fn judge_given(
 }
 
 fn judge_pointing(
-    files: Files<'_>,
-    known: &Known,
+    files: FilePair<'_>,
+    known: &Stored,
     profile: &ProfileName,
     key: &AccessKey,
-) -> Result<Move, Refusal> {
+) -> Result<Migrate, Obstacle> {
     let name = profile.as_str();
     for document in files.both() {
         document
             .refuse_trouble(profile)
-            .map_err(|failure| Refusal::of(&failure))?;
+            .map_err(|failure| Obstacle::of(&failure))?;
     }
     refuse_other_sources(files, name)?;
     if let Some((document, line, _)) = files.value(name, "role_arn") {
-        return Err(Refusal::new(
+        return Err(Obstacle::new(
             format!("it is a role ({}:{line})", document.name()),
             "name another profile, and make it this one's source_profile",
         ));
     }
     let holder = known.keys.get(&key.id);
     let shape = match files.entry_of(name) {
-        Some(entry) if Some(&entry) == holder => Shape::PointedAlready,
+        Some(entry) if Some(&entry) == holder => ProfileChange::PointedAlready,
         Some(entry) => {
-            return Err(Refusal::new(
+            return Err(Obstacle::new(
                 format!("it uses entry {entry}, which has another key"),
                 "name another profile",
             ));
         }
-        None => Shape::Pointed,
+        None => ProfileChange::Pointed,
     };
-    Ok(Move {
+    Ok(Migrate {
         profile: profile.clone(),
         key: key.clone(),
         entry: holder

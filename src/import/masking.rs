@@ -4,8 +4,8 @@
 //! with the indented lines below it; the arguments of a program that is not ours; and
 //! whatever has the form of a secret access key or a session token, wherever it stands.
 
-use super::through;
-use crate::profile_files::parse_helper;
+use crate::import::through;
+use crate::profiles::parse_helper;
 
 /// What stands for a hidden value.
 pub const MASK: &str = "[secret]";
@@ -118,7 +118,7 @@ fn masked_line(line: &str) -> (String, bool) {
     }
     if low.contains("aws_access_key_id") {
         let value = line.split(['=', ':']).nth(1).unwrap_or_default().trim();
-        let is_id = value.is_empty() || value.parse::<crate::keys::AccessKeyId>().is_ok();
+        let is_id = value.is_empty() || value.parse::<crate::types::keys::AccessKeyId>().is_ok();
         if !is_id || value.len() > 32 {
             return (format!("aws_access_key_id = {MASK}"), true);
         }

@@ -4,17 +4,17 @@
 //! with the same key, `run` does it in an order that can be cut off anywhere,
 //! `record` remembers the way back without a secret, `undo` goes it.
 
-pub mod aws_vault;
+pub mod apply;
 pub mod changes;
 mod checks;
+pub mod classify;
 pub mod diff;
+pub mod enroll;
 mod judge;
 pub mod masking;
 pub mod names;
-pub mod plan;
 pub mod record;
 mod rejoin;
-pub mod run;
 pub mod same;
 pub mod sources;
 pub mod through;

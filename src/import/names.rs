@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::keys::EntryName;
+use crate::types::keys::EntryName;
 
 /// The longest name of an entry.
 const MOST: usize = 64;

@@ -10,25 +10,25 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::changes::Step;
-use super::diff;
-use crate::disk;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::{AccessKeyId, EntryName};
-use crate::machine::Machine;
-use crate::profile_files::undo::Hunk;
-use crate::profile_files::{Document, FileKind};
-use crate::time::{Length, Time};
+use crate::error::{Error, Kind, Result};
+use crate::import::changes::FileWrite;
+use crate::import::diff;
+use crate::profiles::undo::Hunk;
+use crate::profiles::{Document, FileKind};
+use crate::system::disk;
+use crate::system::env::Env;
+use crate::types::keys::{AccessKeyId, EntryName};
+use crate::types::time::{Span, Timestamp};
 
 /// How long an import can be undone.
-pub const KEPT: Length = Length::days(30);
+pub const KEPT: Span = Span::days(30);
 
 /// One import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct UndoRecord {
     pub v: u32,
-    pub at: Time,
-    pub state: State,
+    pub at: Timestamp,
+    pub state: Progress,
     pub keys: Vec<RecordedKey>,
     pub profiles: Vec<String>,
     /// In the order of writing.
@@ -37,7 +37,7 @@ pub struct Record {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum Progress {
     /// Announced; perhaps cut off half-way.
     Started,
     Finished,
@@ -54,7 +54,7 @@ pub struct RecordedKey {
 pub struct Write {
     pub file: File,
     pub path: PathBuf,
-    pub was: Was,
+    pub was: Prior,
     pub before: Hash,
     pub after: Hash,
     pub hunks: Vec<Hunk>,
@@ -81,7 +81,7 @@ impl File {
 /// Whether the file was there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Was {
+pub enum Prior {
     There,
     Missing,
 }
@@ -108,7 +108,7 @@ fn hex(bytes: &[u8]) -> String {
 
 impl Write {
     /// The announcement of one step; none if it changes nothing.
-    pub fn of(step: &Step, old: &Document, path: &Path, was: Was) -> Option<Write> {
+    pub fn of(step: &FileWrite, old: &Document, path: &Path, was: Prior) -> Option<Write> {
         let new = step.edited.document.text();
         if step.edited.is_nothing() || old.text() == new {
             return None;
@@ -129,20 +129,20 @@ impl Write {
 }
 
 /// The records of this user on this machine.
-pub struct Records {
+pub struct UndoRecords {
     folder: PathBuf,
 }
 
-impl Records {
-    pub fn of(machine: &Machine) -> Outcome<Records> {
-        Ok(Records {
-            folder: machine.state_folder()?.join("import"),
+impl UndoRecords {
+    pub fn of(env: &Env) -> Result<UndoRecords> {
+        Ok(UndoRecords {
+            folder: env.state_folder()?.join("import"),
         })
     }
 
     /// A path that no record has yet; later ones sort behind earlier ones, whatever the
     /// clock says meanwhile.
-    pub fn new_path(&self, at: Time) -> Outcome<PathBuf> {
+    pub fn new_path(&self, at: Timestamp) -> Result<PathBuf> {
         let last = self.paths()?.pop().and_then(|path| {
             let name = path.file_stem()?.to_str()?;
             let (time, number) = name.split_once('-')?;
@@ -152,10 +152,10 @@ impl Records {
         Ok(self.folder.join(format!("{time:012}-{number:03}.json")))
     }
 
-    pub fn write(&self, path: &Path, record: &Record) -> Outcome<()> {
+    pub fn write(&self, path: &Path, record: &UndoRecord) -> Result<()> {
         disk::private_dir(&self.folder)?;
         let json = serde_json::to_vec_pretty(record).map_err(|error| {
-            Failure::new(Kind::Bug, "an import's record cannot be written as JSON").cause(error)
+            Error::new(Kind::Bug, "an import's record cannot be written as JSON").cause(error)
         })?;
         disk::write_atomic(path, &json, 0o600)
     }
@@ -164,7 +164,7 @@ impl Records {
     ///
     /// # Errors
     /// `Kind::Failed` naming one that cannot be read, or that others could have written.
-    pub fn all(&self) -> Outcome<Vec<(PathBuf, Record)>> {
+    pub fn all(&self) -> Result<Vec<(PathBuf, UndoRecord)>> {
         self.paths()?
             .into_iter()
             .map(|path| {
@@ -172,7 +172,7 @@ impl Records {
                 let bytes = disk::read_regular(&path, disk::MOST_TEXT)
                     .map_err(|error| disk::failed("read", &path, &error))?;
                 let record = serde_json::from_slice(&bytes).map_err(|error| {
-                    Failure::new(
+                    Error::new(
                         Kind::Failed,
                         format!("{} is not a record of an import", path.display()),
                     )
@@ -184,7 +184,7 @@ impl Records {
             .collect()
     }
 
-    fn paths(&self) -> Outcome<Vec<PathBuf>> {
+    fn paths(&self) -> Result<Vec<PathBuf>> {
         let names = match std::fs::read_dir(&self.folder) {
             Ok(names) => names,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -199,7 +199,7 @@ impl Records {
     }
 
     /// Drops what is too old to be undone.
-    pub fn forget_old(&self, now: Time) -> Outcome<()> {
+    pub fn forget_old(&self, now: Timestamp) -> Result<()> {
         for (path, record) in self.all()? {
             if now > record.at + KEPT {
                 disk::remove(&path)?;
@@ -209,7 +209,7 @@ impl Records {
     }
 
     /// Drops the records whose keys are all gone with this entry.
-    pub fn forget_entry(&self, entry: &EntryName) -> Outcome<()> {
+    pub fn forget_entry(&self, entry: &EntryName) -> Result<()> {
         for (path, mut record) in self.all()? {
             if !record.keys.iter().any(|key| key.entry == *entry) {
                 continue;
@@ -226,12 +226,12 @@ impl Records {
 }
 
 /// A record says what is written into the AWS files: only ours is obeyed.
-fn refuse_others(path: &Path) -> Outcome<()> {
+fn refuse_others(path: &Path) -> Result<()> {
     let Some(open) = disk::others_can_write(path)? else {
         return Ok(());
     };
     let (shown, open_shown) = (path.display(), open.display());
-    Err(Failure::new(
+    Err(Error::new(
         Kind::Failed,
         format!("{shown} says what an undo writes, but others can write {open_shown}"),
     )

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::diff::{self, Op};
-use super::record::{Write, line_hash};
-use crate::failure::Outcome;
-use crate::keys::{AccessKeyId, EntryName, SecretKey};
-use crate::profile_files::command_line::parse_helper;
-use crate::profile_files::trouble::KEY_LINES;
-use crate::profile_files::undo::{KeyField, TakenLine, whole_again};
-use crate::profile_files::{Document, Hunk};
+use crate::error::Result;
+use crate::import::diff;
+use crate::import::record::{Write, line_hash};
+use crate::profiles::command_line::parse_helper;
+use crate::profiles::lint::KEY_LINES;
+use crate::profiles::undo::{KeyField, TakenLine, whole_again};
+use crate::profiles::{Document, Hunk};
+use crate::types::keys::{AccessKeyId, EntryName, Secret};
 
 /// What became of it.
 pub enum Rejoined {
@@ -27,7 +27,7 @@ pub enum Rejoined {
 }
 
 /// What is needed besides the file.
-pub struct Given<'a> {
+pub struct RejoinInput<'a> {
     /// The write, with the key ids that are current now.
     pub write: &'a Write,
     pub hunks: &'a [Hunk],
@@ -35,7 +35,7 @@ pub struct Given<'a> {
     pub own: &'a BTreeSet<String>,
     /// The entries' names, now and then.
     pub names: &'a [(EntryName, EntryName)],
-    pub secret_of: &'a dyn Fn(KeyField, Option<&AccessKeyId>) -> Option<SecretKey>,
+    pub secret_of: &'a dyn Fn(KeyField, Option<&AccessKeyId>) -> Option<Secret>,
 }
 
 /// The hashes of the lines that a write put.
@@ -47,7 +47,7 @@ pub fn put_lines(write: &Write) -> impl Iterator<Item = &String> {
         .flat_map(|hunk| write.lines.iter().skip(hunk.line).take(hunk.put))
 }
 
-pub fn rejoin(now: &Document, given: &Given<'_>) -> Outcome<Rejoined> {
+pub fn rejoin(now: &Document, given: &RejoinInput<'_>) -> Result<Rejoined> {
     let lines = diff::lines(now.text());
     let mut work = Work {
         now,
@@ -78,7 +78,7 @@ pub fn rejoin(now: &Document, given: &Given<'_>) -> Outcome<Rejoined> {
 
 struct Work<'a> {
     now: &'a Document,
-    given: &'a Given<'a>,
+    given: &'a RejoinInput<'a>,
     lines: Vec<&'a str>,
     /// For each line of then, which line it is now.
     place: Vec<Option<usize>>,
@@ -98,7 +98,7 @@ fn is_header(line: &str) -> bool {
 }
 
 /// Where each line of then stands now. Line ends do not count, nor do new names of entries.
-fn places(lines: &[&str], given: &Given<'_>) -> Vec<Option<usize>> {
+fn places(lines: &[&str], given: &RejoinInput<'_>) -> Vec<Option<usize>> {
     let then: BTreeSet<&String> = given.write.lines.iter().collect();
     let hash = |line: &&str| {
         let mut forms = Vec::new();
@@ -116,13 +116,7 @@ fn places(lines: &[&str], given: &Given<'_>) -> Vec<Option<usize>> {
         given.write.lines.iter().map(String::as_str).collect(),
         now.iter().map(String::as_str).collect(),
     );
-    let mut places = vec![None; then.len()];
-    for op in diff::operations(&then, &now) {
-        if let Op::Keep(old, new) = op {
-            places[old] = Some(new);
-        }
-    }
-    places
+    diff::kept(&then, &now)
 }
 
 /// The line, and the line as it was if the entry that it serves bore another name then.
@@ -144,7 +138,7 @@ fn former_names(line: &str, names: &[(EntryName, EntryName)]) -> Vec<String> {
 
 impl Work<'_> {
     /// A place where the import put lines: they go, if they are still there.
-    fn replace(&mut self, hunk: &Hunk) -> Outcome<bool> {
+    fn replace(&mut self, hunk: &Hunk) -> Result<bool> {
         let put = hunk.line..hunk.line + hunk.put;
         let there: Vec<usize> = put.clone().map_while(|line| self.place[line]).collect();
         let is_prefix = put.clone().filter_map(|line| self.place[line]).count() == there.len();
@@ -198,7 +192,7 @@ impl Work<'_> {
     }
 
     /// A place where the import only took lines: they come back, section by section.
-    fn insert(&mut self, hunk: &Hunk) -> Outcome<bool> {
+    fn insert(&mut self, hunk: &Hunk) -> Result<bool> {
         for group in groups(&hunk.taken) {
             if let Some(id) = self.unknown_key(group) {
                 self.left.push(format!("{id} is not stored any more"));
@@ -247,7 +241,7 @@ impl Work<'_> {
     }
 
     /// A key that an entry brought back already stays as it is.
-    fn keys_come_back(&mut self, before: usize, group: &[TakenLine]) -> Outcome<bool> {
+    fn keys_come_back(&mut self, before: usize, group: &[TakenLine]) -> Result<bool> {
         let header = (0..before).rev().find(|&line| is_header(self.lines[line]));
         let Some(header) = header else {
             return Ok(false);
@@ -267,7 +261,7 @@ impl Work<'_> {
         Ok(true)
     }
 
-    fn come_back(&mut self, before: usize, taken: &[TakenLine]) -> Outcome<()> {
+    fn come_back(&mut self, before: usize, taken: &[TakenLine]) -> Result<()> {
         for taken in taken {
             let place = || format!("{}:{}", self.now.name(), before + 1);
             let line = whole_again(taken, "", place, self.given.secret_of)?;

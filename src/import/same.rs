@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::plan::Files;
-use crate::keys::EntryName;
-use crate::profile_files::document::Document;
-use crate::profile_files::parse_helper;
-use crate::profile_files::resolve::{Asked, Consumer, Inputs, Outcome, resolve};
+use crate::import::classify::FilePair;
+use crate::profiles::document::Document;
+use crate::profiles::parse_helper;
+use crate::resolve::{Asked, Consumer, Inputs, Resolved, resolve};
+use crate::types::keys::EntryName;
 
 /// Whom a program would be; key ids and our own helper lines come down to the entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct Different {
 
 /// The profiles that would change, among those that `moved` ones have a part in.
 pub fn differences(
-    before: Files<'_>,
-    after: Files<'_>,
+    before: FilePair<'_>,
+    after: FilePair<'_>,
     moved: &BTreeSet<String>,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Vec<Different> {
@@ -79,7 +79,7 @@ struct Part {
 }
 
 /// These profiles' sections of both files, and what reaches every profile.
-fn only(files: Files<'_>, profiles: &[String]) -> Part {
+fn only(files: FilePair<'_>, profiles: &[String]) -> Part {
     Part {
         config: sections_of(files.config, profiles),
         credentials: sections_of(files.credentials, profiles),
@@ -121,7 +121,7 @@ fn nobody(files: &Part, profile: &str) -> bool {
     })
 }
 
-fn chain(files: Files<'_>, profile: &str) -> Vec<String> {
+fn chain(files: FilePair<'_>, profile: &str) -> Vec<String> {
     let mut chain = vec![profile.to_owned()];
     loop {
         let at = chain.last().map_or("", String::as_str);
@@ -152,26 +152,26 @@ fn who(
     told(&resolve(inputs, consumer).outcome, entry_of_key)
 }
 
-fn told(outcome: &Outcome, entry_of_key: &BTreeMap<String, EntryName>) -> Who {
+fn told(outcome: &Resolved, entry_of_key: &BTreeMap<String, EntryName>) -> Who {
     match outcome {
-        Outcome::Static { id, .. } => match id.as_ref().and_then(|id| entry_of_key.get(id)) {
+        Resolved::Static { id, .. } => match id.as_ref().and_then(|id| entry_of_key.get(id)) {
             Some(entry) => Who::Entry(entry.clone()),
             None => Who::Key(id.clone()),
         },
-        Outcome::Process { command, .. } => match parse_helper(command) {
+        Resolved::Process { command, .. } => match parse_helper(command) {
             Some(helper) => Who::Entry(helper.entry),
             None => Who::Process(command.clone()),
         },
-        Outcome::AssumeRole { role_arn, from, .. } => {
+        Resolved::AssumeRole { role_arn, from, .. } => {
             Who::Role(role_arn.clone(), Box::new(told(from, entry_of_key)))
         }
-        Outcome::Env => Who::Other("env"),
-        Outcome::CredentialSource { .. } => Who::Other("credential source"),
-        Outcome::Sso { .. } => Who::Other("sso"),
-        Outcome::WebIdentity { .. } => Who::Other("web identity"),
-        Outcome::Login { .. } => Who::Other("login"),
-        Outcome::Container => Who::Other("container"),
-        Outcome::Nothing => Who::Other("nothing"),
-        Outcome::Error { .. } => Who::Other("error"),
+        Resolved::Env => Who::Other("env"),
+        Resolved::CredentialSource { .. } => Who::Other("credential source"),
+        Resolved::Sso { .. } => Who::Other("sso"),
+        Resolved::WebIdentity { .. } => Who::Other("web identity"),
+        Resolved::Login { .. } => Who::Other("login"),
+        Resolved::Container => Who::Other("container"),
+        Resolved::Nothing => Who::Other("nothing"),
+        Resolved::Error { .. } => Who::Other("error"),
     }
 }

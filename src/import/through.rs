@@ -7,30 +7,30 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Kind, Outcome};
-use crate::key_source;
-use crate::keys::AccessKey;
-use crate::machine::Machine;
+use crate::error::{Error, Kind, Result};
+use crate::import::sources::key_input;
+use crate::system::env::Env;
+use crate::types::keys::AccessKey;
 
 /// What the line gives.
 ///
 /// # Errors
 /// `Kind::Failed` if the program cannot be run, fails, or answers something else.
-pub fn fetch(machine: &Machine, line: &str) -> Outcome<AccessKey> {
+pub fn fetch(env: &Env, line: &str) -> Result<AccessKey> {
     let words = words(line);
     let Some((program, arguments)) = words.split_first() else {
-        return Err(Failure::new(Kind::Bug, "a credential_process of no words"));
+        return Err(Error::new(Kind::Bug, "a credential_process of no words"));
     };
     let failed = |what: &str| {
-        Failure::new(Kind::Failed, format!("{program} {what}"))
+        Error::new(Kind::Failed, format!("{program} {what}"))
             .hint(format!("try it: {line}"))
             .hint("name the installed awskeep with --helper-path")
     };
     let output = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(&machine.vars)
-        .current_dir(&machine.here)
+        .envs(&env.vars)
+        .current_dir(&env.here)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| failed("cannot be run").cause(error))?;
@@ -45,7 +45,7 @@ pub fn fetch(machine: &Machine, line: &str) -> Outcome<AccessKey> {
         ));
     }
     let text = std::str::from_utf8(&answer).map_err(|_| failed("does not answer with text"))?;
-    key_source::from_json(text)
+    key_input::from_json(text)
         .and_then(|found| found.long_term())
         .map_err(|failure| failed("does not answer with a key").cause(failure.message))
 }

@@ -8,21 +8,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::record::{File, Hash, KEPT, Record, Records, State, Was, Write, line_hash};
-use super::rejoin::{self, Given, Rejoined, rejoin};
-use super::run::Before;
-use super::{diff, masking};
-use crate::disk;
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::{AccessKey, AccessKeyId, EntryName, SecretKey};
-use crate::machine::Machine;
-use crate::profile_files::Document;
-use crate::profile_files::files::AwsFile;
-use crate::profile_files::undo::{Hunk, KeyField, TakenLine, put_back};
-use crate::profiles::{self, Profiles};
-use crate::settings::Key;
-use crate::state::{self, Receipt};
+use crate::config::Key;
+use crate::error::{Error, Kind, Result};
+use crate::import::apply::Before;
+use crate::import::record::{
+    File, Hash, KEPT, Prior, Progress, UndoRecord, UndoRecords, Write, line_hash,
+};
+use crate::import::rejoin;
+use crate::import::rejoin::{RejoinInput, Rejoined, rejoin};
+use crate::import::{diff, masking};
+use crate::profiles::Document;
+use crate::profiles::attach;
+use crate::profiles::attach::AwsFiles;
+use crate::profiles::files::AwsFile;
+use crate::profiles::undo::{Hunk, KeyField, TakenLine, put_back};
+use crate::records;
+use crate::records::Record;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::system::disk;
+use crate::system::env::Env;
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret};
 
 /// What an undo would do.
 pub struct Undo {
@@ -40,7 +45,7 @@ pub struct Undo {
 pub struct Back {
     pub file: AwsFile,
     pub new: Document,
-    was: Was,
+    was: Prior,
     left: Vec<String>,
 }
 
@@ -59,13 +64,13 @@ struct Keys {
 /// # Errors
 /// `Kind::NotFound` if there is no import to undo, or a secret is gone;
 /// `Kind::Failed` with a diff if a file was changed since.
-pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
-    let records = Records::of(machine)?;
-    records.forget_old(machine.now())?;
+pub fn prepare(env: &Env, entries: &Entries<'_>) -> Result<Undo> {
+    let records = UndoRecords::of(env)?;
+    records.forget_old(env.now())?;
     let mut all = records.all()?;
     let Some(newest) = all.pop() else {
         return Err(
-            Failure::new(Kind::NotFound, "there is no import to undo").hint(format!(
+            Error::new(Kind::NotFound, "there is no import to undo").hint(format!(
                 "an import can be undone for {}; to write a key to the files: awskeep export ENTRY",
                 KEPT.rough()
             )),
@@ -73,7 +78,7 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
     };
     let mut taken = vec![newest];
     // What was cut off belongs to the run that went on with it.
-    while let Some((path, record)) = all.pop_if(|(_, record)| record.state == State::Started) {
+    while let Some((path, record)) = all.pop_if(|(_, record)| record.state == Progress::Started) {
         taken.insert(0, (path, record));
     }
     let keys = keys(entries, &taken)?;
@@ -85,9 +90,9 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
             .flat_map(|(_, record)| &record.writes)
             .filter(|write| write.file == file)
             .collect();
-        files.extend(back(&file_of_now(machine, file, &writes)?, &writes, &keys)?);
+        files.extend(back(&file_of_now(env, file, &writes)?, &writes, &keys)?);
     }
-    refuse_lost_sources(&Profiles::read(machine)?, &files)?;
+    refuse_lost_sources(&AwsFiles::read(env)?, &files)?;
     Ok(Undo {
         left: files.iter().flat_map(|back| back.left.clone()).collect(),
         files,
@@ -98,7 +103,7 @@ pub fn prepare(machine: &Machine, entries: &Entries<'_>) -> Outcome<Undo> {
 }
 
 /// A profile that was made since may have a profile of the import's as its source.
-fn refuse_lost_sources(now: &Profiles, files: &[Back]) -> Outcome<()> {
+fn refuse_lost_sources(now: &AwsFiles, files: &[Back]) -> Result<()> {
     let of = |file: &AwsFile| {
         let back = files.iter().find(|back| back.file.path == file.path);
         back.map_or_else(|| file.document.clone(), |back| back.new.clone())
@@ -111,7 +116,7 @@ fn refuse_lost_sources(now: &Profiles, files: &[Back]) -> Outcome<()> {
                 continue;
             };
             if !all.contains(&source.value) && now.has(&source.value) {
-                return Err(Failure::new(
+                return Err(Error::new(
                     Kind::Failed,
                     format!(
                         "profile {name} has source_profile = {}, a profile that the undo removes",
@@ -126,25 +131,20 @@ fn refuse_lost_sources(now: &Profiles, files: &[Back]) -> Outcome<()> {
 }
 
 /// Does it.
-pub fn run(
-    machine: &Machine,
-    entries: &Entries<'_>,
-    undo: Undo,
-    before: Before<'_>,
-) -> Outcome<()> {
+pub fn run(env: &Env, entries: &Entries<'_>, undo: Undo, before: Before<'_>) -> Result<()> {
     for back in &undo.files {
         back.file.refuse_unsafe()?;
     }
     for name in &undo.entries {
         before("extend")?;
-        extend(machine, entries, name)?;
+        extend(env, entries, name)?;
     }
-    let _lock = profiles::lock(machine)?;
+    let _lock = attach::lock(env)?;
     for mut back in undo.files {
         before("put back")?;
-        let is_new = back.was == Was::Missing && back.new.text().is_empty();
+        let is_new = back.was == Prior::Missing && back.new.text().is_empty();
         let replaced = back.file.replace(back.new)?;
-        profiles::tell_closed(machine, &back.file, replaced);
+        attach::tell_closed(env, &back.file, replaced);
         if is_new {
             disk::remove(&back.file.path)?;
         }
@@ -154,22 +154,22 @@ pub fn run(
         disk::remove(path)?;
     }
     for name in &undo.entries {
-        state::note(machine, &Receipt::new(machine.now(), name, "import-undo"));
+        records::note(env, &Record::new(env.now(), name, "import-undo"));
     }
     Ok(())
 }
 
 /// The copy in the file may be used for as long as anything handed out without a way back.
-fn extend(machine: &Machine, entries: &Entries<'_>, name: &EntryName) -> Outcome<()> {
+fn extend(env: &Env, entries: &Entries<'_>, name: &EntryName) -> Result<()> {
     let held = entries.get(name)?;
     let _user = entries.lock_user(held.item.identity.as_ref(), held.name())?;
     let mut held = entries.get(held.name())?;
-    let until = machine.now() + entries.settings.length(Key::EnvLease, Some(held.name()))?;
+    let until = env.now() + entries.settings.length(Key::EnvLease, Some(held.name()))?;
     held.item.handed_out_until = held.item.handed_out_until.max(Some(until));
     held.vault.save(&held.item)
 }
 
-fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
+fn keys(entries: &Entries<'_>, records: &[(PathBuf, UndoRecord)]) -> Result<Keys> {
     let mut keys = Keys {
         stored: BTreeMap::new(),
         replaced: Vec::new(),
@@ -182,7 +182,7 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
         if keys.stored.contains_key(id) {
             continue;
         }
-        let held: Held = match entries.holding(id, None)? {
+        let held: StoredEntry = match entries.holding(id, None)? {
             Some(held) => held,
             None => match entries.get(&recorded.entry) {
                 Ok(held) => held,
@@ -215,13 +215,10 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, Record)]) -> Outcome<Keys> {
 }
 
 /// The AWS file that an undo writes: that of now, whatever the records name.
-fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<PathBuf> {
+fn file_of_now(env: &Env, file: File, writes: &[&Write]) -> Result<PathBuf> {
     let (now, variable) = match file {
-        File::Config => (machine.aws_config_file()?, "AWS_CONFIG_FILE"),
-        File::Credentials => (
-            machine.aws_credentials_file()?,
-            "AWS_SHARED_CREDENTIALS_FILE",
-        ),
+        File::Config => (env.aws_config_file()?, "AWS_CONFIG_FILE"),
+        File::Credentials => (env.aws_credentials_file()?, "AWS_SHARED_CREDENTIALS_FILE"),
     };
     let is_now = |path: &Path| {
         let real = path.canonicalize().ok();
@@ -229,7 +226,7 @@ fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<Path
     };
     match writes.iter().find(|write| !is_now(&write.path)) {
         None => Ok(now),
-        Some(Write { path, .. }) => Err(Failure::new(
+        Some(Write { path, .. }) => Err(Error::new(
             Kind::Failed,
             format!(
                 "the import changed {}, which is not your AWS file now: that is {}",
@@ -245,7 +242,7 @@ fn file_of_now(machine: &Machine, file: File, writes: &[&Write]) -> Outcome<Path
 }
 
 /// Goes back through one file's writes; none if nothing of them is in it.
-fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
+fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Result<Option<Back>> {
     let (Some(first), Some(last)) = (writes.first(), writes.last()) else {
         return Ok(None);
     };
@@ -270,7 +267,7 @@ fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Outcome<Option<Back>> {
 
 /// The file as it was, byte for byte; none if it is not what any of the writes left. Where
 /// an import or an undo was cut off, some of the writes are not in it.
-fn back_exactly(file: &AwsFile, writes: &[&Write], keys: &Keys) -> Outcome<Option<Document>> {
+fn back_exactly(file: &AwsFile, writes: &[&Write], keys: &Keys) -> Result<Option<Document>> {
     let mut at = file.document.clone();
     // The hash that `at` would have, had no key been replaced.
     let mut hash = Hash::of(at.text());
@@ -285,7 +282,7 @@ fn back_exactly(file: &AwsFile, writes: &[&Write], keys: &Keys) -> Outcome<Optio
         let differs = hunks != write.hunks;
         at = put_back(&at, &hunks, |field, id| keys.secret_of(field, id))?;
         if !differs && Hash::of(at.text()) != write.before {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Failed,
                 format!("{} would not become what it was", file.path.display()),
             )
@@ -303,14 +300,14 @@ fn back_by_sections(
     file: &AwsFile,
     writes: &[&Write],
     keys: &Keys,
-) -> Outcome<Option<(Document, Vec<String>)>> {
+) -> Result<Option<(Document, Vec<String>)>> {
     let mut at = file.document.clone();
     let mut left = Vec::new();
     let own = writes.iter().flat_map(|w| rejoin::put_lines(w)).cloned();
     let own: BTreeSet<String> = own.collect();
     for write in writes.iter().rev() {
         let hunks: Vec<Hunk> = write.hunks.iter().map(|hunk| current(hunk, keys)).collect();
-        let given = Given {
+        let given = RejoinInput {
             write,
             hunks: &hunks,
             own: &own,
@@ -329,7 +326,7 @@ fn back_by_sections(
 }
 
 impl Keys {
-    fn secret_of(&self, field: KeyField, id: Option<&AccessKeyId>) -> Option<SecretKey> {
+    fn secret_of(&self, field: KeyField, id: Option<&AccessKeyId>) -> Option<Secret> {
         match field {
             KeyField::Secret => Some(self.by_current(id?)?.secret.clone()),
             KeyField::Token | KeyField::NotAnId => None,
@@ -387,7 +384,7 @@ fn current(hunk: &Hunk, keys: &Keys) -> Hunk {
 }
 
 /// The refusal, with what is new in the file since, secrets masked.
-fn changed(file: &AwsFile, write: &Write) -> Failure {
+fn changed(file: &AwsFile, write: &Write) -> Error {
     let lines = diff::lines(file.document.text());
     let hashes: Vec<String> = lines.iter().map(|line| line_hash(line)).collect();
     let head = hashes
@@ -410,7 +407,7 @@ fn changed(file: &AwsFile, write: &Write) -> Failure {
     } else {
         format!("\n-({gone} lines as the import left them)")
     };
-    Failure::new(
+    Error::new(
         Kind::Failed,
         format!(
             "{path} was changed since the import, and is left as it is\n@@ line {} @@{were}{shown}",

@@ -3,23 +3,23 @@
 
 use std::path::Path;
 
-use super::changes::Step;
-use super::record::{Hash, Record, RecordedKey, Records, State, Was, Write};
-use super::run::{Before, Prepared};
-use crate::disk;
-use crate::failure::{Failure, Kind, Outcome};
-use crate::machine::Machine;
-use crate::profile_files::files::AwsFile;
-use crate::profile_files::sdk_reader;
-use crate::profiles;
+use crate::error::{Error, Kind, Result};
+use crate::import::apply::{Before, Prepared};
+use crate::import::changes::FileWrite;
+use crate::import::record::{Hash, Prior, Progress, RecordedKey, UndoRecord, UndoRecords, Write};
+use crate::profiles::attach;
+use crate::profiles::files::AwsFile;
+use crate::profiles::sdk_reader;
+use crate::system::disk;
+use crate::system::env::Env;
 
 /// Announces the edits, then writes them.
-pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) -> Outcome<()> {
-    let _lock = profiles::lock(machine)?;
-    let records = Records::of(machine)?;
-    records.forget_old(machine.now())?;
-    let path = records.new_path(machine.now())?;
-    let mut record = announcement(machine, now);
+pub(super) fn edit(env: &Env, now: &mut Prepared, before: Before<'_>) -> Result<()> {
+    let _lock = attach::lock(env)?;
+    let records = UndoRecords::of(env)?;
+    records.forget_old(env.now())?;
+    let path = records.new_path(env.now())?;
+    let mut record = announcement(env, now);
     before("announce")?;
     if !record.writes.is_empty() {
         records.write(&path, &record)?;
@@ -42,7 +42,7 @@ pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) ->
     }
     before("finish")?;
     if !record.writes.is_empty() {
-        record.state = State::Finished;
+        record.state = Progress::Finished;
         records.write(&path, &record)?;
     }
     Ok(())
@@ -51,9 +51,9 @@ pub(super) fn edit(machine: &Machine, now: &mut Prepared, before: Before<'_>) ->
 /// Takes back the announcement of what a failure kept from being written: somebody may
 /// change the file before the next run, and that must not stand in the way of an undo.
 fn only_what_was_done(
-    records: &Records,
+    records: &UndoRecords,
     path: &Path,
-    mut record: Record,
+    mut record: UndoRecord,
     file: &AwsFile,
     done: usize,
 ) {
@@ -72,14 +72,14 @@ fn only_what_was_done(
     };
 }
 
-fn announcement(machine: &Machine, now: &Prepared) -> Record {
+fn announcement(env: &Env, now: &Prepared) -> UndoRecord {
     let (config, credentials) = (&now.files.config, &now.files.credentials);
     let changes = &now.changes;
     let was = |path: &Path| {
         if path.symlink_metadata().is_ok() {
-            Was::There
+            Prior::There
         } else {
-            Was::Missing
+            Prior::Missing
         }
     };
     let (config_was, credentials_was) = (was(&config.path), was(&credentials.path));
@@ -108,10 +108,10 @@ fn announcement(machine: &Machine, now: &Prepared) -> Record {
             keys.push(key);
         }
     }
-    Record {
+    UndoRecord {
         v: 1,
-        at: machine.now(),
-        state: State::Started,
+        at: env.now(),
+        state: Progress::Started,
         keys,
         profiles: now.moves().map(|found| found.profile.to_string()).collect(),
         writes: writes.into_iter().flatten().collect(),
@@ -119,7 +119,7 @@ fn announcement(machine: &Machine, now: &Prepared) -> Record {
 }
 
 /// Refuses files that could not be replaced, before anything is done for them.
-pub(super) fn refuse_unsafe(now: &Prepared) -> Outcome<()> {
+pub(super) fn refuse_unsafe(now: &Prepared) -> Result<()> {
     let [point, from_credentials, from_config] = now.changes.in_order();
     if !point.edited.is_nothing() || !from_config.edited.is_nothing() {
         now.files.config.refuse_unsafe()?;
@@ -130,7 +130,7 @@ pub(super) fn refuse_unsafe(now: &Prepared) -> Outcome<()> {
     Ok(())
 }
 
-fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
+fn write(file: &mut AwsFile, step: &FileWrite) -> Result<()> {
     let new = &step.edited.document;
     sdk_reader::differs_by_exactly(
         file.document.kind(),
@@ -139,7 +139,7 @@ fn write(file: &mut AwsFile, step: &Step) -> Outcome<()> {
         &step.changes,
     )
     .map_err(|what| {
-        Failure::new(
+        Error::new(
             Kind::Failed,
             format!("{} is left as it is", file.path.display()),
         )

@@ -84,7 +84,7 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
 
 fn in_thirty_days(sandbox: &Sandbox) -> String {
     let now = sandbox.now();
-    awskeep::time::Time(now + 30 * 86_400).day()
+    awskeep::types::time::Timestamp(now + 30 * 86_400).day()
 }
 
 #[test]
@@ -457,8 +457,9 @@ fn a_damaged_item_is_said_and_can_be_replaced() {
 
 #[test]
 fn an_item_of_a_newer_awskeep_is_served_and_never_harmed() {
-    use awskeep::vault::file::FileStore;
-    use awskeep::vault::{Deadline, SERVICE, StoreKind, Vault};
+    use awskeep::store::file::FileStore;
+    use awskeep::store::{Deadline, SERVICE, Vault};
+    use awskeep::types::store_kind::StoreKind;
     use keyring_core::api::CredentialStoreApi;
 
     let sandbox = Sandbox::new();

@@ -318,7 +318,7 @@ fn proven_at(
     vars: &[(&str, &str)],
     answers: &[&str],
 ) -> (
-    Result<Option<(String, String)>, awskeep::failure::Kind>,
+    Result<Option<(String, String)>, awskeep::error::Kind>,
     String,
 ) {
     let mut sandbox = Sandbox::new();
@@ -326,10 +326,10 @@ fn proven_at(
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let (machine, captured) = sandbox.machine(answers);
-    let files = awskeep::profiles::Profiles::read(&machine).unwrap();
-    let place = awskeep::aws::place_to_prove(
-        &machine,
+    let (env, captured) = sandbox.env(answers);
+    let files = awskeep::profiles::attach::AwsFiles::read(&env).unwrap();
+    let place = awskeep::aws::place::place_to_prove(
+        &env,
         &files.config.document,
         "default",
         Some("eu-west-1"),

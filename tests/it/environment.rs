@@ -176,11 +176,9 @@ impl Running {
 #[test]
 fn a_wait_for_another_awskeep_ends_at_once_when_it_is_asked_to() {
     let sandbox = with_work();
-    let (machine, _) = sandbox.machine(&[]);
+    let (env, _) = sandbox.env(&[]);
     let account = sandbox.aws.account(|account| account.id.clone());
-    let lock = machine
-        .lock(&format!("user-aws-{account}-bob.lock"))
-        .unwrap();
+    let lock = env.lock(&format!("user-aws-{account}-bob.lock")).unwrap();
     let mut running = Running::of(&sandbox, &["rotate", "work", "--yes"]);
     let mut line = String::new();
     running.err.read_line(&mut line).unwrap();

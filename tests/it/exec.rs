@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use awskeep::entries::Entries;
+use awskeep::store::entries::Entries;
 
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;
@@ -53,8 +53,8 @@ fn out(output: &Output) -> String {
 }
 
 fn handed_out_until(sandbox: &Sandbox) -> Option<i64> {
-    let (machine, _) = sandbox.machine(&[]);
-    let entries = Entries::open(&machine).unwrap();
+    let (env, _) = sandbox.env(&[]);
+    let entries = Entries::open(&env).unwrap();
     let held = entries.get(&"work".parse().unwrap()).unwrap();
     held.item.handed_out_until.map(|time| time.0)
 }
@@ -554,14 +554,12 @@ fn why_shows_no_foreign_argument() {
 fn export_notes_that_the_key_is_out_of_hand() {
     let sandbox = sandbox();
     let until = |sandbox: &Sandbox| {
-        let (machine, _) = sandbox.machine(&[]);
-        let entries = Entries::open(&machine).unwrap();
+        let (env, _) = sandbox.env(&[]);
+        let entries = Entries::open(&env).unwrap();
         let held = entries.get(&"work".parse().unwrap()).unwrap();
-        held.item
-            .handed_out_until
-            .map(|time| time.since(machine.now()))
+        held.item.handed_out_until.map(|time| time.since(env.now()))
     };
     assert_eq!(until(&sandbox), None);
     sandbox.run(&["export", "work", "--yes"], &[]).exits(0);
-    assert_eq!(until(&sandbox), Some(awskeep::time::Length::hours(24)));
+    assert_eq!(until(&sandbox), Some(awskeep::types::time::Span::hours(24)));
 }

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use awskeep::import::changes::{self, Step};
-use awskeep::import::plan::{self, Files, Known, Verdict};
-use awskeep::key_source;
-use awskeep::keys::{AccessKeyId, ProfileName, SecretKey};
-use awskeep::profile_files::resolve::{Asked, Inputs, resolve_all};
-use awskeep::profile_files::undo::{KeyField, put_back};
-use awskeep::profile_files::{Document, FileKind, edits, sdk_reader, takes};
+use awskeep::import::changes;
+use awskeep::import::changes::FileWrite;
+use awskeep::import::classify;
+use awskeep::import::classify::{FilePair, Stored, Verdict};
+use awskeep::import::sources::key_input;
+use awskeep::profiles::undo::{KeyField, put_back};
+use awskeep::profiles::{Document, FileKind, edits, remove, sdk_reader};
+use awskeep::resolve::{Asked, Inputs, resolve_all};
+use awskeep::types::keys::{AccessKeyId, ProfileName, Secret};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
@@ -148,12 +150,12 @@ fn pair() -> impl Strategy<Value = (String, String)> {
 }
 
 /// Secrets by what stood in the section.
-fn secret_of(_: KeyField, _: Option<&AccessKeyId>) -> Option<SecretKey> {
-    Some(SecretKey::new(SECRET.into()))
+fn secret_of(_: KeyField, _: Option<&AccessKeyId>) -> Option<Secret> {
+    Some(Secret::new(SECRET.into()))
 }
 
 /// The step passes the check that stands before every write, and comes back.
-fn check_step(step: &Step, old: &Document) -> Result<(), TestCaseError> {
+fn check_step(step: &FileWrite, old: &Document) -> Result<(), TestCaseError> {
     let new = &step.edited.document;
     if new.text() == old.text() {
         // Not written, so not checked.
@@ -187,9 +189,9 @@ proptest! {
         prop_assume!(!has_odd_secrets(&config) && !has_odd_secrets(&credentials));
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
-        let files = Files { config: &config, credentials: &credentials };
-        let mut rows = plan::rows(files, &Known::default(), &[]);
-        let made = changes::changes(files, &mut rows, &Known::default(), "/b/awskeep");
+        let files = FilePair { config: &config, credentials: &credentials };
+        let mut rows = classify::rows(files, &Stored::default(), &[]);
+        let made = changes::changes(files, &mut rows, &Stored::default(), "/b/awskeep");
         check_step(&made.point, &config)?;
         check_step(&made.take_from_credentials, &credentials)?;
         check_step(&made.take_from_config, &made.point.edited.document)?;
@@ -218,8 +220,8 @@ proptest! {
             let Ok(profile) = name.parse::<ProfileName>() else { continue };
             let (key, value) = ("credential_process", "/b/awskeep credential-process me");
             let set = edits::set_property(&old, &profile, key, value);
-            let taken = takes::take_out_keys(&old, &profile);
-            let dropped = takes::drop_empty_section(&old, &profile);
+            let taken = remove::take_out_keys(&old, &profile);
+            let dropped = remove::drop_empty_section(&old, &profile);
             let is_in_trouble = !old.troubles(&profile).is_empty();
             prop_assert_eq!([set.is_err(), taken.is_err(), dropped.is_err()], [is_in_trouble; 3]);
             let Ok(set) = set else { continue };
@@ -260,7 +262,7 @@ proptest! {
         "\u{feff}Access key ID,Secret access key\r\nAKIAIOSFODNN7EXAMPLE,s3cret".into(),
         "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE\nAWSSecretKey=s3cret\n".into(),
     ])) {
-        match key_source::from_csv("k.csv", &text).and_then(|found| found.long_term()) {
+        match key_input::from_csv("k.csv", &text).and_then(|found| found.long_term()) {
             Ok(key) => {
                 let shown = format!("{key:?}");
                 prop_assert!(!shown.contains(SECRET));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use awskeep::entries::Entries;
+use awskeep::store::entries::Entries;
 
 use crate::moving::{CONFIG, CREDENTIALS, Messy, import};
 use crate::sandbox::Sandbox;
@@ -300,10 +300,10 @@ fn the_way_back_goes_with_the_key_and_with_time() {
 fn an_imported_key_counts_as_handed_out() {
     let messy = Messy::new();
     assert_eq!(messy.import(&["--yes"]).code, 0);
-    let (machine, _) = messy.sandbox.machine(&[]);
-    let entries = Entries::open(&machine).unwrap();
+    let (env, _) = messy.sandbox.env(&[]);
+    let entries = Entries::open(&env).unwrap();
     let held = entries.get(&"team".parse().unwrap()).unwrap();
-    let until = machine.now() + awskeep::time::Length::hours(24);
+    let until = env.now() + awskeep::types::time::Span::hours(24);
     assert_eq!(held.item.handed_out_until, Some(until));
 }
 

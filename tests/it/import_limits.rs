@@ -5,33 +5,34 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use awskeep::entries::Entries;
-use awskeep::failure::{Failure, Kind};
-use awskeep::import::run::{self, Wanted};
+use awskeep::error::{Error, Kind};
+use awskeep::import::apply;
+use awskeep::import::apply::Request;
 use awskeep::import::undo;
+use awskeep::store::entries::Entries;
 
 use crate::moving::{CONFIG, CREDENTIALS, Messy};
 
 /// Stops before the `n`th effect; the names of all effects that came.
 fn stopped_at(messy: &Messy, n: usize) -> (bool, Vec<&'static str>) {
-    let (machine, _) = messy.sandbox.machine(&[]);
-    let entries = Entries::open(&machine).unwrap();
-    let wanted = Wanted {
+    let (env, _) = messy.sandbox.env(&[]);
+    let entries = Entries::open(&env).unwrap();
+    let wanted = Request {
         endpoint_url: Some(messy.sandbox.aws.url()),
         helper_path: Some("bin/awskeep".into()),
-        ..Wanted::default()
+        ..Request::default()
     };
-    let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+    let agreed = apply::prepare(&env, &entries, &wanted).unwrap();
     let (count, seen) = (Cell::new(0), std::cell::RefCell::new(Vec::new()));
     let before = |name: &'static str| {
         seen.borrow_mut().push(name);
         count.set(count.get() + 1);
         if count.get() > n {
-            return Err(Failure::new(Kind::Failed, "cut off"));
+            return Err(Error::new(Kind::Failed, "cut off"));
         }
         Ok(())
     };
-    let done = run::run(&machine, &entries, &wanted, &agreed, &before);
+    let done = apply::run(&env, &entries, &wanted, &agreed, &before);
     if let Err(failure) = &done {
         assert_eq!(failure.message, "cut off");
     }
@@ -95,15 +96,15 @@ fn an_undo_that_is_cut_off_goes_on() {
 }
 
 /// Undoes the import, and is cut off after so many effects.
-fn undo_cut_off_after(messy: &Messy, effects: usize) -> Result<(), Failure> {
-    let (machine, _) = messy.sandbox.machine(&[]);
-    let entries = Entries::open(&machine).unwrap();
+fn undo_cut_off_after(messy: &Messy, effects: usize) -> Result<(), Error> {
+    let (env, _) = messy.sandbox.env(&[]);
+    let entries = Entries::open(&env).unwrap();
     let count = Cell::new(0);
-    let prepared = undo::prepare(&machine, &entries).unwrap();
-    undo::run(&machine, &entries, prepared, &|_| {
+    let prepared = undo::prepare(&env, &entries).unwrap();
+    undo::run(&env, &entries, prepared, &|_| {
         count.set(count.get() + 1);
         if count.get() > effects {
-            return Err(Failure::new(Kind::Failed, "cut off"));
+            return Err(Error::new(Kind::Failed, "cut off"));
         }
         Ok(())
     })
@@ -111,19 +112,19 @@ fn undo_cut_off_after(messy: &Messy, effects: usize) -> Result<(), Failure> {
 
 /// Imports, and is cut off before this effect.
 fn cut_off_before(messy: &Messy, effect: &str) {
-    let (machine, _) = messy.sandbox.machine(&[]);
-    let entries = Entries::open(&machine).unwrap();
-    let wanted = Wanted {
+    let (env, _) = messy.sandbox.env(&[]);
+    let entries = Entries::open(&env).unwrap();
+    let wanted = Request {
         endpoint_url: Some(messy.sandbox.aws.url()),
         helper_path: Some("bin/awskeep".into()),
-        ..Wanted::default()
+        ..Request::default()
     };
-    let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+    let agreed = apply::prepare(&env, &entries, &wanted).unwrap();
     let before = |name: &'static str| match name == effect {
-        true => Err(Failure::new(Kind::Failed, "cut off")),
+        true => Err(Error::new(Kind::Failed, "cut off")),
         false => Ok(()),
     };
-    let cut = run::run(&machine, &entries, &wanted, &agreed, &before);
+    let cut = apply::run(&env, &entries, &wanted, &agreed, &before);
     assert_eq!(cut.err().unwrap().message, "cut off");
 }
 
@@ -245,14 +246,14 @@ fn a_file_that_somebody_changes_at_the_last_moment_is_left_to_them() {
         ),
     ] {
         let mut messy = Messy::new();
-        let (machine, _) = messy.sandbox.machine(&[]);
-        let entries = Entries::open(&machine).unwrap();
-        let wanted = Wanted {
+        let (env, _) = messy.sandbox.env(&[]);
+        let entries = Entries::open(&env).unwrap();
+        let wanted = Request {
             endpoint_url: Some(messy.sandbox.aws.url()),
             helper_path: Some("bin/awskeep".into()),
-            ..Wanted::default()
+            ..Request::default()
         };
-        let agreed = run::prepare(&machine, &entries, &wanted).unwrap();
+        let agreed = apply::prepare(&env, &entries, &wanted).unwrap();
         let edit = |name: &'static str| {
             if name == effect {
                 let text = messy.sandbox.read(file) + changed;
@@ -260,7 +261,7 @@ fn a_file_that_somebody_changes_at_the_last_moment_is_left_to_them() {
             }
             Ok(())
         };
-        let stopped = run::run(&machine, &entries, &wanted, &agreed, &edit);
+        let stopped = apply::run(&env, &entries, &wanted, &agreed, &edit);
         let failure = stopped.err().unwrap();
         assert_eq!(failure.kind, Kind::Unfinished, "{failure}");
         assert!(

@@ -2,10 +2,11 @@
 //! where it began.
 
 use awskeep::import::changes;
-use awskeep::import::plan::{self, Files, Known, Verdict};
-use awskeep::keys::SecretKey;
-use awskeep::profile_files::undo::put_back;
-use awskeep::profile_files::{Document, FileKind};
+use awskeep::import::classify;
+use awskeep::import::classify::{FilePair, Stored, Verdict};
+use awskeep::profiles::undo::put_back;
+use awskeep::profiles::{Document, FileKind};
+use awskeep::types::keys::Secret;
 use proptest::prelude::*;
 
 const IDS: [&str; 3] = [
@@ -77,9 +78,9 @@ proptest! {
     fn an_import_and_its_undo_are_nothing(config in file(FileKind::Config), credentials in file(FileKind::Credentials)) {
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
-        let files = Files { config: &config, credentials: &credentials };
-        let known = Known::default();
-        let mut rows = plan::rows(files, &known, &[]);
+        let files = FilePair { config: &config, credentials: &credentials };
+        let known = Stored::default();
+        let mut rows = classify::rows(files, &known, &[]);
         let made = changes::changes(files, &mut rows, &known, "/usr/bin/awskeep");
 
         for row in &rows {
@@ -97,7 +98,7 @@ proptest! {
         let moved = rows.iter().any(|row| matches!(row.verdict, Verdict::Move(_)));
         prop_assert_eq!(moved, after[0] != config.text() || after[1] != credentials.text());
 
-        let secret = |_, id: Option<&awskeep::keys::AccessKeyId>| id.map(|id| SecretKey::new(secret_of(id.as_str())));
+        let secret = |_, id: Option<&awskeep::types::keys::AccessKeyId>| id.map(|id| Secret::new(secret_of(id.as_str())));
         let back = put_back(&made.take_from_config.edited.document, &made.take_from_config.edited.undo, secret).unwrap();
         let back = put_back(&back, &made.point.edited.undo, secret).unwrap();
         prop_assert_eq!(back.text(), config.text());

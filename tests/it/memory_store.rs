@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use awskeep::vault::fault::Fault as StoreFault;
+use awskeep::store::error::StoreError as StoreFault;
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
 use keyring_core::{Entry, Result as KeyringResult};
 

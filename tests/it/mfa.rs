@@ -77,10 +77,10 @@ impl Sandbox {
     /// The same with nobody there.
     #[track_caller]
     fn alone(&self, arguments: &[&str], code: u8) -> Ran {
-        let (mut machine, captured) = self.machine(&[]);
-        machine.ui.person = Person::Absent("nobody is there");
+        let (mut env, captured) = self.env(&[]);
+        env.ui.person = Person::Absent("nobody is there");
         let arguments = std::iter::once("awskeep").chain(arguments.iter().copied());
-        let ended = awskeep::run(machine, arguments.map(Into::into).collect());
+        let ended = awskeep::run(env, arguments.map(Into::into).collect());
         let ran = Ran {
             code: ended.err().unwrap_or(0),
             out: captured.out_text(),

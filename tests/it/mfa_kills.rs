@@ -4,12 +4,12 @@
 use std::panic::catch_unwind;
 use std::rc::Rc;
 
-use awskeep::keys::SecretKey;
-use awskeep::rotation::known::Demand;
-use awskeep::rotation::plan::{Refusal, Step};
-use awskeep::time::Time;
-use awskeep::vault::item::Identity;
-use awskeep::vault::session::KeptSession;
+use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::plan::{Refusal, Step};
+use awskeep::store::item::Identity;
+use awskeep::store::session_item::KeptSession;
+use awskeep::types::keys::Secret;
+use awskeep::types::time::Timestamp;
 
 use crate::rotation::{CRASHES, FAULTS, PEOPLE, ROTATORS, spread, wanted};
 use crate::rotation_lives::{finish_for_a_while, rotate_until_in_service};
@@ -46,7 +46,7 @@ fn end(world: &Rc<World>) {
 /// One current key; the replaced one inactive; no key whose secret nobody has; and no
 /// session left behind.
 fn check_end(world: &Rc<World>) {
-    let last = world.run(policy(Demand::Finish));
+    let last = world.run(policy(Trigger::Finish));
     let item = world.item();
     assert!(item.current.promoted_at.is_some(), "{last:?} {item:?}");
     assert_eq!((&item.pending, &item.intent), (&None, &None), "{last:?}");
@@ -227,7 +227,7 @@ fn a_session_is_used_for_its_own_user_and_until_shortly_before_its_end() {
             kept.id,
             kept.secret,
             kept.token,
-            Time(now + left + 25 * HOUR),
+            Timestamp(now + left + 25 * HOUR),
         );
         world.vault.save_session(&world.entry, &other).unwrap();
         world.person.set(false);
@@ -246,14 +246,14 @@ fn a_session_that_aws_takes_no_more_is_erased_and_another_code_goes_on() {
         rotate_until_in_service(&world);
         // 37 hours later it says that it is good for long: only AWS can tell.
         let mut kept = world.vault.find_session(&world.entry).unwrap().unwrap();
-        kept.expires_at = Time(world.aws_now() + 99 * HOUR);
+        kept.expires_at = Timestamp(world.aws_now() + 99 * HOUR);
         if let Some(token) = token {
-            kept.token = SecretKey::new(token.into());
+            kept.token = Secret::new(token.into());
         }
         world.vault.save_session(&world.entry, &kept).unwrap();
         world.person.set(false);
         world.advance(37 * HOUR);
-        let ended = world.run(policy(Demand::Finish)).unwrap().unwrap();
+        let ended = world.run(policy(Trigger::Finish)).unwrap().unwrap();
         assert_eq!(ended.step, Step::Refuse(Refusal::NeedsMfa));
         assert_eq!(world.vault.find_session(&world.entry), Ok(None));
         world.person.set(true);

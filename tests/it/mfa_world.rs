@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use awskeep::failure::Outcome;
-use awskeep::iam_account::{Call, MfaDevice, prove};
-use awskeep::keys::{AccessKey, SecretKey};
-use awskeep::rotation::session::{Code, CodeSource, Expected, Opens};
+use awskeep::aws::{Call, MfaDevice, prove};
+use awskeep::error::Result;
+use awskeep::sessions::obtain::{Code, CodeSource, Expected, Opens};
+use awskeep::types::keys::{AccessKey, Secret};
 
 use crate::rotation_world::World;
 
@@ -24,7 +24,7 @@ impl CodeSource for Person {
         &self,
         key: &AccessKey,
         devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
-    ) -> Outcome<Option<Code>> {
+    ) -> Result<Option<Code>> {
         if !self.0.person.get() {
             return Ok(None);
         }
@@ -34,7 +34,7 @@ impl CodeSource for Person {
 }
 
 /// The user's one MFA device.
-pub fn device(key: &AccessKey, devices: &dyn Fn() -> Call<Vec<MfaDevice>>) -> Outcome<String> {
+pub fn device(key: &AccessKey, devices: &dyn Fn() -> Call<Vec<MfaDevice>>) -> Result<String> {
     let devices = devices().map_err(|no| prove::refused(key, "IAM", &no))?;
     Ok(devices.value[0].serial.clone())
 }
@@ -43,7 +43,7 @@ impl World {
     /// What the device shows now; it shows no code twice.
     pub fn next_code(&self, serial: String) -> Code {
         self.codes.set(self.codes.get() + 1);
-        let digits = SecretKey::new(format!("{:06}", self.codes.get()));
+        let digits = Secret::new(format!("{:06}", self.codes.get()));
         Code { serial, digits }
     }
 }

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use awskeep::keys::{AccessKeyId, EntryName, SecretKey};
-use awskeep::time::Time;
-use awskeep::vault::item::Identity;
-use awskeep::vault::session::KeptSession;
-use awskeep::vault::{Deadline, StoreKind, Vault};
+use awskeep::store::item::Identity;
+use awskeep::store::session_item::KeptSession;
+use awskeep::store::{Deadline, Vault};
+use awskeep::types::keys::{AccessKeyId, EntryName, Secret};
+use awskeep::types::store_kind::StoreKind;
+use awskeep::types::time::Timestamp;
 
 use crate::sandbox::Sandbox;
 
@@ -112,8 +113,8 @@ fn name(text: &str) -> EntryName {
 #[test]
 fn a_session_copied_over_another_counts_as_none() {
     let sandbox = with_two();
-    let (machine, _) = sandbox.machine(&[]);
-    let vault = Vault::open(StoreKind::File, &machine, Deadline::Inline).unwrap();
+    let (env, _) = sandbox.env(&[]);
+    let vault = Vault::open(StoreKind::File, &env, Deadline::Inline).unwrap();
     let identity = Identity {
         arn: "arn:aws:iam::123456789012:user/amy"
             .to_owned()
@@ -122,8 +123,8 @@ fn a_session_copied_over_another_counts_as_none() {
         user_id: "AIDAEXAMPLE".into(),
     };
     let id: AccessKeyId = "ASIAIOSFODNN7EXAMPLE".parse().unwrap();
-    let secret = |text: &str| SecretKey::new(text.into());
-    let session = KeptSession::new(identity, id, secret("s"), secret("t"), Time(9));
+    let secret = |text: &str| Secret::new(text.into());
+    let session = KeptSession::new(identity, id, secret("s"), secret("t"), Timestamp(9));
     vault.save_session(&name("dev"), &session).unwrap();
     copy(&sandbox, "mfa-session~dev", "mfa-session~prod");
     assert_eq!(vault.find_session(&name("dev")), Ok(Some(session)));
@@ -135,13 +136,14 @@ fn a_session_copied_over_another_counts_as_none() {
 fn an_item_renamed_in_the_keychains_own_program_is_refused() {
     let store = keyring_core::mock::Store::new().unwrap();
     let vault = Vault::new(StoreKind::Keychain, store.clone(), Deadline::Inline);
-    let key = awskeep::keys::AccessKey::from_pasted("AKIAIOSFODNN7EXAMPLE", "s/EXAMPLE").unwrap();
-    let item = awskeep::vault::item::Item::new(name("dev"), key, Time(0));
+    let key =
+        awskeep::types::keys::AccessKey::from_pasted("AKIAIOSFODNN7EXAMPLE", "s/EXAMPLE").unwrap();
+    let item = awskeep::store::item::Item::new(name("dev"), key, Timestamp(0));
     vault.save(&item).unwrap();
     let bytes = vault.bytes(&name("dev")).unwrap();
     let renamed = keyring_core::api::CredentialStoreApi::build(
         store.as_ref(),
-        awskeep::vault::SERVICE,
+        awskeep::store::SERVICE,
         "prod",
         None,
     );
@@ -154,7 +156,7 @@ fn an_item_renamed_in_the_keychains_own_program_is_refused() {
         vault.replaceable(&name("prod")).unwrap_err(),
         vault.save(&as_prod).unwrap_err(),
         vault
-            .save_alias(&name("prod"), &name("dev"), Time(9))
+            .save_alias(&name("prod"), &name("dev"), Timestamp(9))
             .unwrap_err(),
     ] {
         assert_eq!(

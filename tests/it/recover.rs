@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use awskeep::failure::{Kind, Outcome};
-use awskeep::rotation::plan::{Refusal, Step, Wait};
-use awskeep::rotation::run::Ended;
-use awskeep::time::Time;
+use awskeep::error::{Kind, Result};
+use awskeep::lifecycle::execute::RunResult;
+use awskeep::lifecycle::plan::{Refusal, Step, Wait};
+use awskeep::types::time::Timestamp;
 
 use crate::rotation_world::{Event, Other, Pacing, USER, Which, World};
 use crate::sandbox::{Ran, Sandbox};
@@ -294,7 +294,7 @@ fn who_declines_a_reactivation_is_offered_a_new_key() {
 }
 
 /// Bob's only key was deleted; what a recovery does then is struck by `events`.
-fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Outcome<Ended>) {
+fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Result<RunResult>) {
     let world = World::new(pacing, events);
     world.person_sets(Which::Current, None);
     world.advance(700);
@@ -303,7 +303,7 @@ fn struck(pacing: Pacing, events: &[(usize, Event)]) -> (Rc<World>, Outcome<Ende
 }
 
 #[track_caller]
-fn recovered(ended: Outcome<Ended>) {
+fn recovered(ended: Result<RunResult>) {
     assert_eq!(ended.unwrap().step, Step::Done);
 }
 
@@ -343,7 +343,7 @@ fn a_save_that_fails_once_costs_no_key() {
 fn what_another_program_writes_meanwhile_is_not_written_over() {
     let (world, _) = struck(Pacing::Glacial, &[]);
     let writes = world.writes.borrow().clone();
-    let until = Time(1_999_999_999);
+    let until = Timestamp(1_999_999_999);
     for n in (0..world.effects.get()).filter(|n| !writes.contains(n)) {
         let event = Event::OtherWrites(Other::HandsOut(until));
         let (world, ended) = struck(Pacing::Glacial, &[(n, event)]);

@@ -1,7 +1,7 @@
 //! What AWS refuses, and where it is another AWS: partitions, quarantines, roots.
 
-use awskeep::rotation::denial::{Denial, wants_mfa};
-use awskeep::rotation::session::Expected;
+use awskeep::sessions::denial::{Denial, wants_mfa};
+use awskeep::sessions::obtain::Expected;
 
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use awskeep::disk::LockPlaces;
-use awskeep::machine::{Clock, Folders, Machine};
+use awskeep::system::disk::LockPlaces;
+use awskeep::system::env::{Clock, Env, Folders};
 use awskeep::ui::{Person, Ui};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -104,7 +104,7 @@ impl Sandbox {
             vars.iter()
                 .map(|(name, value)| (name.to_string(), value.clone())),
         );
-        let machine = Machine {
+        let env = Env {
             vars: all,
             odd_vars: BTreeMap::new(),
             folders: Folders {
@@ -122,7 +122,7 @@ impl Sandbox {
             stop: Arc::default(),
         };
         let args: Vec<OsString> = ["awskeep"].iter().chain(args).map(OsString::from).collect();
-        let code = awskeep::run(machine, args).err().unwrap_or(0);
+        let code = awskeep::run(env, args).err().unwrap_or(0);
         Ran {
             code,
             out: captured.out_text(),

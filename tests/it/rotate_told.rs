@@ -1,7 +1,7 @@
 //! What `rotate --explain` and `--dry-run` foresee is what the run then does, told in
 //! words; and what a dead key, or one that would be lost, is answered with.
 
-use awskeep::time::{Length, Time};
+use awskeep::types::time::{Span, Timestamp};
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::{Because, Status};
@@ -135,7 +135,7 @@ fn a_wait_for_a_young_key_is_told() {
     sandbox.aws.clock().advance(30);
     let began = sandbox.now();
     let dead = sandbox.run(&["rotate", "work"], &[]).exits(6);
-    let until = Time(began) + Length::minutes(2);
+    let until = Timestamp(began) + Span::minutes(2);
     let line = format!(
         "work: AWS does not accept {new} everywhere yet; trying until {until}, Ctrl-C is safe\n"
     );

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use awskeep::rotation::known::Demand;
-use awskeep::rotation::plan::{Step, Wait};
-use awskeep::time::Length;
+use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::plan::{Step, Wait};
+use awskeep::types::time::Span;
 
 use crate::rotation_lives::DAY;
 use crate::rotation_world::{Pacing, World, policy};
@@ -12,11 +12,11 @@ use crate::rotation_world::{Pacing, World, policy};
 const LIST: &str = "ListAccessKeys";
 
 /// One run; its calls, the seconds that it waited, and how it ended.
-fn run(world: &Rc<World>, demand: Demand, settle_s: u64) -> (Vec<String>, i64, Step) {
+fn run(world: &Rc<World>, demand: Trigger, settle_s: u64) -> (Vec<String>, i64, Step) {
     let before = world.aws_now();
     world.aws.journal.borrow_mut().clear();
     let mut policy = policy(demand);
-    policy.settle = Length::seconds(settle_s);
+    policy.settle = Span::seconds(settle_s);
     let ended = world.run(policy).expect("nothing kills it").unwrap();
     let calls = world.aws.journal.borrow();
     let calls = calls.iter().map(|entry| entry.action.clone()).collect();
@@ -29,7 +29,7 @@ fn a_plain_rotation_makes_no_needless_call_and_waits_for_settle_alone() {
     let settles = [(0, &[][..]), (15, &[LIST][..]), (60, &[LIST])];
     for (settle_s, look_after_settle) in settles {
         let world = World::new(Pacing::AtOnce, &[]);
-        let (calls, waited_s, step) = run(&world, Demand::Now, settle_s);
+        let (calls, waited_s, step) = run(&world, Trigger::Now, settle_s);
         let made = [&[LIST, LIST, "CreateAccessKey", LIST][..], &sts, &iam];
         let served = [&[LIST], look_after_settle, &[LIST]];
         assert_eq!(calls, [made.concat(), served.concat()].concat());
@@ -37,13 +37,13 @@ fn a_plain_rotation_makes_no_needless_call_and_waits_for_settle_alone() {
         assert!(matches!(step, Step::Wait(Wait::Leased { .. })), "{step:?}");
 
         world.advance(25 * 3_600);
-        let (calls, waited_s, step) = run(&world, Demand::Finish, settle_s);
+        let (calls, waited_s, step) = run(&world, Trigger::Finish, settle_s);
         let retired = [LIST, "GetAccessKeyLastUsed", LIST, "UpdateAccessKey", LIST];
         assert_eq!((calls, waited_s), (retired.map(String::from).into(), 0));
         assert!(matches!(step, Step::Wait(Wait::Held { .. })), "{step:?}");
 
         world.advance(14 * DAY);
-        let (calls, waited_s, step) = run(&world, Demand::Finish, settle_s);
+        let (calls, waited_s, step) = run(&world, Trigger::Finish, settle_s);
         let deleted = [LIST, "DeleteAccessKey", LIST];
         assert_eq!((calls, waited_s), (deleted.map(String::from).into(), 0));
         assert_eq!(step, Step::Done);
@@ -54,5 +54,5 @@ fn a_plain_rotation_makes_no_needless_call_and_waits_for_settle_alone() {
 fn a_run_that_has_nothing_to_do_looks_once() {
     let world = World::new(Pacing::AtOnce, &[]);
     let idle = (vec![LIST.to_owned()], 0, Step::Done);
-    assert_eq!(run(&world, Demand::Finish, 15), idle);
+    assert_eq!(run(&world, Trigger::Finish, 15), idle);
 }

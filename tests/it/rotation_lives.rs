@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use awskeep::failure::Outcome;
-use awskeep::keys::AccessKeyId;
-use awskeep::lease::Attended;
-use awskeep::rotation::known::{Demand, Early, MakeRoom, Policy};
-use awskeep::rotation::plan::{Refusal, Step, Wait};
-use awskeep::rotation::run::{Ended, Promoted};
-use awskeep::time::Time;
+use awskeep::error::Result;
+use awskeep::lifecycle::execute::{Promoted, RunResult};
+use awskeep::lifecycle::observed::{MakeRoom, Request, RetireMode, Trigger};
+use awskeep::lifecycle::plan::{Refusal, Step, Wait};
+use awskeep::types::keys::AccessKeyId;
+use awskeep::types::lease::Attended;
+use awskeep::types::time::Timestamp;
 
 use crate::rotation_world::{Event, Pacing, USER, Which, World, policy, rotate};
 use crate::sim::people::Status;
@@ -72,7 +72,7 @@ pub fn live(story: Story, pacing: Pacing, events: &[(usize, Event)]) -> Lived {
     }
     // A person finishes too early; a day later what runs by itself does.
     world.advance(600);
-    drop(world.run(attended(Demand::Finish, Early::No)));
+    drop(world.run(attended(Trigger::Finish, RetireMode::No)));
     world.advance(25 * 3_600);
     finish_for_a_while(&world);
     if story == Story::Undone && world.item().previous.is_some() {
@@ -111,8 +111,8 @@ fn check_leaked(world: &World, leaked: &AccessKeyId) {
 pub fn rotate_until_in_service(world: &Rc<World>) {
     for _ in 0..RERUNS {
         let demand = match world.item().current.promoted_at {
-            Some(_) => Demand::Finish,
-            None => Demand::Now,
+            Some(_) => Trigger::Finish,
+            None => Trigger::Now,
         };
         if let Some(Ok(ended)) = world.run(policy(demand)) {
             if ended.promoted == Promoted::Yes || world.item().current.promoted_at.is_some() {
@@ -135,7 +135,7 @@ fn obey(world: &Rc<World>, step: &Step) {
             let mut named = world.watch.named.borrow_mut();
             named.insert(id.to_string());
             drop(named);
-            let mut discard = policy(Demand::Now);
+            let mut discard = policy(Trigger::Now);
             discard.discard = Some(id.clone());
             drop(world.run(discard));
         }
@@ -173,7 +173,7 @@ fn obey(world: &Rc<World>, step: &Step) {
 
 pub fn finish_for_a_while(world: &Rc<World>) {
     for _ in 0..RERUNS {
-        if let Some(Ok(ended)) = world.run(policy(Demand::Finish)) {
+        if let Some(Ok(ended)) = world.run(policy(Trigger::Finish)) {
             let at_rest = matches!(
                 ended.step,
                 Step::Done
@@ -218,12 +218,12 @@ fn undo_until_done(world: &Rc<World>) {
 }
 
 /// A person asks for the old key back.
-fn undo(world: &Rc<World>) -> Option<Outcome<Ended>> {
+fn undo(world: &Rc<World>) -> Option<Result<RunResult>> {
     let mut item = world.item();
-    item.undo_wanted_at = Some(Time(world.aws_now()));
+    item.undo_wanted_at = Some(Timestamp(world.aws_now()));
     world.vault.save(&item).unwrap();
     world.watch.undoing.set(true);
-    world.run(policy(Demand::Finish))
+    world.run(policy(Trigger::Finish))
 }
 
 /// `revoke`, again and again, until the first key is not active.
@@ -237,12 +237,12 @@ fn revoke_until_inactive(world: &Rc<World>) {
             return;
         }
         let demand = match item.current.id == leaked {
-            true => Demand::Now,
-            false => Demand::Finish,
+            true => Trigger::Now,
+            false => Trigger::Finish,
         };
-        let policy = Policy {
+        let policy = Request {
             make_room: MakeRoom::Yes,
-            ..attended(demand, Early::Retire)
+            ..attended(demand, RetireMode::Retire)
         };
         let ran = world.attempt(|world| {
             world.with_tools(|tools| rotate(tools, &world.entry, &world.identity, policy))
@@ -255,8 +255,8 @@ fn revoke_until_inactive(world: &Rc<World>) {
     }
 }
 
-fn attended(demand: Demand, early: Early) -> Policy {
-    Policy {
+fn attended(demand: Trigger, early: RetireMode) -> Request {
+    Request {
         attended: Attended::Yes,
         early,
         ..policy(demand)
@@ -307,7 +307,7 @@ fn settle_what_people_did(world: &Rc<World>) {
         }
         if !rotated {
             rotate_until_in_service(world);
-        } else if !in_flight && let Some(Ok(ended)) = world.run(policy(Demand::Now)) {
+        } else if !in_flight && let Some(Ok(ended)) = world.run(policy(Trigger::Now)) {
             // It is in nobody's way until the next rotation, which must show it.
             assert!(
                 names_one_of(&ended.step, &left),
@@ -349,7 +349,7 @@ fn unexplained(world: &World) -> BTreeSet<String> {
 fn check_end(world: &Rc<World>) {
     let watch = &world.watch;
     let last = world
-        .run(policy(Demand::Finish))
+        .run(policy(Trigger::Finish))
         .map(|ended| ended.map(|ended| ended.step));
     let item = world.item();
     let current = item.current.id.to_string();

@@ -5,8 +5,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use awskeep::iam_account::{KeyStatus, ListedKey};
-use awskeep::keys::AccessKeyId;
+use awskeep::aws::{KeyStatus, ListedKey};
+use awskeep::types::keys::AccessKeyId;
 
 use crate::rotation_world::{USER, Which, World};
 use crate::sim::people::Status;

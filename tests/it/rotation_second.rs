@@ -9,21 +9,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use awskeep::disk::Reach;
-use awskeep::failure::Outcome;
-use awskeep::iam_account::{
+use awskeep::aws::{
     Account, Call, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey, MfaDevice, Session,
     Signer,
 };
-use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
-use awskeep::machine::Clock;
-use awskeep::rotation::known::Demand;
-use awskeep::rotation::run::{Signs, Tools};
-use awskeep::rotation::session::{Code, CodeSource, Expected, InSession, Opens};
-use awskeep::state::Receipt;
-use awskeep::ui::Answer;
-use awskeep::vault::item::Stored;
-use awskeep::vault::{Deadline, StoreKind, Vault};
+use awskeep::error::Result;
+use awskeep::lifecycle::execute::{Context, Signs};
+use awskeep::lifecycle::observed::Trigger;
+use awskeep::records::Record;
+use awskeep::sessions::obtain::{Code, CodeSource, Expected, InSession, Opens};
+use awskeep::store::item::Stored;
+use awskeep::store::{Deadline, Vault};
+use awskeep::system::disk::Reach;
+use awskeep::system::env::Clock;
+use awskeep::types::keys::{AccessKey, AccessKeyId, Secret, UserArn};
+use awskeep::types::store_kind::StoreKind;
+use awskeep::ui::YesNo;
 
 use crate::memory_store::ON_WRITE;
 use crate::mfa_world::device;
@@ -52,8 +53,8 @@ impl Second {
             let on_write = world.clone();
             let hook = move || on_write.ask(|world| world.tick());
             ON_WRITE.with(|slot| *slot.borrow_mut() = Some(Rc::new(hook)));
-            let receipts: RefCell<Vec<Receipt>> = RefCell::default();
-            let append = |receipt: &Receipt| {
+            let receipts: RefCell<Vec<Record>> = RefCell::default();
+            let append = |receipt: &Record| {
                 world.ask(|world| world.tick());
                 receipts.borrow_mut().push(receipt.clone());
                 Ok(())
@@ -63,7 +64,7 @@ impl Second {
             };
             let session = InSession::kept(&world, &world, &vault, &item, clock.now());
             let Ok(account) = session else { return };
-            let tools = Tools {
+            let tools = Context {
                 account: &account,
                 vault: &vault,
                 clock: &clock,
@@ -71,7 +72,7 @@ impl Second {
                 can_note: &|| Ok(()),
                 receipts: &|| Ok(receipts.borrow().clone()),
                 sync: &|| {},
-                ask: &|_, _| Ok(Answer::No),
+                ask: &|_, _| Ok(YesNo::No),
                 signs: Signs::Current,
                 stop: &|| false,
                 on_step: &|_, _| {},
@@ -79,7 +80,7 @@ impl Second {
                 reach: Reach::Locked("other/2.2".into()),
             };
             // Its end, good or bad, is its own; what it did is checked.
-            drop(rotate(&tools, &entry, &identity, policy(Demand::Now)));
+            drop(rotate(&tools, &entry, &identity, policy(Trigger::Now)));
         };
         let thread = std::thread::spawn(move || {
             if let Err(cause) = catch_unwind(AssertUnwindSafe(rotator))
@@ -154,7 +155,7 @@ impl CodeSource for Remote {
         &self,
         key: &AccessKey,
         devices: &dyn Fn() -> Call<Vec<MfaDevice>>,
-    ) -> Outcome<Option<Code>> {
+    ) -> Result<Option<Code>> {
         if !self.ask(|world| world.person.get()) {
             return Ok(None);
         }
@@ -225,7 +226,7 @@ impl Account for Remote {
         let (by, user) = (Owned::of(signer), user.clone());
         self.call(move |aws| aws.mfa_devices(by.signer(), &user))
     }
-    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
+    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &Secret) -> Call<Session> {
         let (key, serial, code) = (key.clone(), serial.to_owned(), code.clone());
         self.call(move |aws| aws.mfa_session(&key, &serial, &code))
     }

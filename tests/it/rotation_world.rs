@@ -11,22 +11,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use awskeep::disk::Reach;
-use awskeep::failure::{Failure, Kind, Outcome};
-use awskeep::iam_account::{Account, Signer};
-use awskeep::keys::{AccessKey, EntryName, SecretKey, UserArn};
-use awskeep::lease::Attended;
-use awskeep::machine::Clock;
-use awskeep::rotation::known::{Demand, Early, MakeRoom, Policy};
-use awskeep::rotation::mfa_run;
-use awskeep::rotation::plan::Question;
-use awskeep::rotation::run::{self, Ended, Promoted, Signs, Tools};
-use awskeep::rotation::session::{InSession, NoCodes};
-use awskeep::state::Receipt;
-use awskeep::time::{Length, Time};
-use awskeep::ui::Answer;
-use awskeep::vault::item::{Identity, Item, Stored};
-use awskeep::vault::{Deadline, StoreKind, Vault};
+use awskeep::aws::{Account, Signer};
+use awskeep::error::{Error, Kind, Result};
+use awskeep::lifecycle::execute;
+use awskeep::lifecycle::execute::{Context, Promoted, RunResult, Signs};
+use awskeep::lifecycle::observed::{MakeRoom, Request, RetireMode, Trigger};
+use awskeep::lifecycle::plan::Question;
+use awskeep::records::Record;
+use awskeep::sessions::cache;
+use awskeep::sessions::obtain::{InSession, NoCodes};
+use awskeep::store::item::{Identity, Item, Stored};
+use awskeep::store::{Deadline, Vault};
+use awskeep::system::disk::Reach;
+use awskeep::system::env::Clock;
+use awskeep::types::keys::{AccessKey, EntryName, Secret, UserArn};
+use awskeep::types::lease::Attended;
+use awskeep::types::store_kind::StoreKind;
+use awskeep::types::time::{Span, Timestamp};
+use awskeep::ui::YesNo;
 
 use crate::memory_store::{Memory, ON_WRITE};
 use crate::mfa_world::Person;
@@ -82,7 +84,7 @@ pub enum Other {
     /// It puts the item back as it was before the rotation.
     AsItWas,
     /// It notes that the key in service was handed out until then.
-    HandsOut(Time),
+    HandsOut(Timestamp),
 }
 
 /// What becomes of a second rotator that has had its effects.
@@ -129,7 +131,7 @@ pub struct World {
     pub vault: Vault,
     /// The item as it was last read, and what it was read from.
     last_item: RefCell<(Arc<[u8]>, Item)>,
-    receipts: RefCell<Vec<Receipt>>,
+    receipts: RefCell<Vec<Record>>,
     /// All receipts as they would stand in the file.
     pub receipts_text: RefCell<String>,
     pub entry: EntryName,
@@ -159,15 +161,15 @@ pub enum Guard {
     Mfa,
 }
 
-pub fn policy(demand: Demand) -> Policy {
-    Policy {
+pub fn policy(demand: Trigger) -> Request {
+    Request {
         demand,
         attended: Attended::No,
-        early: Early::No,
-        settle: Length::seconds(15),
-        hold: Length::days(14),
-        max_age: Some(Length::days(90)),
-        lease: Length::hours(1),
+        early: RetireMode::No,
+        settle: Span::seconds(15),
+        hold: Span::days(14),
+        max_age: Some(Span::days(90)),
+        lease: Span::hours(1),
         discard: None,
         make_room: MakeRoom::Ask,
         in_files: Vec::new(),
@@ -199,19 +201,19 @@ fn lags(pacing: Pacing) -> Lags {
 fn pair((id, secret): (String, String)) -> AccessKey {
     AccessKey {
         id: id.parse().unwrap(),
-        secret: SecretKey::new(secret),
+        secret: Secret::new(secret),
     }
 }
 
 /// One run as the commands make it.
 pub fn rotate<A: Account>(
-    tools: &Tools<'_, InSession<'_, A>>,
+    tools: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     identity: &Identity,
-    policy: Policy,
-) -> Outcome<Ended> {
-    let ended = mfa_run::rotate(tools, entry, identity, policy)?;
-    mfa_run::put_away(tools, entry, &ended)?;
+    policy: Request,
+) -> Result<RunResult> {
+    let ended = cache::rotate(tools, entry, identity, policy)?;
+    cache::put_away(tools, entry, &ended)?;
     Ok(ended)
 }
 
@@ -241,7 +243,7 @@ impl World {
         };
         let entry: EntryName = "work".parse().unwrap();
         let watch = Watch::of(&key.id);
-        let mut item = Item::new(entry.clone(), key, Time(START - 100 * 86_400));
+        let mut item = Item::new(entry.clone(), key, Timestamp(START - 100 * 86_400));
         item.identity = Some(identity.clone());
         item.region = "eu-central-1".into();
         let store = Memory::default();
@@ -364,14 +366,14 @@ impl World {
     }
 
     /// Runs once, as a process that may die; none if it died.
-    pub fn run(self: &Rc<World>, policy: Policy) -> Option<Outcome<Ended>> {
+    pub fn run(self: &Rc<World>, policy: Request) -> Option<Result<RunResult>> {
         let first = self.attempt(|world| world.rotate(policy.clone()));
         if !self.in_line.take() {
             return first;
         }
         // The lock is free: it passes to the one that waited for it.
         let second = self.attempt(|world| world.rotate(policy));
-        let promoted = |ran: &Option<Outcome<Ended>>| matches!(ran, Some(Ok(ended)) if ended.promoted == Promoted::Yes);
+        let promoted = |ran: &Option<Result<RunResult>>| matches!(ran, Some(Ok(ended)) if ended.promoted == Promoted::Yes);
         assert!(
             !(promoted(&first) && promoted(&second)),
             "two rotations where two wanted one"
@@ -416,7 +418,7 @@ impl World {
         outcome
     }
 
-    fn rotate(self: &Rc<World>, policy: Policy) -> Outcome<Ended> {
+    fn rotate(self: &Rc<World>, policy: Request) -> Result<RunResult> {
         self.with_tools(|tools| rotate(tools, &self.entry, &self.identity, policy))
     }
 
@@ -424,18 +426,18 @@ impl World {
     /// session that is kept for the entry, if there is one.
     pub fn with_tools<T>(
         self: &Rc<World>,
-        work: impl FnOnce(&Tools<'_, InSession<'_, Watched>>) -> Outcome<T>,
-    ) -> Outcome<T> {
+        work: impl FnOnce(&Context<'_, InSession<'_, Watched>>) -> Result<T>,
+    ) -> Result<T> {
         let watched = Watched(Rc::clone(self));
         let person = Person(Rc::clone(self));
-        let (item, now) = (self.item(), Time(self.local.load(Ordering::SeqCst)));
+        let (item, now) = (self.item(), Timestamp(self.local.load(Ordering::SeqCst)));
         let account = InSession::kept(&watched, &person, &self.vault, &item, now)?;
         self.with_account(&account, Signs::Current, work)
     }
 
     /// `recover --via` somebody who may handle the user's keys without a session, and
     /// agrees to everything.
-    pub fn recover(self: &Rc<World>) -> Option<Outcome<Ended>> {
+    pub fn recover(self: &Rc<World>) -> Option<Result<RunResult>> {
         let via = "boss".parse().unwrap();
         self.attempt(|world| {
             let watched = Watched(Rc::clone(world));
@@ -445,11 +447,11 @@ impl World {
                 via: &via,
             };
             world.with_account(&account, signs, |tools| {
-                let policy = Policy {
+                let policy = Request {
                     attended: Attended::Yes,
-                    ..policy(Demand::Recover)
+                    ..policy(Trigger::Recover)
                 };
-                run::rotate(tools, &world.entry, &world.identity, policy)
+                execute::rotate(tools, &world.entry, &world.identity, policy)
             })
         })
     }
@@ -458,11 +460,11 @@ impl World {
         self: &Rc<World>,
         account: &A,
         signs: Signs<'_>,
-        work: impl FnOnce(&Tools<'_, A>) -> Outcome<T>,
-    ) -> Outcome<T> {
+        work: impl FnOnce(&Context<'_, A>) -> Result<T>,
+    ) -> Result<T> {
         let clock = Clock::Set(Arc::clone(&self.local));
-        let append = |receipt: &Receipt| self.append(receipt);
-        work(&Tools {
+        let append = |receipt: &Record| self.append(receipt);
+        work(&Context {
             account,
             vault: &self.vault,
             clock: &clock,
@@ -473,8 +475,8 @@ impl World {
             // Nobody agrees to what is lost for ever; to what `recover` asks, its person does.
             ask: &|question, _| {
                 Ok(match question {
-                    Question::MakeRoom(_) | Question::RetireUnkept => Answer::No,
-                    _ => Answer::Yes,
+                    Question::MakeRoom(_) | Question::RetireUnkept => YesNo::No,
+                    _ => YesNo::Yes,
                 })
             },
             signs,
@@ -485,7 +487,7 @@ impl World {
         })
     }
 
-    fn append(self: &Rc<World>, receipt: &Receipt) -> Outcome<()> {
+    fn append(self: &Rc<World>, receipt: &Record) -> Result<()> {
         let keep = || {
             self.receipts.borrow_mut().push(receipt.clone());
             let line = serde_json::to_string(receipt).unwrap();
@@ -504,7 +506,7 @@ impl World {
                 keep();
                 crash();
             }
-            Some(_) => return Err(Failure::new(Kind::Failed, "the disk is full")),
+            Some(_) => return Err(Error::new(Kind::Failed, "the disk is full")),
         }
         Ok(())
     }

@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use awskeep::rotation::known::Demand;
-use awskeep::rotation::run::Promoted;
-use awskeep::time::Time;
+use awskeep::lifecycle::execute::Promoted;
+use awskeep::lifecycle::observed::Trigger;
+use awskeep::types::time::Timestamp;
 
 use crate::rotation_world::{Event, Other, Pacing, USER, World, policy};
 
@@ -15,7 +15,7 @@ use crate::rotation_world::{Event, Other, Pacing, USER, World, policy};
 fn with_another_writer(other: Other) -> impl Iterator<Item = (usize, Rc<World>)> {
     let rotate = |events: &[(usize, Event)]| {
         let world = World::new(Pacing::AtOnce, events);
-        let ended = world.run(policy(Demand::Now)).expect("nothing kills it");
+        let ended = world.run(policy(Trigger::Now)).expect("nothing kills it");
         assert_eq!(ended.unwrap().promoted, Promoted::Yes, "{events:?}");
         world
     };
@@ -42,7 +42,7 @@ fn a_new_key_that_another_writer_loses_is_put_back() {
 
 #[test]
 fn what_another_writer_notes_is_not_written_over() {
-    let until = Time(1_900_000_000);
+    let until = Timestamp(1_900_000_000);
     for (at, world) in with_another_writer(Other::HandsOut(until)) {
         let item = world.item();
         let leased_until = item.previous.and_then(|slot| slot.leased_until);

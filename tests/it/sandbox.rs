@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use awskeep::cli::Cli;
-use awskeep::disk::LockPlaces;
-use awskeep::machine::{Clock, Folders, Machine};
+use awskeep::system::disk::LockPlaces;
+use awskeep::system::env::{Clock, Env, Folders};
 use awskeep::ui::{Captured, Ui};
 use clap::{CommandFactory, Parser};
 
@@ -125,10 +125,10 @@ impl Sandbox {
     }
 
     /// The machine of this user, with these answers to its questions.
-    pub fn machine(&self, answers: &[&str]) -> (Machine, Captured) {
+    pub fn env(&self, answers: &[&str]) -> (Env, Captured) {
         let (ui, captured) = Ui::scripted(answers);
         let folder = |below: &str| Some(self.path(below));
-        let machine = Machine {
+        let env = Env {
             vars: self.vars.iter().cloned().collect(),
             odd_vars: self.odd_vars.iter().cloned().collect(),
             folders: Folders {
@@ -145,14 +145,14 @@ impl Sandbox {
             ui,
             stop: Arc::default(),
         };
-        (machine, captured)
+        (env, captured)
     }
 
     /// Runs awskeep with these answers to its questions.
     pub fn run(&self, arguments: &[&str], answers: &[&str]) -> Ran {
-        let (machine, captured) = self.machine(answers);
+        let (env, captured) = self.env(answers);
         let arguments = std::iter::once("awskeep").chain(arguments.iter().copied());
-        let code = match awskeep::run(machine, arguments.map(Into::into).collect()) {
+        let code = match awskeep::run(env, arguments.map(Into::into).collect()) {
             Ok(()) => 0,
             Err(code) => code,
         };

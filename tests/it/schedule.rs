@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
-use awskeep::state::{Memory, Remembered, Start};
+use awskeep::records::{Memory, MemoryFile, Start};
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
@@ -58,8 +58,8 @@ impl Shell {
         if self.now() < due && due - self.now() < 8 * DAY {
             return Vec::new();
         }
-        let (machine, _) = self.sandbox.machine(&[]);
-        let glance = Memory::of(&machine).unwrap().glance(machine.now()).unwrap();
+        let (env, _) = self.sandbox.env(&[]);
+        let glance = MemoryFile::of(&env).unwrap().glance(env.now()).unwrap();
         if glance.start == Start::Yes {
             self.run();
         }
@@ -119,7 +119,7 @@ fn a_key_replaces_itself_and_the_old_one_ends() {
     assert_eq!(shell.next_due(), shell.now());
     assert_eq!(shell.two_prompts(), [] as [String; 0]);
     shell.calls();
-    let day_of = |time: i64| awskeep::time::Time(time).day();
+    let day_of = |time: i64| awskeep::types::time::Timestamp(time).day();
     assert!(shell.next_due() > shell.now() + 6 * DAY);
     assert_eq!(shell.runs.len(), 1);
     shell.two_prompts();
@@ -498,8 +498,8 @@ fn a_store_that_closes_in_the_middle_of_a_run_is_looked_at_again() {
     assert!(text.contains("\"failures\": 1"), "{text}");
 }
 
-fn memory(shell: &Shell) -> Memory {
-    Memory::of(&shell.sandbox.machine(&[]).0).unwrap()
+fn memory(shell: &Shell) -> MemoryFile {
+    MemoryFile::of(&shell.sandbox.env(&[]).0).unwrap()
 }
 
 #[test]
@@ -507,7 +507,7 @@ fn notices_are_few_and_only_text_of_one_line() {
     let mut shell = Shell::new(&[]);
     shell.two_prompts();
     let memory = memory(&shell);
-    let now = awskeep::time::Time(shell.now());
+    let now = awskeep::types::time::Timestamp(shell.now());
     for number in 0..150 {
         memory
             .leave_notice(now, &format!("notice {number}"))
@@ -530,7 +530,7 @@ fn a_look_that_fails_loses_no_notice() {
     let mut shell = Shell::new(&[]);
     shell.two_prompts();
     let memory = memory(&shell);
-    let now = awskeep::time::Time(shell.now());
+    let now = awskeep::types::time::Timestamp(shell.now());
     memory.leave_notice(now, "work: something").unwrap();
     let due = shell.sandbox.path(".state/awskeep/next-due");
     fs::remove_file(&due).unwrap();
@@ -550,7 +550,7 @@ fn runs_that_die_are_started_ever_later() {
     let start = shell.now();
     let mut begun_after = Vec::new();
     while shell.now() < start + HOUR {
-        let now = awskeep::time::Time(shell.now());
+        let now = awskeep::types::time::Timestamp(shell.now());
         if memory.glance(now).unwrap().start == Start::Yes {
             memory.begin(now).unwrap();
             begun_after.push((shell.now() - start) / 60);
@@ -572,11 +572,11 @@ fn a_schedule_that_is_not_ours_to_believe_is_as_none() {
     let memory = memory(&shell);
     let path = shell.sandbox.path(".state/awskeep/schedule.json");
     let good = fs::read_to_string(&path).unwrap();
-    assert_ne!(memory.read(), Remembered::default());
+    assert_ne!(memory.read(), Memory::default());
     fs::write(&path, "{\"next\": 12").unwrap();
-    assert_eq!(memory.read(), Remembered::default());
+    assert_eq!(memory.read(), Memory::default());
     fs::write(&path, format!("{good}{}", " ".repeat(5 << 20))).unwrap();
-    assert_eq!(memory.read(), Remembered::default());
-    let now = awskeep::time::Time(shell.now());
+    assert_eq!(memory.read(), Memory::default());
+    let now = awskeep::types::time::Timestamp(shell.now());
     assert_eq!(memory.glance(now).unwrap().start, Start::Yes);
 }

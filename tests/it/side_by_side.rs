@@ -45,13 +45,13 @@ fn start<'scope, 'env>(
     sandbox: &'env Sandbox,
     arguments: &[&str],
 ) -> Running<'scope> {
-    let (machine, captured) = sandbox.machine(&["y", "y"]);
+    let (env, captured) = sandbox.env(&["y", "y"]);
     let arguments: Vec<_> = ["awskeep"]
         .iter()
         .chain(arguments)
         .map(|word| (*word).into())
         .collect();
-    let thread = scope.spawn(move || awskeep::run(machine, arguments).err().unwrap_or(0));
+    let thread = scope.spawn(move || awskeep::run(env, arguments).err().unwrap_or(0));
     Running { captured, thread }
 }
 

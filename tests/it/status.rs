@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use awskeep::time::Time;
+use awskeep::types::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::sandbox::{Ran, Sandbox};
@@ -31,7 +31,7 @@ fn a_fresh_entry_needs_nothing() {
     let shown = sandbox.run(&["status", "--check"], &[]);
     assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{shown:?}");
     // AWS says that the key was made a day before it was added.
-    let due = (Time(sandbox.now()) + awskeep::time::Length::days(59)).day();
+    let due = (Timestamp(sandbox.now()) + awskeep::types::time::Span::days(59)).day();
     assert_eq!(
         rows(&shown),
         [

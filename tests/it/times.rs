@@ -5,7 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
-use awskeep::vault::{SERVICE, file::FileStore};
+use awskeep::store::SERVICE;
+use awskeep::store::file::FileStore;
 use keyring_core::api::CredentialStoreApi;
 use serde_json::{Value, json};
 
@@ -118,7 +119,7 @@ fn a_key_made_in_the_year_9999_is_saved_and_served() {
     assert!(served.out.contains(&made), "{served:?}");
     let shown = sandbox.run(&["status", "--json"], &[]);
     let shown = shown.json();
-    let now = awskeep::time::Time(sandbox.now());
+    let now = awskeep::types::time::Timestamp(sandbox.now());
     assert_eq!(shown["entries"][0]["keys"][0]["created_at"], json!(now));
 }
 

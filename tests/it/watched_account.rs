@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use awskeep::iam_account::{
+use awskeep::aws::{
     Account, Call, CallFailureClass, Caller, CreatedKey, Greeting, KeyStatus, LastUse, ListedKey,
     MfaDevice, Session, Signer,
 };
-use awskeep::keys::{AccessKey, AccessKeyId, SecretKey, UserArn};
+use awskeep::types::keys::{AccessKey, AccessKeyId, Secret, UserArn};
 
 use crate::rotation_world::{Event, World, crash};
 use crate::sim::faults::{Fault, Script, When};
@@ -135,7 +135,7 @@ impl Account for Watched {
     fn mfa_devices(&self, signer: Signer<'_>, user: &UserArn) -> Call<Vec<MfaDevice>> {
         self.call(|aws| aws.mfa_devices(signer, user))
     }
-    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
+    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &Secret) -> Call<Session> {
         let opened = self.call(|aws| aws.mfa_session(key, serial, code))?;
         self.0.watch.opens_session();
         Ok(opened)

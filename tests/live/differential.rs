@@ -17,9 +17,9 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-use awskeep::profile_files::resolve::{Asked, Consumer, Inputs, Outcome, resolve};
-use awskeep::profile_files::trouble::{HiddenKey, KEY_LINES};
-use awskeep::profile_files::{Document, FileKind};
+use awskeep::profiles::lint::{HiddenKey, KEY_LINES};
+use awskeep::profiles::{Document, FileKind};
+use awskeep::resolve::{Asked, Consumer, Inputs, Resolved, resolve};
 
 use crate::programs::{in_test_env, run_with_input};
 
@@ -102,17 +102,17 @@ impl Dice {
 }
 
 /// As `normal` has it.
-fn said(outcome: &Outcome, consumer: Consumer) -> String {
+fn said(outcome: &Resolved, consumer: Consumer) -> String {
     let is_text = |line: &str| !line.starts_with('#');
     match outcome {
         // Given more lines, Rust's shell finds no such commands.
-        Outcome::Process { command, .. }
+        Resolved::Process { command, .. }
             if consumer == Consumer::Rust && command.lines().skip(1).any(is_text) =>
         {
             "none".to_owned()
         }
-        Outcome::Static { id, .. } => id.clone().unwrap_or_else(|| "odd".to_owned()),
-        Outcome::Process { command, .. } => {
+        Resolved::Static { id, .. } => id.clone().unwrap_or_else(|| "odd".to_owned()),
+        Resolved::Process { command, .. } => {
             let number = command.split_whitespace().nth(1);
             format!("process {}", number.unwrap_or_default())
         }

@@ -1,8 +1,8 @@
 //! What providers of secrets do that gnome-keyring on its own never shows.
 
-use awskeep::vault::Deadline;
-use awskeep::vault::fault::Fault;
-use awskeep::vault::keychain::{BusAddress, SecretServiceStore};
+use awskeep::store::Deadline;
+use awskeep::store::error::StoreError;
+use awskeep::store::keychain::{BusAddress, SecretServiceStore};
 use std::time::Duration;
 
 use crate::desktops::{self, Asks, Desktop};
@@ -200,12 +200,12 @@ fn a_window_that_nobody_answers_is_said_to_be_that() {
     let said = hurried.unlock("awskeep").unwrap_err();
     assert_eq!(
         said,
-        Fault::Unanswered("its window was open for 0.1 s".into())
+        StoreError::Unanswered("its window was open for 0.1 s".into())
     );
     fake.window();
     // Without a person's time no window comes up.
     let said = store.unlock("awskeep").unwrap_err();
-    assert!(matches!(said, Fault::Denied(_)), "{said:?}");
+    assert!(matches!(said, StoreError::Denied(_)), "{said:?}");
     assert!(!fake.window_came_up());
     // A provider that dies under its window ends the wait.
     let patient = store.patient(Duration::from_secs(600));
@@ -213,7 +213,7 @@ fn a_window_that_nobody_answers_is_said_to_be_that() {
     fake.window();
     drop(fake);
     let said = waiting.join().unwrap().unwrap_err();
-    assert!(matches!(said, Fault::Died(_)), "{said:?}");
+    assert!(matches!(said, StoreError::Died(_)), "{said:?}");
 }
 
 /// Two items with the attributes of `work`: an older one with `ID`, a newer one.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use awskeep::shells::units;
+use awskeep::shell::units;
 
 use crate::programs::{in_env_sources, in_test_env, run};
 use crate::sandbox::Sandbox;

@@ -3,13 +3,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use awskeep::iam_account::refusal::{class_of, denies_by_name};
-use awskeep::iam_account::{
-    self, Answer, Call, CallFailure, CallFailureClass as Class, Caller, CreatedKey, Greeting,
-    KeyStatus, LastUse, ListedKey, MfaDevice, Session, Signer,
+use awskeep::aws;
+use awskeep::aws::refusal::{class_of, denies_by_name};
+use awskeep::aws::{
+    Answer, Call, CallFailure, CallFailureClass as Class, Caller, CreatedKey, Greeting, KeyStatus,
+    LastUse, ListedKey, MfaDevice, Session, Signer,
 };
-use awskeep::keys::{AccessKey, AccessKeyId, Principal, SecretKey, UserArn};
-use awskeep::time::Time;
+use awskeep::types::keys::{AccessKey, AccessKeyId, Principal, Secret, UserArn};
+use awskeep::types::time::Timestamp;
 
 use super::Entry;
 use super::account::Account;
@@ -75,7 +76,7 @@ impl InProcess {
         match read(reply) {
             Some(value) => Ok(Answer {
                 value,
-                aws_time: Some(Time(self.now.get())),
+                aws_time: Some(Timestamp(self.now.get())),
                 request_id: Some(request_id(at)),
             }),
             None => Err(self.failure(at, unread)),
@@ -149,7 +150,7 @@ impl InProcess {
             class,
             code,
             message,
-            aws_time: replied.then(|| Time(self.now.get())),
+            aws_time: replied.then(|| Timestamp(self.now.get())),
             request_id: replied.then(|| request_id(at)),
         }
     }
@@ -193,19 +194,19 @@ fn name(user: &UserArn) -> Option<String> {
 
 fn key(id: &str, secret: String) -> Option<AccessKey> {
     let id = id.parse().ok()?;
-    let secret = SecretKey::new(secret);
+    let secret = Secret::new(secret);
     Some(AccessKey { id, secret })
 }
 
 fn session(given: Temporary) -> Option<Session> {
     Some(Session {
         key: key(&given.id, given.secret)?,
-        token: SecretKey::new(given.token),
-        expires_at: Time(given.expires_at),
+        token: Secret::new(given.token),
+        expires_at: Timestamp(given.expires_at),
     })
 }
 
-impl iam_account::Account for InProcess {
+impl aws::Account for InProcess {
     fn caller(&self, signer: Signer<'_>) -> Call<Caller> {
         self.ask(signer, &Ask::GetCallerIdentity, |reply| match reply {
             Reply::Identity {
@@ -256,7 +257,7 @@ impl iam_account::Account for InProcess {
                             "Inactive" => KeyStatus::Inactive,
                             _ => KeyStatus::Expired,
                         },
-                        created_at: Some(Time(row.created_at)),
+                        created_at: Some(Timestamp(row.created_at)),
                     })
                 })
                 .collect(),
@@ -274,7 +275,7 @@ impl iam_account::Account for InProcess {
                 ..
             } => Some(CreatedKey {
                 key: key(&id, secret)?,
-                created_at: Some(Time(created_at)),
+                created_at: Some(Timestamp(created_at)),
             }),
             _ => None,
         })
@@ -314,7 +315,7 @@ impl iam_account::Account for InProcess {
         };
         self.ask(signer, &ask, |reply| match reply {
             Reply::LastUsed { used, .. } => Some(used.map_or(LastUse::Never, |used| LastUse::At {
-                time: Time(used.at),
+                time: Timestamp(used.at),
                 service: used.service,
                 region: used.region,
             })),
@@ -340,7 +341,7 @@ impl iam_account::Account for InProcess {
         })
     }
 
-    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &SecretKey) -> Call<Session> {
+    fn mfa_session(&self, key: &AccessKey, serial: &str, code: &Secret) -> Call<Session> {
         let ask = Ask::GetSessionToken {
             mfa: Some((serial.into(), code.expose().into())),
             seconds: 129_600,

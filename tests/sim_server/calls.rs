@@ -1,10 +1,8 @@
 //! Every call, as the person who owns the key lives it.
 
-use awskeep::iam_account::{
-    Account, CallFailureClass as Class, Greeting, KeyStatus, LastUse, Signer,
-};
-use awskeep::keys::{AccessKey, Principal, SecretKey, UserArn};
-use awskeep::time::Time;
+use awskeep::aws::{Account, CallFailureClass as Class, Greeting, KeyStatus, LastUse, Signer};
+use awskeep::types::keys::{AccessKey, Principal, Secret, UserArn};
+use awskeep::types::time::Timestamp;
 
 use crate::sim::asks::Use;
 use crate::sim::faults::Script;
@@ -96,7 +94,7 @@ fn the_last_use_is_told() {
         a.note_use(idle.as_str(), used);
     });
     let used = s.aws.last_used(s.signer(), &idle).unwrap().value;
-    let time = Time(at);
+    let time = Timestamp(at);
     assert_eq!(
         used,
         LastUse::At {
@@ -119,7 +117,7 @@ fn one_code_opens_one_session_that_passes_force_mfa() {
     let denied = s.aws.create_key(s.signer(), &s.bob).unwrap_err();
     assert_eq!(denied.class, Class::Denied);
 
-    let code = SecretKey::new("111111".into());
+    let code = Secret::new("111111".into());
     let session = s.aws.mfa_session(&s.key, SERIAL, &code).unwrap();
     let lead = session.value.expires_at.since(session.aws_time.unwrap());
     assert_eq!(lead.0 / 60, 36 * 60);

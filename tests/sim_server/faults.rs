@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use awskeep::iam_account::{Account, CallFailureClass as Class, Signer};
-use awskeep::keys::SecretKey;
+use awskeep::aws::{Account, CallFailureClass as Class, Signer};
+use awskeep::types::keys::Secret;
 
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::{SimConfig, SimServer};
@@ -68,7 +68,7 @@ fn reads_are_retried_and_then_give_up() {
 fn a_code_is_never_sent_twice() {
     let fault = Fault::LoseReply(When::After);
     let s = scene(Script::default().every("GetSessionToken", fault));
-    let code = SecretKey::new("111111".into());
+    let code = Secret::new("111111".into());
     let failure = s.aws.mfa_session(&s.key, SERIAL, &code).unwrap_err();
     assert_eq!(failure.class, Class::Unknown);
     assert_eq!(s.requests("GetSessionToken"), 1);

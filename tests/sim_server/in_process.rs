@@ -1,7 +1,7 @@
 //! The account without HTTP: it answers alike, and what awskeep does not ask.
 
-use awskeep::iam_account::{Account, CallFailure, KeyStatus, Session, Signer};
-use awskeep::keys::{AccessKey, SecretKey, UserArn};
+use awskeep::aws::{Account, CallFailure, KeyStatus, Session, Signer};
+use awskeep::types::keys::{AccessKey, Secret, UserArn};
 
 use crate::sim::asks::{Ask, Proof, Reply, Signed, Temporary};
 use crate::sim::faults::{Fault, Script, When};
@@ -62,7 +62,7 @@ fn story(aws: &dyn Account, key: &AccessKey, bob: &UserArn) -> Vec<String> {
             .into_iter()
             .map(|k| format!("{} {:?}", k.id, k.status)),
     );
-    let code = SecretKey::new("222222".into());
+    let code = Secret::new("222222".into());
     let session: Session = aws.mfa_session(key, SERIAL, &code).unwrap().value;
     let by_session = Signer::Session(&session);
     for status in [KeyStatus::Inactive, KeyStatus::Expired, KeyStatus::Active] {

@@ -11,11 +11,11 @@ mod tls;
 
 use std::time::Duration;
 
-use awskeep::iam_account::live::LiveAccount;
-use awskeep::iam_account::network::{Network, Timeouts};
-use awskeep::iam_account::{Place, Signer};
-use awskeep::keys::{AccessKey, UserArn};
-use awskeep::vault::item::Endpoint;
+use awskeep::aws::live::LiveAccount;
+use awskeep::aws::network::{Network, Timeouts};
+use awskeep::aws::{Place, Signer};
+use awskeep::store::item::Endpoint;
+use awskeep::types::keys::{AccessKey, UserArn};
 
 use sim::account::Account;
 use sim::faults::Script;

@@ -5,11 +5,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use awskeep::iam_account::live::LiveAccount;
-use awskeep::iam_account::network::{Network, Proxies};
-use awskeep::iam_account::{Account, CallFailureClass as Class, Place, Signer};
-use awskeep::keys::SecretKey;
-use awskeep::vault::item::Endpoint;
+use awskeep::aws::live::LiveAccount;
+use awskeep::aws::network::{Network, Proxies};
+use awskeep::aws::{Account, CallFailureClass as Class, Place, Signer};
+use awskeep::store::item::Endpoint;
+use awskeep::types::keys::Secret;
 
 use crate::sim::faults::Script;
 use crate::{SERIAL, looking_at, scene, simulated};
@@ -105,7 +105,7 @@ fn calls_go_to_the_endpoints_of_their_partition_through_the_proxy() {
             endpoint: None,
         };
         let aws = LiveAccount::new(place, network).unwrap();
-        let code = SecretKey::new("111111".into());
+        let code = Secret::new("111111".into());
         for failure in [
             aws.mfa_session(&key, SERIAL, &code).unwrap_err(),
             aws.create_key(Signer::Key(&key), &bob).unwrap_err(),

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-use awskeep::iam_account::live::LiveAccount;
-use awskeep::iam_account::network::Network;
-use awskeep::iam_account::{Account, CallFailureClass as Class, Place, Signer};
-use awskeep::vault::item::Endpoint;
+use awskeep::aws::live::LiveAccount;
+use awskeep::aws::network::Network;
+use awskeep::aws::{Account, CallFailureClass as Class, Place, Signer};
+use awskeep::store::item::Endpoint;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::{ServerConfig, ServerConnection, Stream};

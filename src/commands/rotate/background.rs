@@ -4,25 +4,25 @@
 
 use std::process::{Command, Stdio};
 
-use super::unattended::why_not_here;
-use crate::commands::Context;
-use crate::machine::Machine;
-use crate::state::{Memory, Start};
+use crate::commands::Invocation;
+use crate::commands::rotate::unattended::why_not_here;
+use crate::records::{MemoryFile, Start};
+use crate::system::env::Env;
 
-pub fn run(context: &Context<'_>) {
-    let machine = context.machine;
-    if machine.var("AWSKEEP_HOOK") == Some("off") || why_not_here(machine).is_some() {
+pub fn run(context: &Invocation<'_>) {
+    let env = context.env;
+    if env.var("AWSKEEP_HOOK") == Some("off") || why_not_here(env).is_some() {
         return;
     }
-    let glance = Memory::of(machine).and_then(|memory| memory.glance(machine.now()));
+    let glance = MemoryFile::of(env).and_then(|memory| memory.glance(env.now()));
     // A state folder that cannot be written: then nothing can be remembered either.
     let Ok(glance) = glance else { return };
     if let Some(line) = one_line(&glance.notices) {
-        machine.ui.tell(&line);
+        env.ui.tell(&line);
     }
     if glance.start == Start::Yes {
         // The next prompts try again.
-        let _ = start(machine);
+        let _ = start(env);
     }
 }
 
@@ -37,8 +37,8 @@ fn one_line(notices: &[String]) -> Option<String> {
 
 /// Starts the run detached: no descriptor of the shell's stays open in it. The new
 /// session and the low priority it gives itself, by `--detached`.
-fn start(machine: &Machine) -> std::io::Result<()> {
-    let mut command = Command::new(&machine.program);
+fn start(env: &Env) -> std::io::Result<()> {
+    let mut command = Command::new(&env.program);
     command
         .args(["rotate", "--if-due", "--all", "--no-input", "--detached"])
         .current_dir(root())

@@ -4,68 +4,73 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::aws;
+use crate::aws::live::LiveAccount;
+use crate::aws::place;
+use crate::aws::prove;
 use crate::cli::Rotate;
-use crate::commands::{Context, Form, Mode};
-use crate::disk::{self, Locks, Reach};
-use crate::entries::{Entries, Held};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::iam_account::live::LiveAccount;
-use crate::iam_account::prove;
-use crate::keys::{AccessKeyId, EntryName};
-use crate::lease::{self, Attended, Auto};
-use crate::rotation::given::Around;
-use crate::rotation::known::{Demand, Early, Known, MakeRoom, Policy};
-use crate::rotation::mfa_code::{Codes, Given};
-use crate::rotation::plan::{Question, Step, next_step};
-use crate::rotation::run::{self, Ended, Signs, Tools};
-use crate::rotation::session::InSession;
-use crate::rotation::words::{self, Foreseen};
-use crate::rotation::{given, mfa_run, timeline, wanted};
-use crate::settings::Key;
-use crate::time::Time;
-use crate::ui::Answer;
-use crate::vault::item::{Identity, Item};
+use crate::commands::{Form, Invocation, Mode};
+use crate::config::Key;
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::Around;
+use crate::lifecycle::execute;
+use crate::lifecycle::execute::{Context, RunResult, Signs};
+use crate::lifecycle::observed::{MakeRoom, Observed, Request, RetireMode, Trigger};
+use crate::lifecycle::phrases;
+use crate::lifecycle::phrases::Preview;
+use crate::lifecycle::plan::{Question, Step, next_step};
+use crate::lifecycle::{context, options, timeline};
+use crate::sessions::cache;
+use crate::sessions::mfa::{Codes, GivenCode};
+use crate::sessions::obtain::InSession;
+use crate::store::entries::{Entries, StoredEntry};
+use crate::store::item::{Identity, Item};
+use crate::system::disk;
+use crate::system::disk::{Locks, Reach};
+use crate::types::keys::{AccessKeyId, EntryName};
+use crate::types::lease;
+use crate::types::lease::{Attended, Auto};
+use crate::types::time::Timestamp;
+use crate::ui::YesNo;
 
 /// How a run went.
-pub enum Taken {
-    Run(Box<Ended>),
+pub enum TurnResult {
+    Run(Box<RunResult>),
     /// Under `--explain` and `--dry-run`.
-    Look(Foreseen),
+    Look(Preview),
 }
 
 /// One run under the user's lock.
 pub struct Turn<'a> {
-    pub context: &'a Context<'a>,
+    pub context: &'a Invocation<'a>,
     pub entries: &'a Entries<'a>,
     pub args: &'a Rotate,
     /// The key that was current when the command began.
     pub about: &'a AccessKeyId,
     pub stop: &'a Arc<AtomicBool>,
-    pub given: &'a Given,
+    pub given: &'a GivenCode,
 }
 
 impl Turn<'_> {
-    pub fn take(&self, name: &EntryName, policy: &mut Policy) -> Outcome<Taken> {
-        let machine = self.context.machine;
+    pub fn take(&self, name: &EntryName, policy: &mut Request) -> Result<TurnResult> {
+        let env = self.context.env;
         let entries = self.entries;
         let identity = self.identity(name)?;
         let user = self.lock(&identity, name)?;
         let held = entries.get(name)?;
-        let account = aws::account(machine, &aws::place_of(&held.item))?;
+        let account = place::account(env, &place::place_of(&held.item))?;
         let codes = Codes {
-            machine,
+            env,
             settings: &entries.settings,
             entry: name,
             given: self.given,
         };
         let (vault, item) = (&held.vault, &held.item);
-        let account = InSession::kept(&account, &codes, vault, item, machine.now())?;
-        let on_step = |step: &Step, known: &Known| self.context.progress(step, known);
+        let account = InSession::kept(&account, &codes, vault, item, env.now())?;
+        let on_step = |step: &Step, known: &Observed| self.context.progress(step, known);
         let on_wait = |line: &str| self.context.at_work(name, line);
-        let ask = |question: &Question, known: &Known| self.asked(question, known);
-        given::with_tools(
-            machine,
+        let ask = |question: &Question, known: &Observed| self.asked(question, known);
+        context::with_tools(
+            env,
             &account,
             vault,
             reach(user.as_ref()),
@@ -81,7 +86,7 @@ impl Turn<'_> {
     }
 
     /// Who only looks waits for nobody, and says who is at work; none then.
-    fn lock(&self, identity: &Identity, name: &EntryName) -> Outcome<Option<Locks>> {
+    fn lock(&self, identity: &Identity, name: &EntryName) -> Result<Option<Locks>> {
         if self.acts() {
             return self.entries.lock_user(Some(identity), name).map(Some);
         }
@@ -91,7 +96,7 @@ impl Turn<'_> {
             None => {
                 let who = self.entries.at_work(Some(identity), name);
                 let who = who.unwrap_or_else(|| "another awskeep".into());
-                let ui = &self.context.machine.ui;
+                let ui = &self.context.env.ui;
                 ui.tell(&format!(
                     "{name}: {who} is at work on it; this is how it stands now"
                 ));
@@ -106,73 +111,73 @@ impl Turn<'_> {
 
     fn act(
         &self,
-        tools: &Tools<'_, InSession<'_, LiveAccount>>,
-        held: &Held,
+        tools: &Context<'_, InSession<'_, LiveAccount>>,
+        held: &StoredEntry,
         identity: &Identity,
-        policy: &mut Policy,
-    ) -> Outcome<Taken> {
+        policy: &mut Request,
+    ) -> Result<TurnResult> {
         let undone = match self.args.instead.undo {
-            true => Some(undo_wanted(held, self.context.machine.now())?),
+            true => Some(undo_wanted(held, self.context.env.now())?),
             false => None,
         };
         self.check_discard(held, policy)?;
         if replaced_meanwhile(policy, self.about, &held.item) {
             let (name, id) = (held.name(), self.about);
             let line = format!("{name}: {id} was replaced while this waited for another awskeep");
-            self.context.machine.ui.tell(&line);
+            self.context.env.ui.tell(&line);
         }
         if !self.acts() {
-            let mut known = run::explain(tools, held.name(), identity, policy.clone())?;
+            let mut known = execute::explain(tools, held.name(), identity, policy.clone())?;
             if let Some(item) = undone {
                 known.item = item;
             }
-            return self.explain(&known).map(Taken::Look);
+            return self.explain(&known).map(TurnResult::Look);
         }
         self.ask(held, policy)?;
         if let Some(item) = undone.filter(|item| *item != held.item) {
             held.vault.save(&item)?;
         }
-        let ended = mfa_run::rotate(tools, held.name(), identity, policy.clone())?;
-        mfa_run::put_away(tools, held.name(), &ended)?;
-        Ok(Taken::Run(Box::new(ended)))
+        let ended = cache::rotate(tools, held.name(), identity, policy.clone())?;
+        cache::put_away(tools, held.name(), &ended)?;
+        Ok(TurnResult::Run(Box::new(ended)))
     }
 
-    fn explain(&self, known: &Known) -> Outcome<Foreseen> {
-        let ui = &self.context.machine.ui;
-        let foreseen = Foreseen::of(known, &next_step(known));
+    fn explain(&self, known: &Observed) -> Result<Preview> {
+        let ui = &self.context.env.ui;
+        let foreseen = Preview::of(known, &next_step(known));
         match (self.context.form, self.args.instead.explain) {
             (Form::Json, _) => {}
-            (Form::Text, true) => ui.text(&words::explained(known, &foreseen))?,
+            (Form::Text, true) => ui.text(&phrases::explained(known, &foreseen))?,
             (Form::Text, false) => ui.tell(&foreseen.line()),
         }
         Ok(foreseen)
     }
 
     /// In the middle of a run. Declined, or nobody there: what was done stays, and is told.
-    fn asked(&self, question: &Question, known: &Known) -> Outcome<Answer> {
-        let ui = &self.context.machine.ui;
-        let text = words::question(question, known);
+    fn asked(&self, question: &Question, known: &Observed) -> Result<YesNo> {
+        let ui = &self.context.env.ui;
+        let text = phrases::question(question, known);
         let answer = match question {
             // Who wrote --yes into a cron line did not think of the key that is held now.
             Question::MakeRoom(_) => {
                 let instead = format!("awskeep rotate {} --delete-now", known.item.entry);
                 ui.decide(&text, &instead)
             }
-            _ => ui.confirm(&text).map(|()| Answer::Yes),
+            _ => ui.confirm(&text).map(|()| YesNo::Yes),
         };
         match answer {
-            Err(failure) if failure.kind == Kind::PersonNeeded => Ok(Answer::No),
+            Err(failure) if failure.kind == Kind::PersonNeeded => Ok(YesNo::No),
             answer => answer,
         }
     }
 
     /// What a person must agree to before anything is changed.
-    fn ask(&self, held: &Held, policy: &mut Policy) -> Outcome<()> {
-        let machine = self.context.machine;
-        let ui = &machine.ui;
+    fn ask(&self, held: &StoredEntry, policy: &mut Request) -> Result<()> {
+        let env = self.context.env;
+        let ui = &env.ui;
         let (item, name) = (&held.item, held.name());
         let in_flight = item.would_lose().is_some();
-        let begins = !in_flight && policy.demand != Demand::Finish;
+        let begins = !in_flight && policy.demand != Trigger::Finish;
         if let Some(place) = policy.in_files.first()
             && begins
             && ui.attended()
@@ -184,13 +189,14 @@ impl Turn<'_> {
             policy.in_files.clear();
         }
         let due = match policy.demand {
-            Demand::Now => true,
-            Demand::IfDue => timeline::due_at(&item.current, policy.max_age)
-                .is_some_and(|due| machine.now() >= due),
-            Demand::Finish | Demand::Recover => false,
+            Trigger::Now => true,
+            Trigger::IfDue => {
+                timeline::due_at(&item.current, policy.max_age).is_some_and(|due| env.now() >= due)
+            }
+            Trigger::Finish | Trigger::Recover => false,
         };
         // Who turned `auto` on was told then, and agreed.
-        let agreed = policy.demand == Demand::IfDue && policy.attended == Attended::No;
+        let agreed = policy.demand == Trigger::IfDue && policy.attended == Attended::No;
         if begins && due && !agreed && item.current.promoted_at.is_none() {
             ui.confirm(&format!(
                 "is {} used only through entry {name} on this machine? \
@@ -203,11 +209,11 @@ impl Turn<'_> {
             |slot| slot.id.to_string(),
         );
         match policy.early {
-            Early::No => {}
-            Early::Retire => ui.confirm(&format!(
+            RetireMode::No => {}
+            RetireMode::Retire => ui.confirm(&format!(
                 "deactivate {old} without waiting for what may still use it?"
             ))?,
-            Early::Delete => ui.confirm(&format!(
+            RetireMode::Delete => ui.confirm(&format!(
                 "delete {old} without waiting? it cannot be brought back"
             ))?,
         }
@@ -220,20 +226,20 @@ impl Turn<'_> {
     }
 
     /// Only what is no entry's key may be named.
-    fn check_discard(&self, held: &Held, policy: &Policy) -> Outcome<()> {
+    fn check_discard(&self, held: &StoredEntry, policy: &Request) -> Result<()> {
         let (item, name) = (&held.item, held.name());
         let Some(id) = &policy.discard else {
             return Ok(());
         };
         if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!("{id} is the {slot} key of {name} itself"),
             )
             .hint(format!("awskeep rotate {name} --explain")));
         }
         if let Some(other) = self.entries.holding(id, None)? {
-            return Err(Failure::new(
+            return Err(Error::new(
                 Kind::Usage,
                 format!("{id} is a key of entry {}", other.name()),
             )
@@ -243,7 +249,7 @@ impl Turn<'_> {
     }
 
     /// Whose key it is; an entry added unchecked is proven first, under its own lock.
-    fn identity(&self, name: &EntryName) -> Outcome<Identity> {
+    fn identity(&self, name: &EntryName) -> Result<Identity> {
         let held = self.entries.get(name)?;
         if let Some(identity) = &held.item.identity {
             return Ok(identity.clone());
@@ -253,7 +259,7 @@ impl Turn<'_> {
             false => None,
         };
         let mut held = self.entries.get(name)?;
-        let account = aws::account(self.context.machine, &aws::place_of(&held.item))?;
+        let account = place::account(self.context.env, &place::place_of(&held.item))?;
         let proof = prove::prove_existing(&account, &held.item.current.key())?;
         held.item.identity = Some(proof.identity.clone());
         if self.acts() {
@@ -265,69 +271,69 @@ impl Turn<'_> {
 
 /// What a person, or the schedule, wants of the run.
 pub fn policy(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     entries: &Entries<'_>,
     args: &Rotate,
     name: &EntryName,
-) -> Outcome<(Policy, AccessKeyId)> {
+) -> Result<(Request, AccessKeyId)> {
     let settings = &entries.settings;
     let held = entries.get(name)?;
     let instead = &args.instead;
-    let attended = if context.machine.ui.attended() {
+    let attended = if context.env.ui.attended() {
         Attended::Yes
     } else {
         Attended::No
     };
     let early = match (instead.retire_now, instead.delete_now) {
-        (_, true) => Early::Delete,
-        (true, false) => Early::Retire,
-        (false, false) => Early::No,
+        (_, true) => RetireMode::Delete,
+        (true, false) => RetireMode::Retire,
+        (false, false) => RetireMode::No,
     };
-    let hurries = early != Early::No && held.item.previous.is_some();
+    let hurries = early != RetireMode::No && held.item.previous.is_some();
     let demand = if instead.finish || instead.undo || hurries {
-        Demand::Finish
+        Trigger::Finish
     } else if args.if_due {
         match (attended, settings.auto(Some(held.name()))?) {
-            (Attended::No, Auto::Off) => Demand::Finish,
-            (Attended::No, Auto::On) | (Attended::Yes, _) => Demand::IfDue,
+            (Attended::No, Auto::Off) => Trigger::Finish,
+            (Attended::No, Auto::On) | (Attended::Yes, _) => Trigger::IfDue,
         }
     } else {
-        Demand::Now
+        Trigger::Now
     };
-    let max_age = wanted::max_age(settings, held.name())?;
-    let policy = Policy {
+    let max_age = options::max_age(settings, held.name())?;
+    let policy = Request {
         demand,
         attended,
         early,
-        settle: wanted::settle(settings, held.name(), attended)?,
+        settle: options::settle(settings, held.name(), attended)?,
         hold: lease::hold(settings.length(Key::Hold, Some(held.name()))?, max_age),
         max_age,
         lease: settings.length(Key::Lease, Some(held.name()))?,
         discard: instead.discard.clone(),
         make_room: MakeRoom::Ask,
-        in_files: wanted::in_files(context.machine, &held.item)?,
+        in_files: options::in_files(context.env, &held.item)?,
     };
     Ok((policy, held.item.current.id))
 }
 
 /// Another awskeep replaced the very key that a new one was wanted for, while this one
 /// waited for the lock: that is done. The old key is still hurried, but no other one.
-fn replaced_meanwhile(policy: &mut Policy, about: &AccessKeyId, item: &Item) -> bool {
-    if policy.demand != Demand::Now || item.current.id == *about {
+fn replaced_meanwhile(policy: &mut Request, about: &AccessKeyId, item: &Item) -> bool {
+    if policy.demand != Trigger::Now || item.current.id == *about {
         return false;
     }
-    policy.demand = Demand::Finish;
+    policy.demand = Trigger::Finish;
     if item.previous.as_ref().is_none_or(|slot| slot.id != *about) {
-        policy.early = Early::No;
+        policy.early = RetireMode::No;
     }
     true
 }
 
 /// The item with the wish for the old key noted; saved, a crash does not forget it.
-fn undo_wanted(held: &Held, now: Time) -> Outcome<Item> {
+fn undo_wanted(held: &StoredEntry, now: Timestamp) -> Result<Item> {
     let mut item = held.item.clone();
     if item.would_lose().is_none() {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::NotFound,
             format!(
                 "entry {} has nothing to undo: no replaced key is left",
@@ -338,7 +344,7 @@ fn undo_wanted(held: &Held, now: Time) -> Outcome<Item> {
     }
     let revoked = item.previous.as_ref().filter(|_| item.pending.is_none());
     if let Some(slot) = revoked.filter(|slot| slot.revoked_at.is_some()) {
-        return Err(Failure::new(
+        return Err(Error::new(
             Kind::NotFound,
             format!(
                 "entry {}: {} was revoked, and is never brought back",
@@ -360,51 +366,87 @@ fn reach(user: Option<&Locks>) -> Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::AccessKey;
-    use crate::time::Length;
-    use crate::vault::item::Slot;
+    use crate::store::item::Slot;
+    use crate::types::keys::AccessKey;
+    use crate::types::time::Span;
 
     fn slot(letter: &str) -> Slot {
         let id = format!("AKIA{}", letter.repeat(16));
-        Slot::new(AccessKey::from_pasted(&id, "secret").unwrap(), Time(5))
+        Slot::new(AccessKey::from_pasted(&id, "secret").unwrap(), Timestamp(5))
     }
 
     #[test]
     fn what_another_run_replaced_meanwhile_is_done() {
-        use Demand::{Finish, IfDue, Now};
+        use Trigger::{Finish, IfDue, Now};
         // The entry's keys after the lock, what was wanted of A, and what still is.
         for (current, previous, wanted, still, waited) in [
-            ("A", "", (Now, Early::Delete), (Now, Early::Delete), false),
-            ("A", "Z", (Now, Early::No), (Now, Early::No), false),
-            ("B", "A", (Now, Early::No), (Finish, Early::No), true),
             (
-                "B",
                 "A",
-                (Now, Early::Delete),
-                (Finish, Early::Delete),
-                true,
-            ),
-            ("B", "", (Now, Early::Delete), (Finish, Early::No), true),
-            ("C", "B", (Now, Early::Delete), (Finish, Early::No), true),
-            (
-                "B",
-                "A",
-                (Finish, Early::Retire),
-                (Finish, Early::Retire),
+                "",
+                (Now, RetireMode::Delete),
+                (Now, RetireMode::Delete),
                 false,
             ),
-            ("B", "A", (IfDue, Early::No), (IfDue, Early::No), false),
+            (
+                "A",
+                "Z",
+                (Now, RetireMode::No),
+                (Now, RetireMode::No),
+                false,
+            ),
+            (
+                "B",
+                "A",
+                (Now, RetireMode::No),
+                (Finish, RetireMode::No),
+                true,
+            ),
+            (
+                "B",
+                "A",
+                (Now, RetireMode::Delete),
+                (Finish, RetireMode::Delete),
+                true,
+            ),
+            (
+                "B",
+                "",
+                (Now, RetireMode::Delete),
+                (Finish, RetireMode::No),
+                true,
+            ),
+            (
+                "C",
+                "B",
+                (Now, RetireMode::Delete),
+                (Finish, RetireMode::No),
+                true,
+            ),
+            (
+                "B",
+                "A",
+                (Finish, RetireMode::Retire),
+                (Finish, RetireMode::Retire),
+                false,
+            ),
+            (
+                "B",
+                "A",
+                (IfDue, RetireMode::No),
+                (IfDue, RetireMode::No),
+                false,
+            ),
         ] {
-            let mut item = Item::new("work".parse().unwrap(), slot(current).key(), Time(5));
+            let mut item = Item::new("work".parse().unwrap(), slot(current).key(), Timestamp(5));
             item.previous = (!previous.is_empty()).then(|| slot(previous));
-            let mut policy = Policy {
+            let mut policy = Request {
                 demand: wanted.0,
                 attended: Attended::Yes,
                 early: wanted.1,
-                settle: Length::ZERO,
-                hold: Length::days(14),
+                settle: Span::ZERO,
+                hold: Span::days(14),
                 max_age: None,
-                lease: Length::hours(1),
+                lease: Span::hours(1),
                 discard: None,
                 make_room: MakeRoom::Ask,
                 in_files: Vec::new(),

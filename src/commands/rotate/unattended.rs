@@ -4,30 +4,32 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::{leave_receipt, one};
-use crate::aws;
+use crate::automation::notices;
+use crate::automation::schedule;
+use crate::automation::schedule::{LONGEST_SLEEP, NextTurn, ScheduleState, Situation, Work};
+use crate::aws::place;
 use crate::cli::Rotate;
-use crate::commands::Context;
-use crate::entries::{Entries, Held, Inventory};
-use crate::failure::{Failure, Kind, Outcome};
-use crate::keys::EntryName;
-use crate::machine::Machine;
-use crate::rotation::mfa_code::Given;
-use crate::rotation::{given, life, news};
-use crate::schedule::{self, LONGEST_SLEEP, Past, Situation, Turn, Work};
-use crate::state::{Memory, Receipt, Receipts, Remembered};
-use crate::time::Time;
-use crate::vault::item::Item;
+use crate::commands::Invocation;
+use crate::commands::rotate::{leave_receipt, one};
+use crate::error::{Error, Kind, Result};
+use crate::lifecycle::{context, report};
+use crate::records::{Memory, MemoryFile, Record, Records};
+use crate::sessions::mfa::GivenCode;
+use crate::store::entries::{Entries, Inventory, StoredEntry};
+use crate::store::item::Item;
+use crate::system::env::Env;
+use crate::types::keys::EntryName;
+use crate::types::time::Timestamp;
 
 /// So many runs that died in a row are said once; one may be a closed laptop.
 const MANY_LOST: u32 = 3;
 
 /// Why nothing is rotated here without a person; none if it may be.
-pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
-    if machine.path_var("CI").is_some() {
+pub fn why_not_here(env: &Env) -> Option<&'static str> {
+    if env.path_var("CI").is_some() {
         return Some("CI is set: keys are not rotated by themselves in CI");
     }
-    match Memory::of(machine) {
+    match MemoryFile::of(env) {
         Ok(memory) if memory.is_there() => None,
         Ok(_) | Err(_) => {
             Some("awskeep has no state folder of this user's here: nothing rotates by itself")
@@ -39,7 +41,7 @@ pub fn why_not_here(machine: &Machine) -> Option<&'static str> {
 #[derive(Default)]
 pub struct Told {
     pub states: Vec<super::Told>,
-    pub failures: Vec<Failure>,
+    pub failures: Vec<Error>,
 }
 
 /// One round over all entries; only those in `names` are acted on, if it names any.
@@ -47,22 +49,22 @@ pub struct Told {
 /// # Errors
 /// `Kind::Failed` or `Kind::Unfinished` if nothing can be remembered: then nothing is done.
 pub fn round(
-    context: &Context<'_>,
+    context: &Invocation<'_>,
     args: &Rotate,
     names: &[EntryName],
     stop: &Arc<AtomicBool>,
-) -> Outcome<Told> {
-    let machine = context.machine;
-    if let Some(reason) = why_not_here(machine) {
-        machine.ui.tell(reason);
+) -> Result<Told> {
+    let env = context.env;
+    if let Some(reason) = why_not_here(env) {
+        env.ui.tell(reason);
         return Ok(Told::default());
     }
-    let memory = Memory::of(machine)?;
+    let memory = MemoryFile::of(env)?;
     let Some(_only_one) = memory.try_lock_run()? else {
-        machine.ui.tell("another awskeep is rotating what is due");
+        env.ui.tell("another awskeep is rotating what is due");
         return Ok(Told::default());
     };
-    let mut remembered = memory.begin(machine.now())?;
+    let mut remembered = memory.begin(env.now())?;
     let mut round = Round {
         context,
         args,
@@ -70,11 +72,11 @@ pub fn round(
         memory: &memory,
         remembered: &mut remembered,
         told: Told::default(),
-        receipts: receipts(machine),
-        next: machine.now() + LONGEST_SLEEP,
+        receipts: receipts(env),
+        next: env.now() + LONGEST_SLEEP,
     };
     round.say_lost_runs();
-    let everything = Entries::open(machine).and_then(|entries| {
+    let everything = Entries::open(env).and_then(|entries| {
         let inventory = entries.inventory()?;
         Ok((entries, inventory))
     });
@@ -83,26 +85,26 @@ pub fn round(
         Err(failure) => round.stores(Some(failure)),
     }
     let (told, next) = (round.told, round.next);
-    memory.end(remembered, next, machine.now())?;
+    memory.end(remembered, next, env.now())?;
     Ok(told)
 }
 
 /// Without them an entry's turn only comes more often than it must.
-fn receipts(machine: &Machine) -> Vec<Receipt> {
-    let receipts = Receipts::of(machine).and_then(|receipts| receipts.read());
+fn receipts(env: &Env) -> Vec<Record> {
+    let receipts = Records::of(env).and_then(|receipts| receipts.read());
     receipts.unwrap_or_default()
 }
 
 struct Round<'a> {
-    context: &'a Context<'a>,
+    context: &'a Invocation<'a>,
     args: &'a Rotate,
     stop: &'a Arc<AtomicBool>,
-    memory: &'a Memory,
-    remembered: &'a mut Remembered,
+    memory: &'a MemoryFile,
+    remembered: &'a mut Memory,
     told: Told,
-    receipts: Vec<Receipt>,
+    receipts: Vec<Record>,
     /// When the next round has something to do.
-    next: Time,
+    next: Timestamp,
 }
 
 impl Round<'_> {
@@ -143,21 +145,21 @@ impl Round<'_> {
     }
 
     /// What all entries have in common.
-    fn stores(&mut self, trouble: Option<Failure>) {
+    fn stores(&mut self, trouble: Option<Error>) {
         let past = std::mem::take(&mut self.remembered.stores);
         let Some(failure) = trouble else { return };
         self.remembered.stores = self.put_off(&past, failure);
     }
 
     /// Something could not be looked at: the next round tries again.
-    fn put_off(&mut self, past: &Past, failure: Failure) -> Past {
+    fn put_off(&mut self, past: &ScheduleState, failure: Error) -> ScheduleState {
         let past = self.failed(past, failure);
         let a_day_later = self.now() + schedule::A_DAY;
         self.next = self.next.min(past.not_before.unwrap_or(a_day_later));
         past
     }
 
-    fn failed(&mut self, past: &Past, failure: Failure) -> Past {
+    fn failed(&mut self, past: &ScheduleState, failure: Error) -> ScheduleState {
         let mut past = past.after_failure(&failure, self.now());
         self.say_trouble(&mut past, &failure.message, failure.hints.first());
         self.told.failures.push(failure);
@@ -167,22 +169,22 @@ impl Round<'_> {
     fn entry(
         &mut self,
         entries: &Entries<'_>,
-        held: &Held,
-        past: &Past,
+        held: &StoredEntry,
+        past: &ScheduleState,
         chosen: bool,
-    ) -> Outcome<Past> {
+    ) -> Result<ScheduleState> {
         let situation = self.situation(entries, held)?;
         let past = past.still_of(&situation);
         let mut past = match schedule::turn(&situation, &past) {
-            Turn::At(time, work) if time <= situation.now && chosen => {
+            NextTurn::At(time, work) if time <= situation.now && chosen => {
                 self.turn(entries, held, past, work)?
             }
-            Turn::At(..) | Turn::Never => past,
+            NextTurn::At(..) | NextTurn::Never => past,
         };
         let held = entries.get(held.name())?;
         let situation = self.situation(entries, &held)?;
         past = past.about(&situation);
-        if let Turn::At(time, _) = schedule::turn(&situation, &past) {
+        if let NextTurn::At(time, _) = schedule::turn(&situation, &past) {
             self.next = self.next.min(time);
         }
         Ok(past)
@@ -191,16 +193,16 @@ impl Round<'_> {
     fn turn(
         &mut self,
         entries: &Entries<'_>,
-        held: &Held,
-        past: Past,
+        held: &StoredEntry,
+        past: ScheduleState,
         work: Work,
-    ) -> Outcome<Past> {
+    ) -> Result<ScheduleState> {
         match work {
             Work::SayDue => Ok(self.say_due(held, past)),
             Work::SayWaits => {
                 let mut past = past;
                 let why = past.waits.clone().unwrap_or_default();
-                let command = life::command_of_rest(&held.item);
+                let command = report::command_of_rest(&held.item);
                 self.say_trouble(&mut past, &why, Some(&command));
                 Ok(past)
             }
@@ -208,13 +210,18 @@ impl Round<'_> {
         }
     }
 
-    fn rotate(&mut self, entries: &Entries<'_>, held: &Held, past: Past) -> Outcome<Past> {
+    fn rotate(
+        &mut self,
+        entries: &Entries<'_>,
+        held: &StoredEntry,
+        past: ScheduleState,
+    ) -> Result<ScheduleState> {
         let name = held.name();
         let past = self.say_endpoints(held, past);
-        let no_code = Given::default();
+        let no_code = GivenCode::default();
         let result = one(self.context, self.args, name, self.stop, &no_code);
-        leave_receipt(self.context.machine, name, result.as_ref().err(), self.stop);
-        self.receipts = receipts(self.context.machine);
+        leave_receipt(self.context.env, name, result.as_ref().err(), self.stop);
+        self.receipts = receipts(self.context.env);
         match result {
             Ok(state) => {
                 let next_step = state.not_before();
@@ -228,40 +235,40 @@ impl Round<'_> {
         }
     }
 
-    fn tell_news(&self, before: &Item, after: &Situation<'_>, past: &Past) {
+    fn tell_news(&self, before: &Item, after: &Situation<'_>, past: &ScheduleState) {
         let next_turn = match schedule::turn(after, past) {
-            Turn::At(time, _) => Some(time),
-            Turn::Never => None,
+            NextTurn::At(time, _) => Some(time),
+            NextTurn::Never => None,
         };
-        if let Some(line) = news::of(before, after.item, after.rules, next_turn) {
+        if let Some(line) = notices::of(before, after.item, after.rules, next_turn) {
             self.leave(&line);
         }
     }
 
     /// Once, not at each run.
-    fn say_endpoints(&self, held: &Held, past: Past) -> Past {
-        let unused = aws::unused_endpoints(self.context.machine, &held.item);
+    fn say_endpoints(&self, held: &StoredEntry, past: ScheduleState) -> ScheduleState {
+        let unused = place::unused_endpoints(self.context.env, &held.item);
         if let Some(line) = unused.as_ref().filter(|_| unused != past.endpoints_said) {
             self.leave(&format!("{}: {line}", held.name()));
         }
-        Past {
+        ScheduleState {
             endpoints_said: unused.or(past.endpoints_said.clone()),
             ..past
         }
     }
 
-    fn say_due(&mut self, held: &Held, past: Past) -> Past {
+    fn say_due(&mut self, held: &StoredEntry, past: ScheduleState) -> ScheduleState {
         let (name, id) = (held.name(), &held.item.current.id);
         self.leave(&format!(
             "{name}: {id} is due; now: awskeep rotate {name}; by itself from now on: awskeep config set auto on --entry {name}"
         ));
-        Past {
+        ScheduleState {
             said_at: Some(self.now()),
             ..past
         }
     }
 
-    fn say_trouble(&mut self, past: &mut Past, why: &str, command: Option<&String>) {
+    fn say_trouble(&mut self, past: &mut ScheduleState, why: &str, command: Option<&String>) {
         let now = self.now();
         if !past.to_be_said(now) {
             return;
@@ -277,16 +284,16 @@ impl Round<'_> {
         let _ = self.memory.leave_notice(self.now(), line);
     }
 
-    fn situation<'i>(&self, entries: &Entries<'_>, held: &'i Held) -> Outcome<Situation<'i>> {
+    fn situation<'i>(&self, entries: &Entries<'_>, held: &'i StoredEntry) -> Result<Situation<'i>> {
         Ok(Situation {
             item: &held.item,
-            rules: given::rules(&entries.settings, held.name(), &self.receipts)?,
+            rules: context::rules(&entries.settings, held.name(), &self.receipts)?,
             auto: entries.settings.auto(Some(held.name()))?,
             now: self.now(),
         })
     }
 
-    fn now(&self) -> Time {
-        self.context.machine.now()
+    fn now(&self) -> Timestamp {
+        self.context.env.now()
     }
 }

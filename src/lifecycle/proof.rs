@@ -1,0 +1,130 @@
+//! Proving a key that AWS has only just learnt of: STS and IAM must each accept it
+//! several times in a row on fresh connections, as the right user. Waits between
+//! tries, up to a bound. Pure but for the calls and waits it is given.
+
+use std::time::Duration;
+
+use crate::aws::prove::IN_A_ROW;
+use crate::aws::{Account, CallFailure, CallFailureClass as Class, OTHER_USER, Signer};
+use crate::lifecycle::execute::Context;
+use crate::lifecycle::observed::{NotYet, Proof};
+use crate::store::item::Identity;
+use crate::types::keys::{AccessKey, Principal};
+use crate::types::time::Span;
+
+/// How long a new key is given to become known.
+pub const PATIENCE: Span = Span::minutes(2);
+
+/// The most calls that one proof makes.
+const MOST_CALLS: u32 = 400;
+
+/// One answer to the question whether a service knows the key.
+enum Said {
+    Accepted,
+    SomebodyElse(String),
+    No { because: NotYet, said: String },
+}
+
+/// Shows the key to both services until each has accepted it `IN_A_ROW` times in
+/// a row, or patience ends.
+pub fn prove<A: Account>(
+    tools: &Context<'_, A>,
+    key: &AccessKey,
+    expected: &Identity,
+    patience: Span,
+) -> Proof {
+    let started = tools.clock.now();
+    let (mut sts, mut iam) = (0, 0);
+    for call in 0..MOST_CALLS {
+        if (tools.stop)() {
+            let said = "asked to stop".into();
+            let because = NotYet::Stopped;
+            return Proof::NotYet { said, because };
+        }
+        let (said, in_a_row) = if sts < IN_A_ROW {
+            (ask_sts(tools.account, key, expected), &mut sts)
+        } else {
+            (ask_iam(tools.account, key, expected), &mut iam)
+        };
+        match said {
+            Said::Accepted => *in_a_row += 1,
+            Said::SomebodyElse(said) => return Proof::Wrong { said },
+            Said::No { because, said } => {
+                // What was accepted before counts no more: servers learn one by one.
+                (sts, iam) = (0, 0);
+                if tools.clock.now().since(started) >= patience {
+                    return Proof::NotYet { said, because };
+                }
+                tools.clock.wait(pause(call));
+            }
+        }
+        if sts >= IN_A_ROW && iam >= IN_A_ROW {
+            return Proof::Accepted;
+        }
+    }
+    let said = format!("not accepted in {MOST_CALLS} tries");
+    let because = NotYet::NotAccepted;
+    Proof::NotYet { said, because }
+}
+
+fn ask_sts(account: &impl Account, key: &AccessKey, expected: &Identity) -> Said {
+    match account.caller(Signer::Key(key)) {
+        Ok(answer) => {
+            let same = answer.value.principal == Principal::User(expected.arn.clone())
+                && answer.value.user_id == expected.user_id;
+            if same {
+                Said::Accepted
+            } else {
+                Said::SomebodyElse(format!("STS takes it for a key of {}", answer.value.arn))
+            }
+        }
+        Err(failure) => refused("STS", &failure),
+    }
+}
+
+fn ask_iam(account: &impl Account, key: &AccessKey, expected: &Identity) -> Said {
+    match account.greet_iam(Signer::Key(key), &expected.arn) {
+        Ok(_) => Said::Accepted,
+        Err(failure) if failure.code == OTHER_USER => Said::SomebodyElse(failure.message),
+        Err(failure) => refused("IAM", &failure),
+    }
+}
+
+fn refused(service: &str, failure: &CallFailure) -> Said {
+    let said = format!("{service}: {}: {}", failure.code, failure.message);
+    match failure.class {
+        Class::WrongSecret => Said::SomebodyElse(format!("{service} says its secret is wrong")),
+        Class::KeyNotAccepted => Said::No {
+            because: NotYet::NotAccepted,
+            said,
+        },
+        Class::Denied
+        | Class::NeedsMfa
+        | Class::NoSuchEntity
+        | Class::LimitExceeded
+        | Class::Busy
+        | Class::ClockSkew
+        | Class::Unreachable
+        | Class::Unknown
+        | Class::ReplyLost
+        | Class::Refused => Said::No {
+            because: NotYet::NoAnswer,
+            said,
+        },
+    }
+}
+
+/// One to two seconds, growing to four; no two processes keep step.
+pub fn pause(attempt: u32) -> Duration {
+    let base_ms = 1_000 * u64::from(attempt.min(2) + 1);
+    Duration::from_millis(base_ms + random() % 1_000)
+}
+
+/// A number that nobody can foresee, for jitter and nonces: std's hash keys come
+/// from the system's randomness.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}

@@ -1,0 +1,4 @@
+//! The machine: environment, folders, clock, files.
+
+pub mod disk;
+pub mod env;
