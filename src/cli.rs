@@ -1,6 +1,6 @@
 //! Flags and subcommands as types. No behaviour.
 
-mod handing_out;
+mod exec;
 pub mod misplaced;
 mod rotating;
 
@@ -15,7 +15,7 @@ use crate::types::shell::Shell;
 use crate::types::store_kind::StoreKind;
 use crate::types::time::Span;
 
-pub use handing_out::*;
+pub use exec::*;
 pub use rotating::*;
 
 /// AWS access keys that live in the OS keychain and replace themselves.

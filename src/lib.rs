@@ -1,9 +1,9 @@
 //! awskeep: AWS access keys that live in the OS keychain and replace themselves.
 //!
 //! The code map is ARCHITECTURE.md. In short: `commands` hold one verb each;
-//! `credential_process` is the hot path; `vault` is where secrets live;
-//! `profile_files` are `~/.aws/config` and `~/.aws/credentials`; `iam_account`
-//! is what AWS knows of a key.
+//! `serve` is the hot path; `lifecycle` is the life of an entry's keys; `store` is where
+//! secrets live; `profiles` are `~/.aws/config` and `~/.aws/credentials`; `aws` is what AWS
+//! knows of a key.
 
 pub mod automation;
 pub mod aws;

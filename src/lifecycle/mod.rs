@@ -28,10 +28,10 @@
 //! Where the served key itself is dead, `recover` asks the same plan with another profile
 //! as the signer; `revoke` is a rotation that makes room and retires at once.
 //!
-//! `known` is what is known, `plan` decides (pure), `run` loops and performs,
-//! `proving` shows a new key to AWS, `words` says it to people. Where keys may be
-//! handled in an MFA session only, `session` signs by one, `mfa_run` opens and keeps it,
-//! and `mfa_code` gets the code for it.
+//! `observed` is what one look tells, `plan` decides the next step (pure), `execute` loops
+//! and performs it, `proof` shows a new key to AWS, `phrases` says it to people. Who signs is
+//! a property of the account that a run is given: with MFA a session (`crate::sessions`),
+//! in `recover` another profile.
 
 pub mod context;
 pub mod execute;

@@ -1,5 +1,5 @@
 //! The AWS files of this machine: which profiles use awskeep, and pointing them
-//! at an entry or away from it. Edge; the edits themselves are `profile_files`'.
+//! at an entry or away from it. Edge; the edits themselves are `edits`'.
 //!
 //! Every change is one file, checked by the AWS SDK's own parser before it is
 //! renamed into place: it must differ by exactly what was meant.
