@@ -2,11 +2,11 @@
 //! exit code), one message, the cause, and hints that can be pasted. Pure.
 //!
 //! Messages are lower case without a final stop and name the entry or path.
-//! They never hold a secret: nothing here takes a `SecretKey`.
+//! They never hold a secret: nothing here takes a `Secret`.
 
 use std::fmt;
 
-use crate::ui::escape;
+use crate::types::escape;
 
 /// The result of everything in awskeep that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

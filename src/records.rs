@@ -4,8 +4,6 @@
 //! one JSON line, synced to disk before the next step; a torn last line (power
 //! cut) is skipped by the reader and kept apart by the writer.
 
-pub use crate::automation::memory::{Glance, Memory, MemoryFile, Start, forget, look_again};
-
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! What happens without a person: whose turn it is, what was remembered, what is said later.
 
-pub(crate) mod memory;
+pub mod memory;
 pub mod notices;
 pub mod schedule;

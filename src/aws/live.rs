@@ -5,6 +5,7 @@
 //! environment, no instance metadata. A helper that looked there would call itself.
 
 mod failing;
+mod seen;
 mod session;
 mod wire;
 
@@ -17,7 +18,8 @@ use aws_sdk_iam::types::StatusType;
 use tokio::runtime::Runtime;
 
 use self::failing::{Refusal, failure, reply_lost};
-use self::wire::{Manner, Seen, Wire};
+use self::seen::Seen;
+use self::wire::{Manner, Wire};
 use crate::aws::network::Network;
 use crate::aws::refusal::denies_by_name;
 use crate::aws::{
@@ -26,10 +28,10 @@ use crate::aws::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::system::env::Clock;
+use crate::types::escape;
 use crate::types::keys::{AccessKey, AccessKeyId, Principal, Secret, UserArn};
 use crate::types::time::{Span, Timestamp};
 use crate::ui::Ui;
-use crate::ui::escape;
 
 /// Pages of a list that are read at most; more is a failure, never a cut list.
 const MOST_PAGES: usize = 20;

@@ -18,7 +18,7 @@ use crate::profiles::document::Document;
 use crate::store::item::{Endpoint, Item};
 use crate::system::disk;
 use crate::system::env::Env;
-use crate::ui::escape;
+use crate::types::escape;
 
 /// The region of STS where nothing says another one.
 pub const DEFAULT_REGION: &str = "us-east-1";

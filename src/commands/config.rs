@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use crate::automation::memory;
 use crate::cli::{Config, ConfigAction};
 use crate::commands::{Form, Invocation};
 use crate::config;
 use crate::config::{Key, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::records;
 use crate::store::entries::Entries;
 use crate::types::keys::EntryName;
 
@@ -112,7 +112,7 @@ fn change(
     config::edit(path, |text| {
         config::with_setting(text, entry.as_ref(), key, value)
     })?;
-    records::forget(context.env, |name| {
+    memory::forget(context.env, |name| {
         entry.as_ref().is_none_or(|entry| entry == name)
     });
     context.done(

@@ -9,6 +9,7 @@ use crate::commands::{Invocation, Mode};
 use crate::error::{Error, Kind, Result};
 use crate::shell::env_export;
 use crate::shell::env_export::{Handed, Variables};
+use crate::system::secret_vars;
 
 pub fn run(context: &Invocation<'_>, args: &Exec) -> Result<()> {
     let env = context.env;
@@ -46,7 +47,7 @@ fn with(mut command: Command, variables: &Variables) -> Command {
     for name in &variables.unset {
         command.env_remove(name);
     }
-    for name in env_export::OWN {
+    for name in secret_vars::OWN {
         command.env_remove(name);
     }
     command.envs(variables.values());

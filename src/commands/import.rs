@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::automation::memory;
 use crate::cli::Import;
 use crate::commands::{Form, Imported, Invocation, Mode};
 use crate::error::{Error, Kind, Result};
@@ -16,7 +17,6 @@ use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
 use crate::profiles::attach::AwsFiles;
 use crate::profiles::document::Document;
-use crate::records;
 use crate::store::entries::Entries;
 use crate::system::disk;
 use crate::system::env::Env;
@@ -175,7 +175,7 @@ fn import(context: &Invocation<'_>, args: &Import, from: From) -> Result<Came> {
     ))?;
     let done = apply::run(env, &entries, &wanted, &prepared, &|_| Ok(()))?;
     // What moved is to be looked after, whatever else was refused.
-    records::look_again(env);
+    memory::look_again(env);
     tell(context, &done)?;
     Ok(came(&done.rows))
 }

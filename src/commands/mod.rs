@@ -23,13 +23,13 @@ mod status;
 mod store;
 mod why;
 
+use crate::automation::memory;
 use crate::cli::{Cli, Command, Rotate};
 use crate::error::{Error, Result};
 use crate::lifecycle::observed::Observed;
 use crate::lifecycle::phrases;
 use crate::lifecycle::plan::Step;
 use crate::profiles::attach;
-use crate::records;
 use crate::system::env::Env;
 use crate::types::keys::EntryName;
 use crate::ui::Ui;
@@ -183,7 +183,7 @@ pub fn run(env: &Env, cli: Cli) -> Result<()> {
         Command::Man(args) => man::run(&context, &args),
     };
     if result.is_ok() && looks_again == LooksAgain::Yes && context.mode == Mode::Act {
-        records::look_again(env);
+        memory::look_again(env);
     }
     result
 }

@@ -28,10 +28,10 @@ use crate::sessions::obtain::InSession;
 use crate::store::entries::{Entries, StoredEntry};
 use crate::store::item::{Identity, Item};
 use crate::system::disk::{Reach, Taken};
+use crate::types::escape;
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::types::time::{Span, Timestamp};
 use crate::ui::YesNo;
-use crate::ui::escape;
 
 /// A deactivation is seen everywhere some seconds late: sessions made in that time
 /// are ended too.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::automation::memory;
 use crate::aws::place;
 use crate::cli::Rotate;
 use crate::commands::rotate::turn::{Turn, TurnResult};
@@ -82,8 +83,8 @@ pub fn run(context: &Invocation<'_>, args: &Rotate) -> Result<()> {
     let result = by_a_person(context, args, &names, broken, &stop, &given);
     if acts {
         match &result {
-            Ok(()) => records::forget(context.env, |name| names.contains(name)),
-            Err(_) => records::look_again(context.env),
+            Ok(()) => memory::forget(context.env, |name| names.contains(name)),
+            Err(_) => memory::look_again(context.env),
         }
     }
     result

@@ -10,21 +10,21 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
+use crate::automation::memory;
 use crate::cli::SetupArgs;
 use crate::commands::{Form, Invocation, Mode};
 use crate::config;
 use crate::config::Key;
 use crate::error::{Error, Kind, Result};
-use crate::records;
 use crate::shell::ask;
 use crate::shell::ask::Loads;
-use crate::shell::env_export;
 use crate::shell::plan;
 use crate::shell::plan::{ByHand, InShell, Plan};
 use crate::shell::put::Direction;
 use crate::store::entries::Entries;
 use crate::system::disk;
 use crate::system::env::Env;
+use crate::system::secret_vars;
 use crate::types::keys::EntryName;
 use crate::types::shell::Shell;
 use crate::ui::Confirmation;
@@ -89,7 +89,7 @@ pub fn run(context: &Invocation<'_>, args: &SetupArgs) -> Result<()> {
     let left = carry_out(env, &plan, &auto)?;
     // Also where nothing changes: the state folder may have been deleted since.
     if direction == Direction::Put {
-        records::look_again(env);
+        memory::look_again(env);
     }
     let loads = match &plan.shell {
         Some(in_shell) if direction == Direction::Put && plan.by_hand.is_none() => {
@@ -320,7 +320,7 @@ fn run_program(env: &Env, words: &[String]) -> Ran {
     let output = Command::new(found)
         .args(arguments)
         .env_clear()
-        .envs(env_export::vars_without_secrets(env))
+        .envs(secret_vars::vars_without_secrets(env))
         .stdin(Stdio::null())
         .output();
     match output {

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::automation::memory::MemoryFile;
 use crate::automation::schedule;
 use crate::aws::place;
 use crate::aws::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signer, prove};
@@ -12,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lifecycle::context;
 use crate::lifecycle::report;
 use crate::lifecycle::report::{Attention, EntryReport, Next};
-use crate::records::{MemoryFile, Record, Records};
+use crate::records::{Record, Records};
 use crate::sessions::cache::SESSION_RECEIPT;
 use crate::sessions::denial::denied;
 use crate::sessions::obtain::{InSession, NoCodes};

@@ -17,7 +17,7 @@ use crate::store::file::passphrase;
 use crate::store::file::passphrase::Making;
 use crate::store::file::{FileState, FileStore};
 use crate::store::item::{Item, Stored};
-use crate::store::keychain::opening;
+use crate::store::keychain::{Unlocked, opening};
 use crate::types::keys::EntryName;
 use crate::types::store_kind::StoreKind;
 use crate::types::time::Span;
@@ -521,7 +521,7 @@ fn change_passphrase(
     )
 }
 
-fn unlock_keychain(context: &Invocation<'_>) -> Result<opening::Unlocked> {
+fn unlock_keychain(context: &Invocation<'_>) -> Result<Unlocked> {
     let env = context.env;
     let patience = match env.ui.may_be_asked() {
         true => opening::PATIENCE,

@@ -12,7 +12,7 @@ use crate::profiles::attach::AwsFiles;
 use crate::profiles::parse_helper;
 use crate::resolve;
 use crate::resolve::{Asked, Inputs, Location, Resolution};
-use crate::ui::escape;
+use crate::types::escape;
 use crate::ui::table::{headed, lines_of};
 
 #[derive(Serialize)]

@@ -209,7 +209,7 @@ fn refuse_differences(
                 ),
                 format!(
                     "awskeep why {}",
-                    crate::ui::escape::argument(&different.profile)
+                    crate::types::escape::argument(&different.profile)
                 ),
             ));
             refused = true;

@@ -6,7 +6,6 @@
 
 use crate::aws::CallFailure;
 use crate::error::{Error, Kind};
-use crate::sessions::obtain::Expected;
 use crate::types::keys::EntryName;
 
 /// Who or what denies.
@@ -38,6 +37,13 @@ impl Denial {
             Denial::NotAllowed
         }
     }
+}
+
+/// Whether the settings say that the user has MFA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Yes,
+    NotSaid,
 }
 
 /// Whether a denial of ListAccessKeys, signed by a bare key, is what policies answer

@@ -17,10 +17,11 @@ use crate::aws::{Call, MfaDevice, prove};
 use crate::cli::MfaCode;
 use crate::config::{Key, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::sessions::obtain::{Code, CodeSource, Expected, Opens};
-use crate::shell::env_export;
+use crate::sessions::denial::Expected;
+use crate::sessions::obtain::{Code, CodeSource, Opens};
 use crate::system::disk;
 use crate::system::env::Env;
+use crate::system::secret_vars;
 use crate::types::keys::{AccessKey, EntryName, Secret};
 
 /// How long `mfa_process` may take: a person may have to touch a device.
@@ -169,7 +170,7 @@ impl Codes<'_> {
         };
         let mut program = shell(command);
         program.current_dir(&self.env.here).stderr(stderr);
-        for name in env_export::secrets(self.env) {
+        for name in secret_vars::secrets(self.env) {
             program.env_remove(name);
         }
         run(program, group, PROCESS_WAIT)

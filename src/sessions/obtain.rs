@@ -15,7 +15,7 @@ use crate::aws::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::lifecycle::observed::CLOCKS_APART;
-use crate::sessions::denial::{denied, wants_mfa};
+use crate::sessions::denial::{Expected, denied, wants_mfa};
 use crate::store::Vault;
 use crate::store::item::Item;
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret, UserArn};
@@ -60,13 +60,6 @@ impl CodeSource for NoCodes {
     fn code(&self, _: &AccessKey, _: &dyn Fn() -> Call<Vec<MfaDevice>>) -> Result<Option<Code>> {
         Ok(None)
     }
-}
-
-/// Whether the settings say that the user has MFA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    Yes,
-    NotSaid,
 }
 
 /// When a session is opened.

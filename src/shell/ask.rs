@@ -5,6 +5,7 @@
 //! it prints is thrown away. The first process of the session is awskeep itself (`setup SHELL
 //! --become`), which then becomes the shell.
 
+use crate::system::secret_vars;
 use crate::types::shell::How;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
-use crate::shell::env_export;
 use crate::shell::startup::{LOGIN_FILES, System};
 use crate::system::disk;
 use crate::system::env::Env;
@@ -227,7 +227,7 @@ fn answer(env: &Env, shell: Shell, how: How, limit: Duration) -> Result<String, 
         .args(["setup", word, "--become", way])
         .current_dir(home.unwrap_or_else(|| env.here.clone()))
         .env_clear()
-        .envs(env_export::vars_without_secrets(env))
+        .envs(secret_vars::vars_without_secrets(env))
         // It is no shell within another one.
         .env_remove("SHLVL")
         .stdin(Stdio::null())

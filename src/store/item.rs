@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
 use crate::store::durable::TakenBy;
+use crate::types::escape;
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret, UserArn};
 use crate::types::lease;
 use crate::types::time::{Span, Timestamp};
-use crate::ui::escape;
 
 /// The format that this program writes.
 pub const VERSION: u32 = 1;

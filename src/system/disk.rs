@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
-use crate::ui::escape;
+use crate::types::escape;
 
 pub use access::{how_to_close, is_foreign, others_can_write, private_dir, refuse_others};
 pub use lock::Lock;
@@ -615,10 +615,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         write_atomic(&path, b"old", 0o600).unwrap();
+        // Whatever the module is called, without the crate's name.
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let child = format!("{module}::child_with_a_limit");
         let output = Command::new("sh")
             .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "disk::tests::child_with_a_limit", "--ignored"])
+            .args(["--exact", &child, "--ignored"])
             .env("AWSKEEP_TEST_PATH", &path)
             .output()
             .unwrap();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Kind};
-use crate::ui::escape;
+use crate::types::escape;
 
 /// An access key id such as `AKIAIOSFODNN7EXAMPLE`. Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
-//! What everything else is made of: ids, secrets, names, points and lengths of time. Pure.
+//! What everything else is made of: ids, secrets, names, points and lengths of time, and
+//! text that is safe to show. Pure.
 
+pub mod escape;
 pub mod keys;
 pub mod lease;
 pub mod shell;

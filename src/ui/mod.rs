@@ -6,7 +6,6 @@
 //! failure of kind `PersonNeeded` that says what would have been asked. A secret
 //! goes to stdout only through `secret_data`, and to a terminal only by force.
 
-pub mod escape;
 #[cfg(unix)]
 mod quiet;
 pub mod table;
@@ -19,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
+use crate::types::escape;
 use crate::types::keys::Secret;
 
 /// Where output goes.

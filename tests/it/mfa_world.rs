@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use awskeep::aws::{Call, MfaDevice, prove};
 use awskeep::error::Result;
-use awskeep::sessions::obtain::{Code, CodeSource, Expected, Opens};
+use awskeep::sessions::denial::Expected;
+use awskeep::sessions::obtain::{Code, CodeSource, Opens};
 use awskeep::types::keys::{AccessKey, Secret};
 
 use crate::rotation_world::World;

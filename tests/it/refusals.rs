@@ -1,7 +1,7 @@
 //! What AWS refuses, and where it is another AWS: partitions, quarantines, roots.
 
+use awskeep::sessions::denial::Expected;
 use awskeep::sessions::denial::{Denial, wants_mfa};
-use awskeep::sessions::obtain::Expected;
 
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
-use awskeep::records::{Memory, MemoryFile, Start};
+use awskeep::automation::memory::{Memory, MemoryFile, Start};
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};

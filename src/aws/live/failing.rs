@@ -6,12 +6,12 @@
 
 use std::error::Error;
 
-use aws_sdk_iam::error::{ConnectorError, ProvideErrorMetadata};
+use aws_sdk_iam::error::ProvideErrorMetadata;
 
-use crate::aws::live::wire::Seen;
+use crate::aws::live::seen::{Seen, failed_while_connecting, sources};
 use crate::aws::refusal::{class_of, code_in};
 use crate::aws::{CallFailure, CallFailureClass as Class};
-use crate::ui::escape;
+use crate::types::escape;
 
 pub use aws_sdk_iam::error::SdkError;
 
@@ -56,15 +56,6 @@ pub fn reply_lost(seen: &Seen) -> CallFailure {
     with(Class::ReplyLost, "UnreadableReply", message, seen)
 }
 
-/// Whether a connector failed before a request could leave: names, TCP, TLS, proxy.
-pub fn failed_while_connecting(error: &ConnectorError) -> bool {
-    sources(error).any(|source| {
-        source
-            .downcast_ref::<hyper_util::client::legacy::Error>()
-            .is_some_and(|e| e.is_connect())
-    })
-}
-
 fn refused(status: u16, body: &[u8], error: &impl Refusal, seen: &Seen) -> CallFailure {
     if (200..300).contains(&status) {
         let message = "the reply of success cannot be read".to_owned();
@@ -105,12 +96,6 @@ fn with(class: Class, code: &str, message: String, seen: &Seen) -> CallFailure {
         aws_time: seen.aws_time(),
         request_id: seen.request_id(),
     }
-}
-
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&e| e.source()).take(16)
 }
 
 /// The innermost error's words: the outer ones only say "dispatch failure".

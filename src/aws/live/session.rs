@@ -4,7 +4,8 @@
 use aws_sdk_sts::types::Credentials;
 
 use crate::aws::live::Sort;
-use crate::aws::live::wire::{Manner, Seen};
+use crate::aws::live::seen::Seen;
+use crate::aws::live::wire::Manner;
 use crate::aws::live::{LiveAccount, Session};
 use crate::aws::{Call, Signer};
 use crate::types::keys::{AccessKey, Secret};

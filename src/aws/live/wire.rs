@@ -1,45 +1,31 @@
-//! Clients and connections: endpoint, TLS, proxy, retries, and what each reply says
-//! in its headers. Edge.
+//! Clients and connections: endpoint, TLS, proxy, retries. Edge.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use aws_sdk_iam::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
-    FinalizerInterceptorContextRef,
-};
 use aws_sdk_iam::config::{
-    ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider,
-    SharedHttpClient,
+    Credentials, RuntimeComponents, SharedCredentialsProvider, SharedHttpClient,
 };
-use aws_sdk_iam::error::BoxError;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns};
-use aws_smithy_types::body::SdkBody;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
-use http_body_util::Limited;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::aws::endpoint::{check_endpoint, iam_region, is_plain_loopback, public_iam, public_sts};
-use crate::aws::live::failing::failed_while_connecting;
+use crate::aws::live::seen::Seen;
 use crate::aws::network::{Network, Proxies, Timeouts};
 use crate::aws::{Place, Signer};
 use crate::error::{Error, Kind, Result};
 use crate::system::env::Clock;
-use crate::types::time::Timestamp;
-use crate::ui::escape;
-
-/// The largest reply that is read, in bytes: a list of a thousand keys is a quarter of it.
-const MOST_REPLY: usize = 1 << 20;
+use crate::types::escape;
 
 /// How a call is sent.
 #[derive(Clone, Copy)]
@@ -279,108 +265,6 @@ fn proxy_config(proxies: &Proxies) -> Result<ProxyConfig> {
     })
 }
 
-/// What the replies to one call said in their headers, and whether a request may
-/// have left this machine. Read after the call.
-#[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Noted>>);
-
-#[derive(Default)]
-struct Noted {
-    aws_time: Option<Timestamp>,
-    request_id: Option<String>,
-    may_have_left: bool,
-    whom: String,
-}
-
-impl Seen {
-    fn asks(&self, whom: String) {
-        self.noted().whom = whom;
-    }
-
-    /// Service and host of the call.
-    pub fn whom(&self) -> String {
-        self.noted().whom.clone()
-    }
-
-    pub fn aws_time(&self) -> Option<Timestamp> {
-        self.noted().aws_time
-    }
-
-    pub fn request_id(&self) -> Option<String> {
-        self.noted().request_id.clone()
-    }
-
-    /// Whether any attempt got further than connecting.
-    pub fn may_have_left(&self) -> bool {
-        self.noted().may_have_left
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Seen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seen")
-    }
-}
-
-impl Intercept for Seen {
-    fn name(&self) -> &'static str {
-        "awskeep-seen"
-    }
-
-    fn read_after_transmit(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let headers = context.response().headers();
-        let mut noted = self.noted();
-        noted.aws_time = headers.get("date").and_then(http_date);
-        noted.request_id = headers
-            .get("x-amzn-requestid")
-            .map(|id| escape::line(id).into_owned());
-        Ok(())
-    }
-
-    /// Before it is read: a server that never ends must not fill the memory.
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response_mut().take_body();
-        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, MOST_REPLY));
-        Ok(())
-    }
-
-    fn read_after_attempt(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let connecting = match context.output_or_error() {
-            Some(Err(error)) => error
-                .as_connector_error()
-                .is_some_and(failed_while_connecting),
-            Some(Ok(_)) | None => false,
-        };
-        self.noted().may_have_left |= !connecting;
-        Ok(())
-    }
-}
-
-/// Source: RFC 9110, section 5.6.7; the obsolete forms are not read.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp::of_seconds(date.timestamp().as_second()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,20 +298,6 @@ mod tests {
         let _closed = runtime.block_on(sts.get_caller_identity().send());
         assert!(seen.may_have_left());
         heard.join().unwrap().unwrap();
-    }
-
-    #[test]
-    fn http_dates_are_read() {
-        for (text, time) in [
-            (
-                "Mon, 23 Nov 2026 08:00:00 GMT",
-                Some(Timestamp(1_795_420_800)),
-            ),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            assert_eq!(http_date(text), time, "{text}");
-        }
     }
 
     #[test]

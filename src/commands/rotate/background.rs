@@ -4,9 +4,9 @@
 
 use std::process::{Command, Stdio};
 
+use crate::automation::memory::{MemoryFile, Start};
 use crate::commands::Invocation;
 use crate::commands::rotate::unattended::why_not_here;
-use crate::records::{MemoryFile, Start};
 use crate::system::env::Env;
 
 pub fn run(context: &Invocation<'_>) {

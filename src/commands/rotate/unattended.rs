@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::automation::memory::{Memory, MemoryFile};
 use crate::automation::notices;
 use crate::automation::schedule;
 use crate::automation::schedule::{LONGEST_SLEEP, NextTurn, ScheduleState, Situation, Work};
@@ -13,7 +14,7 @@ use crate::commands::Invocation;
 use crate::commands::rotate::{leave_receipt, one};
 use crate::error::{Error, Kind, Result};
 use crate::lifecycle::{context, report};
-use crate::records::{Memory, MemoryFile, Record, Records};
+use crate::records::{Record, Records};
 use crate::sessions::mfa::GivenCode;
 use crate::store::entries::{Entries, Inventory, StoredEntry};
 use crate::store::item::Item;

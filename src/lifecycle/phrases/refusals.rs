@@ -7,8 +7,8 @@ use crate::lifecycle::phrases::command;
 use crate::lifecycle::plan::{Death, LateUse, Refusal};
 use crate::sessions::obtain;
 use crate::system::disk::host_in;
+use crate::types::escape;
 use crate::types::keys::AccessKeyId;
-use crate::ui::escape;
 
 pub(super) fn refused(refusal: &Refusal, known: &Observed) -> Error {
     let (entry, current) = (&known.item.entry, &known.item.current.id);

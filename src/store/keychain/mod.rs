@@ -52,6 +52,13 @@ use crate::store::error::StoreError;
 #[cfg(target_os = "linux")]
 use crate::system::env::Env;
 
+/// Which collections were opened, and which stay locked, as people call them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unlocked {
+    pub opened: Vec<String>,
+    pub still_locked: Vec<String>,
+}
+
 /// The keychain of this platform. `deadline` is Linux's only: elsewhere the caller
 /// bounds each call. Opening does not talk to it.
 ///

@@ -6,6 +6,11 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use crate::store::Deadline;
 use crate::store::error::StoreError;
+use crate::store::keychain::Unlocked;
+#[cfg(target_os = "linux")]
+use crate::store::keychain::address::BusAddress;
+#[cfg(target_os = "linux")]
+use crate::store::keychain::secret_service::{Labelled, SecretServiceStore};
 use crate::system::env::Env;
 
 /// What this platform's keychain is called.
@@ -19,13 +24,6 @@ pub const NAME: &str = if cfg!(target_os = "macos") {
 
 /// How long a person may take to answer the keychain's own window.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Which collections were opened, and which stay locked, as people call them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unlocked {
-    pub opened: Vec<String>,
-    pub still_locked: Vec<String>,
-}
 
 /// Asks the keychain to unlock all that holds an entry of ours, or may. A call may take
 /// `wait`, a person `patience`; without any, no window comes up.
@@ -60,10 +58,7 @@ pub fn provider(env: &Env) -> Option<String> {
 }
 
 #[cfg(target_os = "linux")]
-fn named<T>(
-    store: &super::SecretServiceStore,
-    result: Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn named<T>(store: &SecretServiceStore, result: Result<T, StoreError>) -> Result<T, StoreError> {
     result.map_err(|fault| match store.provider() {
         Some(name) => fault.of_provider(&name),
         None => fault,
@@ -75,18 +70,14 @@ fn named<T>(
 /// # Errors
 /// `StoreError::Absent` if there is no such collection, `StoreError::Locked` if it is locked.
 #[cfg(target_os = "linux")]
-pub fn items_of_collection(
-    env: &Env,
-    name: &str,
-    wait: Duration,
-) -> Result<super::secret_service::Labelled, StoreError> {
+pub fn items_of_collection(env: &Env, name: &str, wait: Duration) -> Result<Labelled, StoreError> {
     store(env, wait)?.items_of_collection(name)
 }
 
 #[cfg(target_os = "linux")]
-fn store(env: &Env, wait: Duration) -> Result<super::SecretServiceStore, StoreError> {
-    Ok(super::SecretServiceStore::new(
-        super::BusAddress::of_session(env)?,
+fn store(env: &Env, wait: Duration) -> Result<SecretServiceStore, StoreError> {
+    Ok(SecretServiceStore::new(
+        BusAddress::of_session(env)?,
         Deadline::PerCall(wait),
     ))
 }

@@ -24,8 +24,8 @@ use zeroize::Zeroizing;
 
 use crate::store::Deadline;
 use crate::store::error::StoreError;
+use crate::store::keychain::Unlocked;
 use crate::store::keychain::address::BusAddress;
-use crate::store::keychain::opening::Unlocked;
 use crate::store::keychain::{errors, wire, zbus_connection};
 
 const CONTENT_TYPE: &str = "application/json";

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::system::disk::lock::{Holder, Lock};
 use crate::system::disk::{argument, failed, private_dir};
-use crate::ui::escape;
+use crate::types::escape;
 
 /// A place that does not answer for so long is left out: a network file system whose
 /// server is gone.

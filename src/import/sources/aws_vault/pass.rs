@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
 use crate::import::sources::aws_vault::{Items, is_session};
-use crate::shell::env_export;
 use crate::system::env::Env;
-use crate::ui::escape;
+use crate::system::secret_vars;
+use crate::types::escape;
 
 pub fn items(env: &Env) -> Result<Items> {
     let home = env.folders.home.clone().unwrap_or_default();
@@ -53,7 +53,7 @@ fn show(env: &Env, program: &str, store: &Path, path: &str) -> Result<Zeroizing<
     let output = Command::new(program)
         .args(["show", path])
         .env_clear()
-        .envs(env_export::vars_without_secrets(env))
+        .envs(secret_vars::vars_without_secrets(env))
         .env("PASSWORD_STORE_DIR", store)
         .stdin(Stdio::null())
         .output()
