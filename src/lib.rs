@@ -11,6 +11,8 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod error;
+#[cfg(test)]
+mod formats_tests;
 pub mod import;
 pub mod lifecycle;
 pub mod profiles;

@@ -4,7 +4,7 @@
 //! Because slots, times, lease and endpoint sit in one item, a promote is one
 //! write and a crash leaves no two places to reconcile. Two numbers keep old and
 //! new programs from harming each other's data:
-//! `v` is the writer's format; a program never writes over a larger one;
+//! `v` is the format of what is set in it; a program never writes over a larger one;
 //! `min_reader` is the format that a reader must know to serve `current`.
 //! The name that an item is stored under stands inside it too, and every reader compares:
 //! files can be copied, and attributes edited in a keychain's own program.
@@ -23,8 +23,11 @@ use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret, UserArn};
 use crate::types::lease;
 use crate::types::time::{Span, Timestamp};
 
-/// The format that this program writes.
-pub const VERSION: u32 = 1;
+/// The newest format that this program writes: of an item that needs it.
+pub const VERSION: u32 = 2;
+
+/// What every program reads and writes.
+const FIRST: u32 = 1;
 
 /// The largest item that every store takes: Windows' Credential Manager allows
 /// 2,560 bytes; half of it leaves room for programs that store UTF-16.
@@ -33,7 +36,7 @@ pub const MAX_BYTES: usize = 2_500;
 /// An entry as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// The format of the program that wrote this.
+    /// Only a newer program's format is kept here; `encode` knows that of every other item.
     pub v: u32,
     /// The oldest format whose readers may serve `current` from this.
     pub min_reader: u32,
@@ -67,6 +70,14 @@ pub struct Item {
     /// When a person asked for `previous` back; gone once it is `current` again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_wanted_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub serve: Serve,
+    /// Until when a key that was served before sessions were may be in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_served_until: Option<Timestamp>,
+    /// Raised by whoever erases sessions: what was asked for under an older one is dropped.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub session_epoch: u32,
     /// Fields of newer programs, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -86,6 +97,15 @@ pub struct Identity {
 pub struct Endpoint {
     pub sts: String,
     pub iam: String,
+}
+
+/// What the helper hands out for an entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Serve {
+    #[default]
+    Key,
+    Session,
 }
 
 /// The place of a key in its item.
@@ -140,6 +160,30 @@ pub struct Slot {
     /// When a person said that it has leaked: it is never brought back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// Who sent its successor and retires it; nobody here does.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "escape::if_read"
+    )]
+    pub kept_for: Option<String>,
+    /// A command of the user's was started with this key, and has not said that it has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivering: Option<Delivery>,
+    /// Those that have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delivered: Vec<Delivery>,
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// That a key was given to a command of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// A hash of the command, which may itself be long.
+    #[serde(deserialize_with = "escape::as_read")]
+    pub command: String,
+    pub at: Timestamp,
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
@@ -194,8 +238,19 @@ impl Slot {
             reactivated_seen_at: None,
             absent_seen_at: None,
             revoked_at: None,
+            kept_for: None,
+            delivering: None,
+            delivered: Vec::new(),
             unknown: Map::new(),
         }
+    }
+
+    /// Whether programs of the first format would treat it wrongly.
+    fn is_second_format(&self) -> bool {
+        self.revoked_at.is_some()
+            || self.kept_for.is_some()
+            || self.delivering.is_some()
+            || !self.delivered.is_empty()
     }
 
     /// The key pair, for signing.
@@ -210,8 +265,8 @@ impl Slot {
 impl Item {
     pub fn new(entry: EntryName, key: AccessKey, now: Timestamp) -> Item {
         Item {
-            v: VERSION,
-            min_reader: 1,
+            v: FIRST,
+            min_reader: FIRST,
             entry,
             identity: None,
             region: String::new(),
@@ -224,7 +279,24 @@ impl Item {
             intent: None,
             handed_out_until: None,
             undo_wanted_at: None,
+            serve: Serve::Key,
+            keys_served_until: None,
+            session_epoch: 0,
             unknown: Map::new(),
+        }
+    }
+
+    /// The `v` and `min_reader` that it is stored with: older programs do not write over
+    /// what they would treat wrongly, and serve no key where a session is wanted.
+    fn format(&self) -> (u32, u32) {
+        let second = self.serve != Serve::Key
+            || self.keys_served_until.is_some()
+            || self.session_epoch > 0
+            || self.slots().any(|(_, slot)| slot.is_second_format());
+        let v = if second { VERSION } else { FIRST };
+        match self.serve {
+            Serve::Key => (v, FIRST),
+            Serve::Session => (v, VERSION),
         }
     }
 
@@ -269,6 +341,8 @@ pub struct Served {
     min_reader: u32,
     entry: EntryName,
     #[serde(default)]
+    serve: Serve,
+    #[serde(default)]
     pub identity: Option<ServedIdentity>,
     pub lease: Span,
     pub current: ServedSlot,
@@ -312,10 +386,10 @@ struct Named {
 ///
 /// # Errors
 /// `Kind::Store` for bytes that are no item, an item of another name, or one that needs
-/// a newer helper.
+/// a newer helper: there is none yet that serves sessions.
 pub fn to_serve(entry: &EntryName, bytes: &[u8]) -> Result<ToServe> {
     match serde_json::from_slice::<Served>(bytes) {
-        Ok(served) if served.min_reader <= VERSION => {
+        Ok(served) if served.min_reader <= VERSION && served.serve == Serve::Key => {
             same_name(entry, &served.entry)?;
             within_bounds(entry, served.lease)?;
             Ok(ToServe::Key(served))
@@ -345,9 +419,12 @@ pub fn decode(entry: &EntryName, bytes: &[u8]) -> Result<Stored> {
             .map(Stored::Alias)
             .map_err(|error| corrupt(entry, &place(&error)));
     }
-    let item: Item =
+    let mut item: Item =
         serde_json::from_slice(bytes).map_err(|error| corrupt(entry, &place(&error)))?;
     within_bounds(entry, item.lease)?;
+    if item.v <= VERSION {
+        (item.v, item.min_reader) = (FIRST, FIRST);
+    }
     Ok(Stored::Item(Box::new(item)))
 }
 
@@ -405,7 +482,13 @@ pub fn encode(item: &Item) -> Result<Zeroizing<Vec<u8>>> {
     if item.v > VERSION {
         return Err(newer(&item.entry));
     }
-    let bytes = Zeroizing::new(to_json(item)?);
+    let (v, min_reader) = item.format();
+    let written = Item {
+        v,
+        min_reader,
+        ..item.clone()
+    };
+    let bytes = Zeroizing::new(to_json(&written)?);
     if bytes.len() > MAX_BYTES {
         return Err(Error::new(
             Kind::Store,
@@ -426,8 +509,8 @@ pub fn encode_alias(
     until: Timestamp,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let alias = Alias {
-        v: VERSION,
-        min_reader: 1,
+        v: FIRST,
+        min_reader: FIRST,
         entry: Some(entry.clone()),
         renamed_to: renamed_to.clone(),
         until,
@@ -447,6 +530,10 @@ pub fn newer(entry: &EntryName) -> Error {
         format!("entry {entry} was written by a newer awskeep"),
     )
     .hint("update awskeep on this machine")
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
@@ -549,14 +636,73 @@ mod tests {
         }
     }
 
+    /// What the first format's program does with these bytes: serve it, write over it.
+    fn by_the_first_format(bytes: &[u8]) -> (bool, bool) {
+        #[derive(Deserialize)]
+        struct Read {
+            v: u32,
+            min_reader: u32,
+        }
+        let read: Read = serde_json::from_slice(bytes).unwrap();
+        (read.min_reader <= 1, read.v <= 1)
+    }
+
+    #[test]
+    fn what_the_first_format_would_treat_wrongly_it_serves_and_does_not_write_over() {
+        let delivery = || Delivery {
+            command: "0a1b2c3d".into(),
+            at: Timestamp(7),
+            unknown: Map::new(),
+        };
+        let changes: [fn(&mut Item, Delivery); 7] = [
+            |item, _| item.current.revoked_at = Some(Timestamp(1)),
+            |item, _| item.previous.as_mut().unwrap().kept_for = Some("build host".into()),
+            |item, to| item.pending.as_mut().unwrap().delivering = Some(to),
+            |item, to| item.pending.as_mut().unwrap().delivered.push(to),
+            |item, _| item.keys_served_until = Some(Timestamp(3)),
+            |item, _| item.session_epoch = 4,
+            |item, _| item.serve = Serve::Session,
+        ];
+        let mut plain = item();
+        plain.pending = Some(plain.current.clone());
+        plain.previous = Some(plain.current.clone());
+        let first = encode(&plain).unwrap();
+        assert_eq!(by_the_first_format(&first), (true, true));
+        for change in changes {
+            let mut changed = plain.clone();
+            change(&mut changed, delivery());
+            let bytes = encode(&changed).unwrap();
+            let is_served = changed.serve == Serve::Key;
+            assert_eq!(by_the_first_format(&bytes), (is_served, false));
+            assert_eq!(to_serve(&entry(), &bytes).is_ok(), is_served);
+            let read = decode(&entry(), &bytes).unwrap();
+            assert_eq!(read, Stored::Item(Box::new(changed)));
+        }
+    }
+
+    #[test]
+    fn what_needs_the_second_format_no_longer_is_written_in_the_first_again() {
+        let mut revoked = item();
+        revoked.previous = Some(revoked.current.clone());
+        revoked.previous.as_mut().unwrap().revoked_at = Some(Timestamp(1));
+        let bytes = encode(&revoked).unwrap();
+        let Stored::Item(mut read) = decode(&entry(), &bytes).unwrap() else {
+            panic!()
+        };
+        read.previous = None;
+        assert_eq!(*encode(&read).unwrap(), *encode(&item()).unwrap());
+    }
+
     #[test]
     fn words_of_a_stored_item_are_safe_to_print() {
         let mut odd = item();
         odd.region = "eu\u{202e}".into();
+        odd.current.kept_for = Some("host\u{202e}".into());
         let Stored::Item(read) = decode(&entry(), &encode(&odd).unwrap()).unwrap() else {
             panic!()
         };
         assert_eq!(read.region, "eu\\u{202e}");
+        assert_eq!(read.current.kept_for.as_deref(), Some("host\\u{202e}"));
     }
 
     #[test]

@@ -97,6 +97,11 @@ pub fn as_read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
     })
 }
 
+/// The same for words that may be missing.
+pub fn if_read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    as_read(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

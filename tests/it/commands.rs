@@ -467,7 +467,8 @@ fn an_item_of_a_newer_awskeep_is_served_and_never_harmed() {
     let store = FileStore::new(sandbox.path(".data/awskeep"));
     let entry = store.build(SERVICE, "work", None).unwrap();
     let text = String::from_utf8(entry.get_secret().unwrap()).unwrap();
-    let newer = text.replacen("\"v\":1", "\"v\":2,\"colour\":\"red\"", 1);
+    let above = awskeep::store::item::VERSION + 1;
+    let newer = text.replacen("\"v\":1", &format!("\"v\":{above},\"colour\":\"red\""), 1);
     entry.set_secret(newer.as_bytes()).unwrap();
 
     let served = sandbox.run(&["credential-process", "work"], &[]);
