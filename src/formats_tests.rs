@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::automation::memory::Memory;
 use crate::import::record::UndoRecord;
-use crate::records::{Memory, Record};
+use crate::records::Record;
 use crate::store::item;
 use crate::store::item::{Stored, ToServe};
 use crate::store::session_item::KeptSession;
