@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::automation::memory::Memory;
 use crate::import::record::UndoRecord;
-use crate::records::Record;
 use crate::store::item;
 use crate::store::item::{Stored, ToServe};
 use crate::store::session_item::KeptSession;
@@ -115,19 +114,4 @@ fn a_schedule_of_the_first_format_is_read_and_written_as_it_was() {
     let bytes = case("schedule.json");
     let read: Memory = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), json(&bytes));
-}
-
-#[test]
-fn receipts_of_the_first_format_are_read_and_keep_every_field() {
-    let bytes = case("receipts.jsonl");
-    let lines = bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty());
-    for line in lines {
-        let read: Record = serde_json::from_slice(line).unwrap();
-        let written = serde_json::to_value(&read).unwrap();
-        for (field, value) in json(line).as_object().unwrap() {
-            assert_eq!(written[field], *value);
-        }
-    }
 }

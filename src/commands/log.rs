@@ -65,12 +65,10 @@ fn names(
 fn with_old_names(entry: EntryName, receipts: &[Record]) -> BTreeSet<EntryName> {
     let mut names = BTreeSet::from([entry]);
     for receipt in receipts.iter().rev() {
-        let old = receipt.result.strip_prefix("was ");
-        if receipt.step == "rename"
-            && names.contains(&receipt.entry)
-            && let Some(Ok(old)) = old.map(str::parse)
+        if names.contains(&receipt.entry)
+            && let Some(old) = &receipt.old_name
         {
-            names.insert(old);
+            names.insert(old.clone());
         }
     }
     names

@@ -315,7 +315,9 @@ fn delete_at_aws(
     if !asked_before && accepted {
         note_attempt(held, Some(identity.clone()), Some(env.now()))?;
     }
-    let receipt = Record::new(env.now(), held.name(), "delete-key").key(&key.id);
+    let receipt = Record::new(env.now(), held.name(), "delete-key")
+        .key(&key.id)
+        .slot(held.item.place_of(&key.id));
     match account.delete_key(Signer::Key(&key), &identity.arn, &key.id) {
         Ok(answer) => {
             records::note(env, &receipt.request(answer.request_id.as_deref()));
@@ -336,7 +338,7 @@ fn delete_at_aws(
                 note_attempt(held, held.item.identity.clone(), None)?;
             }
             let receipt = receipt.request(failure.request_id.as_deref());
-            records::note(env, &receipt.result(format!("failed: {}", failure.code)));
+            records::note(env, &receipt.failed(&failure.code));
             Err(prove::refused(&key, "IAM", &failure).hint(format!(
                 "without --delete-key: awskeep remove {}",
                 held.name()

@@ -92,7 +92,7 @@ pub fn run(context: &Invocation<'_>, args: &Rename) -> Result<()> {
     let until = env.now() + ALIAS_LENGTH;
     held.vault.save_alias(old, new, until)?;
     let receipt = Record::new(env.now(), new, "rename").key(&held.item.current.id);
-    records::note(env, &receipt.result(format!("was {old}")));
+    records::note(env, &receipt.renamed_from(old));
     context.done(
         &format!(
             "entry {old} is now {new}; it answers to {old} until {}",
@@ -199,7 +199,7 @@ fn split(
         })?;
     }
     let receipt = Record::new(env.now(), new, "rename").key(&renamed.current.id);
-    records::note(env, &receipt.result(format!("was {old}")));
+    records::note(env, &receipt.renamed_from(&old));
     context.done(
         &line,
         &serde_json::json!({

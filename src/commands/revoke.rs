@@ -235,7 +235,9 @@ impl AtWork<'_> {
             "deactivate {id} of {} at once, for everyone who uses it?",
             self.identity.arn
         ))?;
-        let receipt = Record::new(env.now(), name, "revoke").key(id);
+        let receipt = Record::new(env.now(), name, "revoke")
+            .key(id)
+            .slot(self.held.item.place_of(id));
         let inactive = KeyStatus::Inactive;
         match self
             .account
@@ -248,7 +250,7 @@ impl AtWork<'_> {
             }
             Err(no) => {
                 let receipt = receipt.request(no.request_id.as_deref());
-                records::note(env, &receipt.result(format!("failed: {}", no.code)));
+                records::note(env, &receipt.failed(&no.code));
                 Err(match no.class {
                     CallFailureClass::Denied => denied(name, "UpdateAccessKey", &no),
                     _ => prove::refused(&key, "IAM", &no),
@@ -336,7 +338,9 @@ impl AtWork<'_> {
             let env = self.context.env;
             records::note(
                 env,
-                &Record::new(env.now(), self.held.name(), "revoke").key(id),
+                &Record::new(env.now(), self.held.name(), "revoke")
+                    .key(id)
+                    .slot(item.place_of(id)),
             );
             return self.tell(id, item, at);
         }

@@ -158,7 +158,7 @@ fn leave_receipt(env: &Env, name: &EntryName, failure: Option<&Error>, stop: &At
             // Somebody wanted it so: nothing failed.
             Kind::Unfinished if stop.load(Ordering::SeqCst) => {}
             Kind::Failed | Kind::Store | Kind::Aws | Kind::Unfinished | Kind::Bug => {
-                records::note(env, &receipt.result(format!("failed: {}", failure.message)));
+                records::note(env, &receipt.failed(&failure.message));
             }
             // A person was there, or is needed and was told.
             Kind::Usage | Kind::NotFound | Kind::PersonNeeded | Kind::Attention => {}

@@ -351,10 +351,9 @@ impl<'a, A: Account> Run<'a, A> {
         let (Some(intent), Reach::Locked(_)) = (&item.intent, &self.tools.reach) else {
             return Ok(BTreeSet::new());
         };
-        let result = created_under(&intent.nonce);
         Ok((self.tools.receipts)()?
             .into_iter()
-            .filter(|receipt| receipt.step == CREATE_RECEIPT && receipt.result == result)
+            .filter(|receipt| receipt.intent.as_ref() == Some(&intent.nonce))
             .filter_map(|receipt| receipt.key_id)
             .filter(|id| !self.deleted.contains(id))
             .collect())
@@ -477,14 +476,17 @@ impl<'a, A: Account> Run<'a, A> {
         }
     }
 
-    /// A receipt; that it could not be written stops nothing.
-    pub(super) fn note(&self, step: &str, id: &AccessKeyId, request: Option<&str>, result: &str) {
-        let receipt = Record::new(self.tools.clock.now(), &self.entry, step)
+    /// A receipt of what was done to a key of this item.
+    pub(super) fn receipt(&self, step: &str, item: &Item, id: &AccessKeyId) -> Record {
+        Record::new(self.tools.clock.now(), &self.entry, step)
             .key(id)
-            .request(request)
-            .result(result);
-        // Receipts are for people; the one that counts is handled where it is written.
-        let _ = (self.tools.append)(&receipt);
+            .slot(item.place_of(id))
+    }
+
+    /// That a receipt could not be written stops nothing: they are for people, and saving
+    /// a key counts more than the one of its creation.
+    pub(super) fn note(&self, receipt: &Record) {
+        let _ = (self.tools.append)(receipt);
     }
 
     pub(super) fn unfinished(&self, why: &str) -> Error {
@@ -572,11 +574,6 @@ fn waits(failure: &CallFailure, signer: Option<&Slot>, started: Timestamp) -> St
             TRIES - 1
         ),
     }
-}
-
-/// The result that a create receipt carries.
-pub(super) fn created_under(nonce: &str) -> String {
-    format!("made under intent {nonce}")
 }
 
 /// A new intent's nonce.

@@ -6,18 +6,18 @@
 
 use crate::aws::{Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, Signer};
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::execute::{CREATE_RECEIPT, Promoted, Run, Saved, created_under, nonce};
+use crate::lifecycle::execute::{CREATE_RECEIPT, Promoted, Run, Saved, nonce};
 use crate::lifecycle::observed::{CreateSaid, LastUseSaid, Observed, Proof, Trigger, believable};
 use crate::lifecycle::plan::Step;
 use crate::lifecycle::proof;
 use crate::lifecycle::proof::pause;
 use crate::lifecycle::transition;
 use crate::lifecycle::transition::Service;
-use crate::records::Record;
+
 use crate::sessions::denial::denied;
 use crate::store::durable::TakenBy;
 use crate::store::item::{Intent, Item, Slot};
-use crate::types::keys::AccessKeyId;
+use crate::types::keys::{AccessKeyId, SlotName};
 use crate::types::time::{Span, Timestamp};
 
 /// How often a received key is tried to be saved before it is deleted again.
@@ -72,7 +72,8 @@ impl<A: Account> Run<'_, A> {
                 let gone = known.item.previous.as_ref().map(|slot| slot.id.clone());
                 self.edit(known, transition::clear)?;
                 if let Some(id) = gone {
-                    self.note("clear", &id, None, "is gone at AWS");
+                    let receipt = self.receipt("clear", &known.item, &id);
+                    self.note(&receipt.result("is gone at AWS"));
                 }
                 Ok(())
             }
@@ -188,12 +189,12 @@ impl<A: Account> Run<'_, A> {
     ) -> Result<()> {
         let id = created.key.id.clone();
         let nonce = decided_on.intent.as_ref().map(|intent| &intent.nonce);
-        let receipt = Record::new(self.tools.clock.now(), &self.entry, CREATE_RECEIPT)
-            .key(&id)
+        let receipt = self
+            .receipt(CREATE_RECEIPT, decided_on, &id)
+            .slot(Some(SlotName::Pending))
             .request(request)
-            .result(created_under(nonce.map_or("", String::as_str)));
-        // Saving the key counts more than the receipt: it goes on without one.
-        let _ = (self.tools.append)(&receipt);
+            .made_under(nonce.map_or("", String::as_str));
+        self.note(&receipt);
         let mut slot = Slot::new(created.key, self.tools.clock.now());
         slot.created_at = believable(created.created_at, slot.saved_at);
         let mut last = None;
@@ -244,7 +245,11 @@ impl<A: Account> Run<'_, A> {
                 "the new key {id} of {entry} could neither be saved nor deleted; {entry} is served as before, and the next run deletes {id}"
             )
         };
-        self.note("take-back", id, None, if gone { "done" } else { "failed" });
+        let receipt = self.receipt("take-back", item, id);
+        self.note(&match &deleted {
+            Err(no) if !gone => receipt.failed(&no.code),
+            Ok(_) | Err(_) => receipt,
+        });
         let mut failure = Error::new(why.kind, message).cause(why.message);
         failure.hints = why.hints;
         failure.hint(format!("then: {}", self.command))
@@ -261,10 +266,13 @@ impl<A: Account> Run<'_, A> {
             false => proof::PATIENCE,
         };
         let proof = proof::prove(self.tools, &slot.key(), &self.identity, patience);
+        let receipt = |step| self.receipt(step, &known.item, id);
         match (&proof, serves) {
-            (Proof::Accepted, false) => self.note("prove", id, None, "accepted by STS and IAM"),
+            (Proof::Accepted, false) => {
+                self.note(&receipt("prove").result("accepted by STS and IAM"));
+            }
             (Proof::Accepted, true) if activated => {
-                self.note("recover", id, None, "is active again");
+                self.note(&receipt("recover").result("is active again"));
             }
             (_, _) => {}
         }
@@ -329,7 +337,8 @@ impl<A: Account> Run<'_, A> {
             Trigger::Recover => ("recover", "replaces"),
             Trigger::Finish | Trigger::IfDue | Trigger::Now => (step, result),
         };
-        self.note(step, new, None, &format!("{result} {old}"));
+        let receipt = self.receipt(step, item, new);
+        self.note(&receipt.result(format!("{result} {old}")));
         self.promoted = Promoted::Yes;
         self.last_use = LastUseSaid::NotAsked;
         self.minted = None;
@@ -340,7 +349,8 @@ impl<A: Account> Run<'_, A> {
         self.minted = None;
         self.edit(known, |item| item.pending = None)?;
         if let Some(pending) = &known.item.pending {
-            self.note("drop-pending", &pending.id, None, "is gone at AWS");
+            let receipt = self.receipt("drop-pending", &known.item, &pending.id);
+            self.note(&receipt.result("is gone at AWS"));
         }
         Ok(())
     }
@@ -390,18 +400,20 @@ impl<A: Account> Run<'_, A> {
             ));
         }
         let (account, user) = (self.tools.account, &self.identity.arn);
-        let (request, result) = match self
-            .signed(&known.item, |signer| account.delete_key(signer, user, id))
-        {
-            Ok(answer) => (answer.request_id, "done"),
-            Err(no) if no.class == Class::NoSuchEntity => (no.request_id, "was not there any more"),
+        let said = self.signed(&known.item, |signer| account.delete_key(signer, user, id));
+        let receipt = self.receipt(step, &known.item, id);
+        let receipt = match said {
+            Ok(answer) => receipt.request(answer.request_id.as_deref()),
+            Err(no) if no.class == Class::NoSuchEntity => receipt
+                .request(no.request_id.as_deref())
+                .result("was not there any more"),
             Err(no) => {
-                let result = format!("failed: {}", no.code);
-                self.note(step, id, no.request_id.as_deref(), &result);
+                let request = no.request_id.as_deref();
+                self.note(&receipt.request(request).failed(&no.code));
                 return Err(self.refused("DeleteAccessKey", &no, &known.item));
             }
         };
-        self.note(step, id, request.as_deref(), result);
+        self.note(&receipt);
         self.deleted.insert(id.clone());
         Ok(())
     }

@@ -5,9 +5,9 @@
 use serde::Serialize;
 
 use crate::lifecycle::timeline::{born, deactivate_at, delete_at, due_at, leased_until};
-use crate::records::Record;
-use crate::store::item::{Item, Slot, SlotName};
-use crate::types::keys::EntryName;
+use crate::records::{Outcome, Record};
+use crate::store::item::{Item, Slot};
+use crate::types::keys::{EntryName, SlotName};
 use crate::types::lease::Attended;
 use crate::types::time::{Span, Timestamp};
 
@@ -173,9 +173,8 @@ pub fn session_over(item: &Item, until: Timestamp) -> Option<Attention> {
 pub fn last_failure<'r>(receipts: &'r [Record], entry: &EntryName) -> Option<&'r Record> {
     let mut failure: Option<&Record> = None;
     for receipt in receipts.iter().filter(|receipt| receipt.entry == *entry) {
-        let failed = receipt.result.starts_with("failed");
         let mends = ["promote", "add", "recover"].contains(&receipt.step.as_str());
-        if failed {
+        if receipt.outcome == Outcome::Failed {
             failure = Some(receipt);
         } else if failure.is_some_and(|failure| mends || failure.step == receipt.step) {
             failure = None;

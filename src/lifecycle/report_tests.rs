@@ -140,7 +140,7 @@ fn a_failure_counts_until_it_is_made_good() {
     let other: EntryName = "home".parse().unwrap();
     let receipt =
         |entry: &EntryName, step: &str, result: &str| Record::new(BORN, entry, step).result(result);
-    let failed = receipt(&entry, "deactivate", "failed: Throttling");
+    let failed = Record::new(BORN, &entry, "deactivate").failed("Throttling");
     for (later, expected) in [
         (vec![], Some(&failed)),
         (vec![receipt(&entry, "prove", "done")], Some(&failed)),

@@ -29,13 +29,11 @@ impl<A: Account> Run<'_, A> {
     ) -> Call<()> {
         let (account, user) = (self.tools.account, &self.identity.arn);
         let said = self.signed(item, |signer| account.set_status(signer, user, id, status));
-        match &said {
-            Ok(answer) => self.note(step, id, answer.request_id.as_deref(), "done"),
-            Err(no) => {
-                let result = format!("failed: {}", no.code);
-                self.note(step, id, no.request_id.as_deref(), &result);
-            }
-        }
+        let receipt = self.receipt(step, item, id);
+        self.note(&match &said {
+            Ok(answer) => receipt.request(answer.request_id.as_deref()),
+            Err(no) => receipt.request(no.request_id.as_deref()).failed(&no.code),
+        });
         said
     }
 

@@ -142,7 +142,7 @@ fn note_once<A: Account>(tools: &Context<'_, InSession<'_, A>>, entry: &EntryNam
     let told = report::last_failure(&known, entry).is_some_and(|last| last.step == SESSION_RECEIPT);
     if !told {
         let receipt = Record::new(tools.clock.now(), entry, SESSION_RECEIPT);
-        let _ = (tools.append)(&receipt.result("failed: a code is needed, and nobody was there"));
+        let _ = (tools.append)(&receipt.failed("a code is needed, and nobody was there"));
     }
 }
 

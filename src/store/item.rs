@@ -10,8 +10,6 @@
 //! files can be copied, and attributes edited in a keychain's own program.
 //! Fields that this program does not know are kept as they are.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -19,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::store::durable::TakenBy;
 use crate::types::escape;
-use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret, UserArn};
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret, SlotName, UserArn};
 use crate::types::lease;
 use crate::types::time::{Span, Timestamp};
 
@@ -106,25 +104,6 @@ pub enum Serve {
     #[default]
     Key,
     Session,
-}
-
-/// The place of a key in its item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SlotName {
-    Current,
-    Pending,
-    Previous,
-}
-
-impl fmt::Display for SlotName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SlotName::Current => "current",
-            SlotName::Pending => "pending",
-            SlotName::Previous => "previous",
-        })
-    }
 }
 
 /// One key and the times of its life.
@@ -309,6 +288,12 @@ impl Item {
         ]
         .into_iter()
         .filter_map(|(name, slot)| Some((name, slot?)))
+    }
+
+    /// Where this key is.
+    pub fn place_of(&self, id: &AccessKeyId) -> Option<SlotName> {
+        let mut slots = self.slots();
+        slots.find_map(|(name, slot)| (slot.id == *id).then_some(name))
     }
 
     /// The slot that holds this key.

@@ -398,6 +398,25 @@ impl fmt::Display for UserArn {
     }
 }
 
+/// The place of a key in its item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotName {
+    Current,
+    Pending,
+    Previous,
+}
+
+impl fmt::Display for SlotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SlotName::Current => "current",
+            SlotName::Pending => "pending",
+            SlotName::Previous => "previous",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -219,6 +219,14 @@ fn the_log_names_every_step_in_three_forms() {
         .collect();
     assert_eq!(steps, ["add", "create", "prove", "promote", "rename"]);
     assert!(told[1]["request_id"].is_string(), "{told}");
+    assert_eq!(told[1]["slot"], "pending");
+    let nonce = told[1]["intent"].as_str().unwrap();
+    assert_eq!(told[1]["result"], format!("made under intent {nonce}"));
+    assert_eq!(
+        (&told[3]["slot"], &told[3]["outcome"]),
+        (&"current".into(), &"done".into())
+    );
+    assert_eq!(told[4]["old_name"], "work");
 
     let all = sandbox.run(&["log"], &[]);
     assert_eq!(
