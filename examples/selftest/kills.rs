@@ -8,6 +8,8 @@ use crate::sim::people::{Rights, Status};
 use crate::stage::{MOST_RUNS, Row, Stage, how, times};
 use crate::trials::{ROTATE, TO_THE_END, must};
 
+const UNDO: &[&str] = &["rotate", "work", "--undo", "--yes"];
+const FINISH: &[&str] = &["rotate", "work", "--finish"];
 const REVOKE: &[&str] = &["revoke", "work", "--yes"];
 const RECOVER: &[&str] = &["recover", "work", "--via", "boss", "--yes"];
 
@@ -21,11 +23,6 @@ struct Attack<'a> {
 
 /// Kills a rotation, and then the old key's deletion.
 pub fn of_rotate() -> Scene<Row> {
-    let rotated = || {
-        let stage = Stage::new()?;
-        must(&stage.run(ROTATE)?)?;
-        Ok(stage)
-    };
     of_all(&[
         Attack {
             arguments: &|_| words(ROTATE),
@@ -38,6 +35,27 @@ pub fn of_rotate() -> Scene<Row> {
             heals: &|stage, first| healed(stage, first, TO_THE_END),
         },
     ])
+}
+
+fn rotated() -> Scene<Stage> {
+    let stage = Stage::new()?;
+    must(&stage.run(ROTATE)?)?;
+    Ok(stage)
+}
+
+/// The old key is wanted back: the next run that finishes what was begun brings it back.
+pub fn of_undo() -> Scene<Row> {
+    of_all(&[Attack {
+        arguments: &|_| words(UNDO),
+        stage: &rotated,
+        heals: &|stage, first| {
+            let again = again(stage, FINISH)?;
+            match stage.served()?.as_str() {
+                "works (the old one)" => all_is_well(stage, first, again),
+                other => Err(format!("the old key is not back: {other}")),
+            }
+        },
+    }])
 }
 
 /// A leaked key: the same command again, and it is active no more.

@@ -31,6 +31,10 @@ pub fn all() -> Vec<Trial> {
             kills::of_rotate,
         ),
         trial(
+            "kill -9 before and after each request, undo",
+            kills::of_undo,
+        ),
+        trial(
             "kill -9 before and after each request, revoke",
             kills::of_revoke,
         ),

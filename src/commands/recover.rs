@@ -262,7 +262,7 @@ impl AtWork<'_> {
                 env.ui.tell(&line);
             }
         }
-        let policy = context::policy_now(
+        let request = context::request_now(
             &self.entries.settings,
             name,
             Trigger::Recover,
@@ -284,9 +284,9 @@ impl AtWork<'_> {
                 .context
                 .mode
             {
-                Mode::Act => execute::rotate(tools, name, self.identity, policy),
+                Mode::Act => execute::rotate(tools, name, self.identity, request),
                 Mode::Say => {
-                    execute::explain(tools, name, self.identity, policy).map(RunResult::foreseen)
+                    execute::explain(tools, name, self.identity, request).map(RunResult::foreseen)
                 }
             })?;
         match &ended.step {

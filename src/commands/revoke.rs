@@ -292,11 +292,11 @@ impl AtWork<'_> {
     }
 
     /// One run that retires at once, and makes room for a new key where one is wanted.
-    fn rotate(&self, id: &AccessKeyId, demand: Trigger) -> Result<()> {
+    fn rotate(&self, id: &AccessKeyId, trigger: Trigger) -> Result<()> {
         let (env, name) = (self.context.env, self.held.name());
-        let policy = Request {
+        let request = Request {
             make_room: MakeRoom::Yes,
-            ..context::policy_now(&self.entries.settings, name, demand, RetireMode::Retire)?
+            ..context::request_now(&self.entries.settings, name, trigger, RetireMode::Retire)?
         };
         let ask = |question: &Question, known: &Observed| {
             let agreed = env.ui.confirm(&phrases::question(question, known));
@@ -311,7 +311,7 @@ impl AtWork<'_> {
         };
         let (vault, reach) = (&self.held.vault, self.reach.clone());
         let ended = context::with_tools(env, self.account, vault, reach, &around, |tools| {
-            let ended = cache::rotate(tools, name, self.identity, policy)
+            let ended = cache::rotate(tools, name, self.identity, request)
                 .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))?;
             cache::put_away(tools, name, &ended)?;
             Ok(ended)

@@ -237,7 +237,7 @@ fn one(
     given: &GivenCode,
 ) -> Result<Told> {
     let entries = Entries::open(context.env)?;
-    let (mut policy, about) = turn::policy(context, &entries, args, name)?;
+    let (mut request, about) = turn::request(context, &entries, args, name)?;
     let mut waits_until = None;
     loop {
         let turn = Turn {
@@ -248,11 +248,11 @@ fn one(
             stop,
             given,
         };
-        let ended = match turn.take(name, &mut policy)? {
+        let ended = match turn.take(name, &mut request)? {
             TurnResult::Run(ended) => ended,
             TurnResult::Look(foreseen) => return Ok(Told::Foreseen(foreseen)),
         };
-        let asked = match (policy.demand, args.instead.finish) {
+        let asked = match (request.trigger, args.instead.finish) {
             (Trigger::Now, _) => Wish::NewKey,
             (Trigger::Finish, true) => Wish::Finish,
             (Trigger::Finish | Trigger::IfDue | Trigger::Recover, _) => Wish::Else,
@@ -262,8 +262,8 @@ fn one(
         let Some(until) = options::still_to_wait(&ended, args.wait) else {
             return Ok(Told::State(state));
         };
-        if policy.demand != Trigger::Finish {
-            policy.demand = Trigger::Finish;
+        if request.trigger != Trigger::Finish {
+            request.trigger = Trigger::Finish;
             context.env.ui.tell(&state.line);
         }
         if waits_until != Some(until) {

@@ -1,5 +1,5 @@
 //! What a run is given on the real machine, put together for the commands: the
-//! tools of `host`, and a policy out of what is `wanted`. Edge.
+//! tools of `host`, and a request out of what is `wanted`. Edge.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,19 +66,19 @@ pub fn with_tools<A: Account, T>(
     })
 }
 
-/// The policy of a run that a person asked for: a settle as for somebody who waits,
+/// The request of a run that a person asked for: a settle as for somebody who waits,
 /// keys in files left to that person.
-pub fn policy_now(
+pub fn request_now(
     settings: &Settings,
     name: &EntryName,
-    demand: Trigger,
-    early: RetireMode,
+    trigger: Trigger,
+    retire: RetireMode,
 ) -> Result<Request> {
     let KeyRules { max_age, hold, .. } = rules(settings, name, &[])?;
     Ok(Request {
-        demand,
+        trigger,
         attended: Attended::Yes,
-        early,
+        retire,
         settle: options::settle(settings, name, Attended::Yes)?,
         hold,
         max_age,

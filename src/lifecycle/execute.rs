@@ -105,7 +105,7 @@ pub struct Run<'a, A> {
     pub(super) tools: &'a Context<'a, A>,
     pub(super) entry: EntryName,
     pub(super) identity: Identity,
-    pub(super) policy: Request,
+    pub(super) request: Request,
     pub(super) create: CreateSaid,
     pub(super) proof: BTreeMap<AccessKeyId, Proof>,
     pub(super) last_use: LastUseSaid,
@@ -134,9 +134,9 @@ pub fn rotate<A: Account>(
     tools: &Context<'_, A>,
     entry: &EntryName,
     identity: &Identity,
-    policy: Request,
+    request: Request,
 ) -> Result<RunResult> {
-    let mut run = Run::new(tools, entry, identity, policy);
+    let mut run = Run::new(tools, entry, identity, request);
     for _ in 0..MOST_STEPS {
         let known = run.observe()?;
         let step = next_step(&known);
@@ -167,7 +167,7 @@ pub fn rotate<A: Account>(
                 });
             }
             _ => {
-                if leaves_receipt(&step, &run.policy) {
+                if leaves_receipt(&step, &run.request) {
                     (tools.can_note)()?;
                 }
                 run.perform(&step, &known)?;
@@ -185,9 +185,9 @@ pub fn explain<A: Account>(
     tools: &Context<'_, A>,
     entry: &EntryName,
     identity: &Identity,
-    policy: Request,
+    request: Request,
 ) -> Result<Observed> {
-    let mut run = Run::new(tools, entry, identity, policy);
+    let mut run = Run::new(tools, entry, identity, request);
     let item = run.read_item()?;
     let (known, _) = run.known(item)?;
     match next_step(&known) {
@@ -203,7 +203,7 @@ pub fn explain<A: Account>(
 
 /// Whether the step makes, deletes or changes a key at AWS, or is the first of those that
 /// do. A key that somebody wants inactive at once does not wait for a receipt.
-fn leaves_receipt(step: &Step, policy: &Request) -> bool {
+fn leaves_receipt(step: &Step, request: &Request) -> bool {
     match step {
         Step::WriteIntent
         | Step::Mint
@@ -212,7 +212,7 @@ fn leaves_receipt(step: &Step, policy: &Request) -> bool {
         | Step::DeletePending(_)
         | Step::Activate(_)
         | Step::Delete(_) => true,
-        Step::Deactivate(_) => policy.early == RetireMode::No,
+        Step::Deactivate(_) => request.retire == RetireMode::No,
         Step::Done
         | Step::Refuse(_)
         | Step::Wait(_)
@@ -234,7 +234,7 @@ impl<'a, A: Account> Run<'a, A> {
         tools: &'a Context<'a, A>,
         entry: &EntryName,
         identity: &Identity,
-        policy: Request,
+        request: Request,
     ) -> Run<'a, A> {
         let command = match tools.signs {
             Signs::Current => format!("awskeep rotate {entry} --finish"),
@@ -244,7 +244,7 @@ impl<'a, A: Account> Run<'a, A> {
             tools,
             entry: entry.clone(),
             identity: identity.clone(),
-            policy,
+            request,
             create: CreateSaid::NotAsked,
             proof: BTreeMap::new(),
             last_use: LastUseSaid::NotAsked,
@@ -300,7 +300,7 @@ impl<'a, A: Account> Run<'a, A> {
             listing,
             aws_time,
             local_time,
-            policy: self.policy.clone(),
+            request: self.request.clone(),
             intent_is,
             create: self.create.clone(),
             proof: self.proof.clone(),
@@ -525,10 +525,10 @@ impl<'a, A: Account> Run<'a, A> {
         }
     }
 
-    /// The run's own demand is met once it has put a key into service.
+    /// The run's own trigger is met once it has put a key into service.
     pub(super) fn demand_met(&mut self) {
-        if self.policy.demand != Trigger::Recover {
-            self.policy.demand = Trigger::Finish;
+        if self.request.trigger != Trigger::Recover {
+            self.request.trigger = Trigger::Finish;
         }
     }
 }

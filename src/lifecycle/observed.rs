@@ -30,7 +30,7 @@ pub struct Observed {
     pub listing: Listing,
     pub aws_time: AwsTime,
     pub local_time: Timestamp,
-    pub policy: Request,
+    pub request: Request,
     pub intent_is: IntentIs,
     /// Keys whose CreateAccessKey reply was received under the item's intent.
     pub received: BTreeSet<AccessKeyId>,
@@ -137,9 +137,9 @@ pub enum LastUseSaid {
 /// What is wanted, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    pub demand: Trigger,
+    pub trigger: Trigger,
     pub attended: Attended,
-    pub early: RetireMode,
+    pub retire: RetireMode,
     pub settle: Span,
     pub hold: Span,
     /// None: keys never get too old.
@@ -192,7 +192,7 @@ pub enum MakeRoom {
 
 /// How IAM lists a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub enum KeyState {
     Active,
     /// `Inactive`, and `Expired`, which is as dead.
     Inactive,
@@ -232,15 +232,15 @@ impl Observed {
         row.map(|key| &key.status)
     }
 
-    pub fn life(&self, id: &AccessKeyId) -> Life {
+    pub fn state(&self, id: &AccessKeyId) -> KeyState {
         if !matches!(self.listing, Listing::Keys(_)) {
-            return Life::NotLookedUp;
+            return KeyState::NotLookedUp;
         }
         match self.status(id) {
-            Some(KeyStatus::Active) => Life::Active,
-            Some(KeyStatus::Inactive | KeyStatus::Expired) => Life::Inactive,
-            Some(KeyStatus::Other(_)) => Life::Strange,
-            None => Life::Absent,
+            Some(KeyStatus::Active) => KeyState::Active,
+            Some(KeyStatus::Inactive | KeyStatus::Expired) => KeyState::Inactive,
+            Some(KeyStatus::Other(_)) => KeyState::Strange,
+            None => KeyState::Absent,
         }
     }
 
@@ -254,7 +254,7 @@ impl Observed {
     /// Whether lists have lacked this key for that long.
     pub fn absent_for(&self, slot: &Slot, length: Span) -> bool {
         let since = slot.absent_seen_at.map(|first| self.now().since(first));
-        self.life(&slot.id) == Life::Absent && since.is_some_and(|since| since >= length)
+        self.state(&slot.id) == KeyState::Absent && since.is_some_and(|since| since >= length)
     }
 
     /// What a person said to a question of this run.
@@ -273,10 +273,10 @@ impl Observed {
     }
 
     pub fn due(&self) -> bool {
-        match self.policy.demand {
+        match self.request.trigger {
             Trigger::Finish | Trigger::Recover => false,
             Trigger::Now => true,
-            Trigger::IfDue => timeline::due_at(&self.item.current, self.policy.max_age)
+            Trigger::IfDue => timeline::due_at(&self.item.current, self.request.max_age)
                 .is_some_and(|due| self.now() >= due),
         }
     }

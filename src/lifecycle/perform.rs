@@ -281,7 +281,7 @@ impl<A: Account> Run<'_, A> {
 
     /// One write: pending is current, current is previous with its leases fixed.
     fn promote(&mut self, known: &Observed) -> Result<()> {
-        let lease = self.policy.lease;
+        let lease = self.request.lease;
         let promoted = self.serve_from_now(known, |item, service| {
             transition::promote(item, lease, service);
         })?;
@@ -333,7 +333,7 @@ impl<A: Account> Run<'_, A> {
 
     fn in_service(&mut self, known: &Observed, item: &Item, step: &str, result: &str) {
         let (new, old) = (&item.current.id, &known.item.current.id);
-        let (step, result) = match self.policy.demand {
+        let (step, result) = match self.request.trigger {
             Trigger::Recover => ("recover", "replaces"),
             Trigger::Finish | Trigger::IfDue | Trigger::Now => (step, result),
         };

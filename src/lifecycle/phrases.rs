@@ -322,7 +322,7 @@ pub fn progress(step: &Step, known: &Observed) -> Option<String> {
         ),
         Step::Settle { until } => format!(
             "giving other regions and services {} to learn of it, until {until}; Ctrl-C is safe",
-            known.policy.settle
+            known.request.settle
         ),
         Step::DeleteLost(id) => {
             format!("deleting {id}, which an interrupted rotation made and could not save")

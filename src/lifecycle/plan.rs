@@ -6,8 +6,8 @@
 
 use crate::aws::KeyStatus;
 use crate::lifecycle::observed::{
-    AwsTime, CLOCKS_APART, CreateSaid, IntentIs, LIST_LAG, LastUseSaid, Life, Listing, MakeRoom,
-    NotYet, Observed, Proof, RetireMode, Trigger, is_young,
+    AwsTime, CLOCKS_APART, CreateSaid, IntentIs, KeyState, LIST_LAG, LastUseSaid, Listing,
+    MakeRoom, NotYet, Observed, Proof, RetireMode, Trigger, is_young,
 };
 pub use crate::lifecycle::step::{Death, LateUse, Question, Refusal, Step, Wait};
 use crate::lifecycle::timeline;
@@ -89,7 +89,7 @@ fn by_the_table(k: &Observed) -> Step {
     if is_damaged(k) {
         return Step::Refuse(Refusal::DamagedItem);
     }
-    if k.policy.demand == Trigger::Recover {
+    if k.request.trigger == Trigger::Recover {
         return recover(k);
     }
     if let Some(step) = current_in_doubt(k) {
@@ -140,15 +140,15 @@ fn current_in_doubt(k: &Observed) -> Option<Step> {
     if k.listing == Listing::NotAccepted {
         return dead(Death::NotAccepted);
     }
-    match k.life(&current.id) {
-        Life::Inactive if just_changed(k, current.promoted_at) => {
+    match k.state(&current.id) {
+        KeyState::Inactive if just_changed(k, current.promoted_at) => {
             Some(not_listed_yet(current.promoted_at))
         }
-        Life::Inactive => dead(Death::Inactive),
-        Life::Absent if k.absent_for(current, CURRENT_GONE) => dead(Death::Gone),
-        Life::Absent => Some(Step::Wait(Wait::CurrentUnseen)),
-        Life::Strange => Some(Step::Refuse(Refusal::StrangeStatus(current.id.clone()))),
-        Life::Active | Life::NotLookedUp => None,
+        KeyState::Inactive => dead(Death::Inactive),
+        KeyState::Absent if k.absent_for(current, CURRENT_GONE) => dead(Death::Gone),
+        KeyState::Absent => Some(Step::Wait(Wait::CurrentUnseen)),
+        KeyState::Strange => Some(Step::Refuse(Refusal::StrangeStatus(current.id.clone()))),
+        KeyState::Active | KeyState::NotLookedUp => None,
     }
 }
 
@@ -158,7 +158,7 @@ fn without_session(k: &Observed) -> Step {
     let item = &k.item;
     let begun = item.undo_wanted_at.is_some() || item.pending.is_some() || item.intent.is_some();
     let needed = Step::Refuse(Refusal::NeedsMfa);
-    if begun || k.policy.discard.is_some() || k.policy.early > RetireMode::No {
+    if begun || k.request.discard.is_some() || k.request.retire > RetireMode::No {
         return needed;
     }
     match &item.previous {
@@ -181,7 +181,7 @@ fn too_early(k: &Observed, previous: &Slot) -> Option<Wait> {
     if k.now() < until {
         return Some(Wait::Leased { until });
     }
-    let until = timeline::deactivate_at(&k.item.current, previous, k.policy.attended);
+    let until = timeline::deactivate_at(&k.item.current, previous, k.request.attended);
     (k.now() < until).then_some(Wait::LastUseNotKnownYet { until })
 }
 
@@ -205,7 +205,7 @@ fn undo(k: &Observed) -> Step {
         return wait;
     }
     // Activating notes that no retirement is under way any more.
-    let inactive = k.life(&id) == Life::Inactive && !k.activated.contains(&id);
+    let inactive = k.state(&id) == KeyState::Inactive && !k.activated.contains(&id);
     if inactive || previous.retire_started_at.is_some() {
         return Step::Activate(id);
     }
@@ -361,12 +361,12 @@ fn recover_by_a_new_key(k: &Observed) -> Step {
 /// "a person names it": listed, in none of the slots.
 fn named_by_a_person(k: &Observed) -> Option<AccessKeyId> {
     let extra = &k.extra()?.id;
-    (k.policy.discard.as_ref() == Some(extra)).then(|| extra.clone())
+    (k.request.discard.as_ref() == Some(extra)).then(|| extra.clone())
 }
 
 /// The three rows "due".
 fn begin(k: &Observed) -> Step {
-    if let Some(place) = k.policy.in_files.first() {
+    if let Some(place) = k.request.in_files.first() {
         return Step::Refuse(Refusal::StandsInFile(place.clone()));
     }
     if let Some(extra) = k.extra() {
@@ -421,15 +421,15 @@ fn after_mint(k: &Observed, pending: &Slot) -> Step {
     if let Some(Proof::Wrong { said }) = proof {
         return Step::Refuse(Refusal::WrongPending { id, said });
     }
-    match k.life(&id) {
-        Life::Inactive => return Step::Refuse(Refusal::PendingDeactivated(id)),
-        Life::Strange => return Step::Refuse(Refusal::StrangeStatus(id)),
-        Life::Active | Life::Absent | Life::NotLookedUp => {}
+    match k.state(&id) {
+        KeyState::Inactive => return Step::Refuse(Refusal::PendingDeactivated(id)),
+        KeyState::Strange => return Step::Refuse(Refusal::StrangeStatus(id)),
+        KeyState::Active | KeyState::Absent | KeyState::NotLookedUp => {}
     }
     match proof {
         None | Some(Proof::Wrong { .. }) => Step::Prove(id),
         Some(Proof::Accepted) => {
-            let until = timeline::settled_at(pending, k.policy.settle);
+            let until = timeline::settled_at(pending, k.request.settle);
             match k.now() < until {
                 true => Step::Settle { until },
                 false => Step::Promote,
@@ -448,15 +448,15 @@ fn after_mint(k: &Observed, pending: &Slot) -> Step {
 /// The rows "previous".
 fn after_promote(k: &Observed, previous: &Slot) -> Step {
     let id = previous.id.clone();
-    match k.life(&id) {
-        Life::Active => previous_active(k, previous),
-        Life::Inactive => previous_inactive(k, previous),
-        Life::Absent if k.absent_for(previous, GONE) => Step::Clear,
-        Life::Absent => Step::Wait(Wait::GoneUnsure {
+    match k.state(&id) {
+        KeyState::Active => previous_active(k, previous),
+        KeyState::Inactive => previous_inactive(k, previous),
+        KeyState::Absent if k.absent_for(previous, GONE) => Step::Clear,
+        KeyState::Absent => Step::Wait(Wait::GoneUnsure {
             until: previous.absent_seen_at.unwrap_or(k.now()) + GONE,
         }),
-        Life::Strange => Step::Refuse(Refusal::StrangeStatus(id)),
-        Life::NotLookedUp => Step::Refuse(Refusal::CurrentDead(Death::NotAccepted)),
+        KeyState::Strange => Step::Refuse(Refusal::StrangeStatus(id)),
+        KeyState::NotLookedUp => Step::Refuse(Refusal::CurrentDead(Death::NotAccepted)),
     }
 }
 
@@ -512,7 +512,7 @@ fn last_use_gate(k: &Observed, previous: &Slot) -> Option<Step> {
 fn previous_inactive(k: &Observed, previous: &Slot) -> Step {
     let leased_until = timeline::leased_until(previous);
     let seen = previous.inactive_seen_at.unwrap_or(k.now());
-    let held_until = timeline::delete_at(previous, seen, k.policy.hold);
+    let held_until = timeline::delete_at(previous, seen, k.request.hold);
     let unused = match &k.last_use {
         LastUseSaid::Never => true,
         LastUseSaid::At { time, .. } => *time <= leased_until,
@@ -521,7 +521,7 @@ fn previous_inactive(k: &Observed, previous: &Slot) -> Step {
     // Unused since its last lease ended, and that for longer than the hold: nobody
     // would miss it, however short it has been inactive. Who had it back would.
     let had_back = previous.reactivated_seen_at.is_some();
-    let unused_long = k.now() >= timeline::delete_unused_at(previous, k.policy.hold) && !had_back;
+    let unused_long = k.now() >= timeline::delete_unused_at(previous, k.request.hold) && !had_back;
     if early(k, previous) == RetireMode::Delete || k.now() >= held_until || (unused && unused_long)
     {
         return Step::Delete(previous.id.clone());
@@ -530,7 +530,7 @@ fn previous_inactive(k: &Observed, previous: &Slot) -> Step {
         return Step::AskLastUse(previous.id.clone());
     }
     let question = Question::MakeRoom(previous.id.clone());
-    if k.policy.demand == Trigger::Now && k.answer(&question).is_none() {
+    if k.request.trigger == Trigger::Now && k.answer(&question).is_none() {
         return Step::Ask(question);
     }
     Step::Wait(Wait::Held { until: held_until })
@@ -540,10 +540,10 @@ fn previous_inactive(k: &Observed, previous: &Slot) -> Step {
 /// is in the way of a new key goes.
 fn early(k: &Observed, previous: &Slot) -> RetireMode {
     let question = Question::MakeRoom(previous.id.clone());
-    let makes_room = k.policy.make_room == MakeRoom::Yes || k.agreed(&question);
-    match k.policy.demand == Trigger::Now && makes_room {
+    let makes_room = k.request.make_room == MakeRoom::Yes || k.agreed(&question);
+    match k.request.trigger == Trigger::Now && makes_room {
         true => RetireMode::Delete,
-        false => k.policy.early,
+        false => k.request.retire,
     }
 }
 

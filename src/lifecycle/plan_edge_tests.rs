@@ -58,7 +58,7 @@ fn what_can_be_taken_back_needs_no_aws_time() {
     check(pending(), timeless, Step::Prove(id(B)));
     let unattended = |k: &mut Observed| {
         timeless(k);
-        k.policy.attended = Attended::Yes;
+        k.request.attended = Attended::Yes;
     };
     check(replaced(), unattended, Step::AskLastUse(id(B)));
     let other = |k: &mut Observed| {
@@ -134,7 +134,7 @@ fn a_key_that_was_active_in_between_is_held_anew() {
 fn a_replaced_key_is_retired_only_once_the_store_has_kept_the_new_one() {
     let until = NOW + Span::seconds(9);
     let early = |mut known: Observed, early| {
-        known.policy.early = early;
+        known.request.retire = early;
         known
     };
     for (known, retires) in [

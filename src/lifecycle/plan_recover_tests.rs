@@ -17,7 +17,7 @@ fn strange() -> KeyStatus {
 
 /// The same under `recover`, signed by somebody else; `keys` are listed.
 fn recover(mut known: Observed, keys: &[(&str, KeyStatus)]) -> Observed {
-    known.policy.demand = Trigger::Recover;
+    known.request.trigger = Trigger::Recover;
     known.signed = Signed::ByOther {
         via: "boss".parse().unwrap(),
     };
@@ -327,7 +327,7 @@ fn row_recover_nothing_usable_makes_a_key() {
 
 #[test]
 fn row_previous_held_makes_room_for_a_new_key_if_a_person_agrees() {
-    let wanted = |k: &mut Observed| k.policy.demand = Trigger::Now;
+    let wanted = |k: &mut Observed| k.request.trigger = Trigger::Now;
     let question = Question::MakeRoom(id(B));
     check(held(), wanted, Step::Ask(question.clone()));
     let until = NOW + Span::days(13);
@@ -345,11 +345,11 @@ fn row_previous_held_makes_room_for_a_new_key_if_a_person_agrees() {
 
 #[test]
 fn row_revoke_makes_room_at_once_and_retires_at_once() {
-    let wanted = |demand| {
+    let wanted = |trigger| {
         move |k: &mut Observed| {
-            k.policy.demand = demand;
-            k.policy.early = RetireMode::Retire;
-            k.policy.make_room = MakeRoom::Yes;
+            k.request.trigger = trigger;
+            k.request.retire = RetireMode::Retire;
+            k.request.make_room = MakeRoom::Yes;
             if let Some(previous) = &mut k.item.previous {
                 previous.leased_until = Some(NOW + Span::days(1));
             }

@@ -53,10 +53,10 @@ pub(super) fn plain() -> Observed {
         listing: active(&[A]),
         aws_time: AwsTime::At(NOW),
         local_time: NOW,
-        policy: Request {
-            demand: Trigger::Now,
+        request: Request {
+            trigger: Trigger::Now,
             attended: Attended::Yes,
-            early: RetireMode::No,
+            retire: RetireMode::No,
             settle: Span::seconds(15),
             hold: Span::days(14),
             max_age: Some(Span::days(90)),
@@ -101,7 +101,7 @@ pub(super) fn pending() -> Observed {
 /// `A` in service since two days, `B` replaced; leases on it over since a day.
 pub(super) fn replaced() -> Observed {
     let mut known = plain();
-    known.policy.demand = Trigger::Finish;
+    known.request.trigger = Trigger::Finish;
     known.item.current.promoted_at = Some(NOW - Span::days(2));
     let mut previous = slot(B, NOW - Span::days(400));
     previous.leased_until = Some(NOW - Span::days(1));
@@ -239,10 +239,10 @@ fn row_undo_brings_the_previous_key_back() {
 
 #[test]
 fn row_nothing_in_flight_and_not_due_is_done() {
-    check(plain(), |k| k.policy.demand = Trigger::Finish, Step::Done);
+    check(plain(), |k| k.request.trigger = Trigger::Finish, Step::Done);
     let age = |days: u64| {
         move |k: &mut Observed| {
-            k.policy.demand = Trigger::IfDue;
+            k.request.trigger = Trigger::IfDue;
             k.item.current.created_at = Some(NOW - Span::days(days));
         }
     };
@@ -250,7 +250,7 @@ fn row_nothing_in_flight_and_not_due_is_done() {
     check(plain(), age(60), Step::WriteIntent);
     let never = |k: &mut Observed| {
         age(1_000)(k);
-        k.policy.max_age = None;
+        k.request.max_age = None;
     };
     check(plain(), never, Step::Done);
 }
@@ -262,7 +262,7 @@ fn row_due_but_the_id_stands_in_a_file_refuses() {
         line: 2,
     };
     let step = Step::Refuse(Refusal::StandsInFile(place.clone()));
-    check(plain(), |k| k.policy.in_files = vec![place], step);
+    check(plain(), |k| k.request.in_files = vec![place], step);
 }
 
 #[test]
@@ -272,12 +272,12 @@ fn row_due_but_another_key_exists_refuses() {
     check(plain(), another, step);
     let named = |k: &mut Observed| {
         another(k);
-        k.policy.discard = Some(id(X));
+        k.request.discard = Some(id(X));
     };
     check(plain(), named, Step::Discard(id(X)));
     let other_named = |k: &mut Observed| {
         another(k);
-        k.policy.discard = Some(id(B));
+        k.request.discard = Some(id(B));
     };
     check(plain(), other_named, Step::Refuse(Refusal::OtherKey(id(X))));
     // Having a receipt is not enough without an intent: it may be in use elsewhere.
@@ -339,7 +339,7 @@ fn row_intent_and_an_unexplained_key_asks() {
     }
     let named = |k: &mut Observed| {
         k.listing = active(&[A, X]);
-        k.policy.discard = Some(id(X));
+        k.request.discard = Some(id(X));
     };
     check(intent(), named, Step::Discard(id(X)));
 }
@@ -463,14 +463,14 @@ fn row_previous_reactivated_refuses() {
     ] {
         let change = |k: &mut Observed| {
             seen(119)(k);
-            k.policy.early = early;
+            k.request.retire = early;
         };
         check(replaced(), change, expected);
     }
     for early in [RetireMode::Retire, RetireMode::Delete] {
         let change = |k: &mut Observed| {
             seen(120)(k);
-            k.policy.early = early;
+            k.request.retire = early;
         };
         check(replaced(), change, Step::Deactivate(id(B)));
     }
@@ -487,7 +487,7 @@ fn row_previous_leased_waits() {
     for early in [RetireMode::Retire, RetireMode::Delete] {
         let change = |k: &mut Observed| {
             leased(k);
-            k.policy.early = early;
+            k.request.retire = early;
         };
         check(replaced(), change, Step::Deactivate(id(B)));
     }
@@ -525,7 +525,7 @@ fn row_previous_used_late_refuses() {
 fn unattended_the_last_use_is_asked_for_a_day_after_the_promote() {
     let promoted = |hours: u64, attended| {
         move |k: &mut Observed| {
-            k.policy.attended = attended;
+            k.request.attended = attended;
             k.item.current.promoted_at = Some(NOW - Span::hours(hours));
             previous(k).leased_until = Some(NOW - Span::minutes(1));
         }
@@ -619,11 +619,11 @@ fn row_previous_held_long_enough_is_deleted() {
     check(held(), over, Step::Delete(id(B)));
     check(
         held(),
-        |k| k.policy.early = RetireMode::Delete,
+        |k| k.request.retire = RetireMode::Delete,
         Step::Delete(id(B)),
     );
     let until = NOW + Span::days(13);
-    let retire = |k: &mut Observed| k.policy.early = RetireMode::Retire;
+    let retire = |k: &mut Observed| k.request.retire = RetireMode::Retire;
     check(held(), retire, Step::Wait(Wait::Held { until }));
 }
 
@@ -703,17 +703,17 @@ fn row_nothing_shown_without_mfa_asks_for_a_session_only_where_one_is_needed() {
         move |k: &mut Observed| {
             k.listing = Listing::NeedsMfa;
             k.aws_time = AwsTime::NotSaid;
-            k.policy.demand = Trigger::Finish;
+            k.request.trigger = Trigger::Finish;
             change(k);
         }
     };
     let needed = Step::Refuse(Refusal::NeedsMfa);
-    let now = |k: &mut Observed| k.policy.demand = Trigger::Now;
+    let now = |k: &mut Observed| k.request.trigger = Trigger::Now;
     check(plain(), bare(|_| ()), Step::Done);
     check(plain(), bare(now), needed.clone());
     check(intent(), bare(|_| ()), needed.clone());
     check(pending(), bare(|_| ()), needed.clone());
-    let discard = |k: &mut Observed| k.policy.discard = Some(id(X));
+    let discard = |k: &mut Observed| k.request.discard = Some(id(X));
     check(plain(), bare(discard), needed.clone());
 
     let leased = |k: &mut Observed| previous(k).leased_until = Some(NOW + Span::seconds(1));
@@ -723,20 +723,20 @@ fn row_nothing_shown_without_mfa_asks_for_a_session_only_where_one_is_needed() {
     let over = |k: &mut Observed| previous(k).leased_until = Some(NOW);
     check(replaced(), bare(over), needed.clone());
     let alone = |k: &mut Observed| {
-        k.policy.attended = Attended::No;
+        k.request.attended = Attended::No;
         k.item.current.promoted_at = Some(NOW - Span::hours(23));
     };
     let until = NOW + Span::hours(1);
     let early = Step::Wait(Wait::LastUseNotKnownYet { until });
     check(replaced(), bare(alone), early);
-    let retire = |k: &mut Observed| k.policy.early = RetireMode::Retire;
+    let retire = |k: &mut Observed| k.request.retire = RetireMode::Retire;
     check(replaced(), bare(retire), needed.clone());
     let undo = |k: &mut Observed| k.item.undo_wanted_at = Some(NOW);
     check(replaced(), bare(undo), needed.clone());
 
     check(held(), bare(|_| ()), Step::Wait(Wait::NextSession));
     check(held(), bare(now), needed.clone());
-    let delete = |k: &mut Observed| k.policy.early = RetireMode::Delete;
+    let delete = |k: &mut Observed| k.request.retire = RetireMode::Delete;
     check(held(), bare(delete), needed.clone());
     check(held(), bare(undo), needed);
 }

@@ -28,7 +28,7 @@ pub fn rotate<A: Account>(
     tools: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     identity: &Identity,
-    policy: Request,
+    request: Request,
 ) -> Result<RunResult> {
     let account = tools.account;
     let begin = || {
@@ -38,7 +38,7 @@ pub fn rotate<A: Account>(
     if account.codes.opens() == Opens::AtOnce && account.session.borrow().is_none() {
         begin()?;
     }
-    let run = || execute::rotate(tools, entry, identity, policy.clone());
+    let run = || execute::rotate(tools, entry, identity, request.clone());
     let ended = run().map_err(|failure| given_up(tools, entry, failure))?;
     if ended.step != Step::Refuse(Refusal::NeedsMfa) {
         return Ok(ended);

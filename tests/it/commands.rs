@@ -1,5 +1,7 @@
 //! What each command does, refuses, and leaves alone.
 
+use expect_test::expect;
+
 use crate::sandbox::Sandbox;
 
 fn check(ran: &crate::sandbox::Ran, code: u8, err: &str) {
@@ -9,6 +11,7 @@ fn check(ran: &crate::sandbox::Ran, code: u8, err: &str) {
 #[test]
 fn a_key_is_added_served_renamed_exported_and_removed() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.write(
         ".aws/config",
         "# mine\r\n[profile other]\r\nregion = eu-west-1\r\n",
@@ -20,7 +23,6 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
          entry work keeps KEY (arn:aws:iam::ACCOUNT:user/division/bob) in the encrypted file\n\
          use it: aws sts get-caller-identity --profile work",
     );
-    sandbox.scan(&[]);
     let config = sandbox.read(".aws/config");
     let helper = sandbox.path("bin/awskeep");
     assert_eq!(
@@ -55,9 +57,8 @@ fn a_key_is_added_served_renamed_exported_and_removed() {
     );
 
     sandbox.run(&["export", "job"], &["n"]).exits(5);
-    sandbox.scan(&[]);
     sandbox.run(&["export", "job"], &["yes"]).exits(0);
-    sandbox.scan(&[".aws/credentials"]);
+    assert_eq!(sandbox.files_with(&sandbox.secret), [".aws/credentials"]);
     assert_eq!(
         sandbox.read(".aws/config"),
         "# mine\r\n[profile other]\r\nregion = eu-west-1\r\n"
@@ -227,14 +228,18 @@ fn add_refuses_before_anything_is_written() {
 #[test]
 fn an_endpoint_from_the_environment_needs_a_yes() {
     let mut sandbox = Sandbox::new();
+    sandbox.keeps_plaintext("key.csv");
     sandbox
         .vars
         .push(("AWS_ENDPOINT_URL".into(), sandbox.aws.url()));
     let refused = sandbox.add("work", &["--no-endpoint"]).exits(5);
-    assert!(
-        refused.err.contains("would ask: URL is not AWS's own"),
-        "{refused:?}"
-    );
+    refused.shows(expect![[r#"
+        key.csv still holds the secret: remove it when the key is in use
+        awskeep: would ask: URL is not AWS's own; prove the key there, and use it for this entry from now on?; --no-input was given
+        hint: add --yes to answer yes, or run it at a terminal
+        hint: name it if you mean it: --endpoint-url URL
+        exit 5
+    "#]]);
     sandbox.write(
         "key.csv",
         &format!(
@@ -446,10 +451,11 @@ fn a_damaged_item_is_said_and_can_be_replaced() {
     std::fs::write(&path, bytes).unwrap();
     let damaged = sandbox.run(&["credential-process", "work"], &[]);
     assert_eq!((damaged.code, damaged.out.as_str()), (4, ""), "{damaged:?}");
-    assert!(
-        damaged.err.ends_with("hint: awskeep add work --replace\n"),
-        "{damaged:?}"
-    );
+    damaged.shows(expect![[r#"
+        awskeep: the encrypted file, needed for entry work, holds something damaged: ~/.data/awskeep/entries/work.age is damaged
+        hint: awskeep add work --replace
+        exit 4
+    "#]]);
     sandbox.run(&["list"], &[]).exits(4);
     sandbox.add("work", &["--no-profile", "--replace"]).exits(0);
     sandbox.run(&["credential-process", "work"], &[]).exits(0);

@@ -180,10 +180,11 @@ enum World {
 fn made(world: World) -> (Sandbox, String) {
     let mut sandbox = Sandbox::new();
     sandbox.make_helper();
-    sandbox.vars = vec![
-        ("HOME".into(), sandbox.path("").display().to_string()),
-        ("AWSKEEP_SETTLE".into(), "0s".into()),
-    ];
+    for plaintext in [".aws", "k.csv"] {
+        sandbox.keeps_plaintext(plaintext);
+    }
+    let home = sandbox.path("").display().to_string();
+    sandbox.vars.push(("HOME".into(), home));
     if world != World::Stored {
         for below in [".data", ".config", ".state"] {
             fs::remove_dir_all(sandbox.path(below)).unwrap();

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -14,13 +14,6 @@ use crate::sandbox::Sandbox;
 use crate::sim::faults::{Fault, Script, When};
 
 const ELSEWHERE: &str = "https://vpce-0a1b.iam.us-east-1.vpce.amazonaws.com";
-
-fn with_work() -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    sandbox.vars = vec![("AWSKEEP_SETTLE".into(), "0s".into())];
-    assert_eq!(sandbox.add("work", &[]).code, 0);
-    sandbox
-}
 
 /// A variable that is not UTF-8.
 fn odd(name: &str) -> (String, OsString) {
@@ -35,40 +28,37 @@ fn an_endpoint_in_the_environment_redirects_nothing_and_is_named() {
         &["revoke", "work", "--yes"],
         &["remove", "work", "--delete-key", "--yes"],
     ] {
-        let mut sandbox = with_work();
+        let mut sandbox = Sandbox::with_work();
         sandbox
             .vars
             .push(("AWS_ENDPOINT_URL_IAM".into(), ELSEWHERE.into()));
         let said = format!(
             "warning: AWS_ENDPOINT_URL_IAM={ELSEWHERE} is not used: entry work has URL for IAM\n"
         );
-        let ran = sandbox.run(arguments, &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = sandbox.run(arguments, &[]).exits(0);
         assert_eq!(ran.err.matches(&said).count(), 1, "{ran:?}");
     }
 }
 
 #[test]
 fn an_endpoint_that_is_the_entrys_own_is_not_named() {
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work();
     let own = format!("{}/", sandbox.aws.url());
     sandbox.vars.push(("AWS_ENDPOINT_URL".into(), own));
     sandbox
         .vars
         .push(("AWS_ENDPOINT_URL_S3".into(), ELSEWHERE.into()));
-    let ran = sandbox.run(&["rotate", "work", "--yes"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     assert!(!ran.err.contains("ENDPOINT"), "{ran:?}");
 }
 
 #[test]
 fn without_a_person_another_endpoint_is_left_as_a_notice_once() {
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work();
     sandbox
         .vars
         .push(("AWS_ENDPOINT_URL_STS".into(), ELSEWHERE.into()));
-    let on = sandbox.run(&["config", "set", "auto", "on"], &[]);
-    assert_eq!(on.code, 0, "{on:?}");
+    sandbox.run(&["config", "set", "auto", "on"], &[]).exits(0);
     let mut notices = Vec::new();
     for _ in 0..3 {
         let pass = 100 * 86_400;
@@ -107,7 +97,7 @@ fn a_variable_that_is_not_utf_8_is_named_and_not_taken_as_unset() {
             &["store", "use", "keychain", "--yes"],
         ),
     ] {
-        let mut sandbox = with_work();
+        let mut sandbox = Sandbox::with_work();
         sandbox.odd_vars = vec![odd(name)];
         let ran = sandbox.run(arguments, &[]);
         assert_eq!(ran.code, 2, "{name}: {ran:?}");
@@ -118,16 +108,17 @@ fn a_variable_that_is_not_utf_8_is_named_and_not_taken_as_unset() {
 
 #[test]
 fn ci_is_set_whatever_it_holds() {
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work();
     sandbox.odd_vars = vec![odd("CI")];
-    let ran = sandbox.run(&["rotate", "--if-due", "--all", "--no-input"], &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = sandbox
+        .run(&["rotate", "--if-due", "--all", "--no-input"], &[])
+        .exits(0);
     assert!(ran.err.starts_with("CI is set"), "{ran:?}");
 }
 
 #[test]
 fn a_variable_that_nobody_obeys_may_be_anything() {
-    let mut sandbox = with_work();
+    let mut sandbox = Sandbox::with_work();
     sandbox.odd_vars = ["LESS", "AWS_CA_BUNDLE_OLD", "PS1", "PASSWORD_STORE_DIR"]
         .map(odd)
         .to_vec();
@@ -145,15 +136,9 @@ struct Running {
 
 impl Running {
     fn of(sandbox: &Sandbox, arguments: &[&str]) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_awskeep"))
+        let mut child = sandbox
+            .program(&[])
             .args(arguments)
-            .env_clear()
-            .env("HOME", sandbox.path(""))
-            .env("XDG_CONFIG_HOME", sandbox.path(".config"))
-            .env("XDG_STATE_HOME", sandbox.path(".state"))
-            .env("XDG_DATA_HOME", sandbox.path(".data"))
-            .env("AWSKEEP_TEST_LOCKS", sandbox.lock_folder())
-            .env("AWSKEEP_SETTLE", "0s")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -175,7 +160,7 @@ impl Running {
 
 #[test]
 fn a_wait_for_another_awskeep_ends_at_once_when_it_is_asked_to() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     let (env, _) = sandbox.env(&[]);
     let account = sandbox.aws.account(|account| account.id.clone());
     let lock = env.lock(&format!("user-aws-{account}-bob.lock")).unwrap();
@@ -194,7 +179,7 @@ fn a_wait_for_another_awskeep_ends_at_once_when_it_is_asked_to() {
 
 #[test]
 fn a_call_that_aws_does_not_answer_ends_at_once_when_it_is_asked_to() {
-    let sandbox = with_work();
+    let sandbox = Sandbox::with_work();
     sandbox.aws.take_journal();
     let gate = Arc::new(Mutex::new(()));
     let held = gate.lock().unwrap();

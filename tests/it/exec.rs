@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use awskeep::store::entries::Entries;
+use awskeep::types::shell::Shell;
 
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;
@@ -262,6 +263,30 @@ fn env_is_understood_by_real_shells() {
     let told: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
     assert_eq!(told["AWS_SECRET_ACCESS_KEY"], sandbox.secret.as_str());
     assert_eq!(told["AWS_SESSION_TOKEN"], serde_json::Value::Null);
+}
+
+#[test]
+fn every_shell_gives_an_odd_value_back() {
+    const ODD: &str = "a'b\"c\\d $HOME `id` $(id) !x \u{2019} ;&|<>*?[]{}~#% \\' \\n é\ttab";
+    for (program, shell) in [
+        ("sh", Shell::Bash),
+        ("dash", Shell::Bash),
+        ("bash", Shell::Bash),
+        ("zsh", Shell::Zsh),
+        ("fish", Shell::Fish),
+    ] {
+        let set = shell.code(&[("X", ODD), ("GONE", "still here")], &["NEVER_WAS"]);
+        let unset = shell.code(&[("Y", "")], &["GONE"]);
+        let script = format!("{}{}printenv X; printenv GONE\n", *set, *unset);
+        let output = Command::new(program).args(["-c", &script]).output();
+        let output =
+            output.unwrap_or_else(|error| panic!("{program}: {error}; tests/run installs it"));
+        let said = (
+            out(&output),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        assert_eq!(said, (format!("{ODD}\n"), String::new()), "{program}");
+    }
 }
 
 /// What a shell says when it runs this script; `AK` in it is awskeep.
@@ -553,6 +578,7 @@ fn why_shows_no_foreign_argument() {
 #[test]
 fn export_notes_that_the_key_is_out_of_hand() {
     let sandbox = sandbox();
+    sandbox.keeps_plaintext(".aws");
     let until = |sandbox: &Sandbox| {
         let (env, _) = sandbox.env(&[]);
         let entries = Entries::open(&env).unwrap();

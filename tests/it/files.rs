@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 
+use expect_test::expect;
+
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::Rights;
 
@@ -23,6 +25,7 @@ fn says(ran: &Ran, code: u8, err: &str) {
 fn an_export_closes_a_file_that_others_can_read_and_says_so() {
     for (before, told) in [(0o644, 1), (0o600, 0)] {
         let sandbox = Sandbox::with_work();
+        sandbox.keeps_plaintext(".aws");
         sandbox.write(".aws/credentials", "[other]\nregion = eu-west-1\n");
         sandbox.chmod(".aws/credentials", before);
         let ran = sandbox.run(&["export", "work", "--yes"], &[]).exits(0);
@@ -101,7 +104,6 @@ fn what_a_killed_run_left_beside_the_aws_files_is_deleted_by_the_next() {
             "{arguments:?}"
         );
         assert!(sandbox.path(".aws/.awskeep-mine").exists());
-        sandbox.scan(&[]);
     }
 }
 
@@ -113,6 +115,7 @@ fn an_export_killed_anywhere_leaves_the_secret_in_its_file_or_nowhere() {
         for n in 1.. {
             assert!(n < 60, "an export ends");
             let sandbox = Sandbox::with_work();
+            sandbox.keeps_plaintext(".aws");
             let injection = format!("inject={effect}:signal=KILL:when={n}");
             let trace = format!("trace={effect}");
             let quiet = ["strace", "-f", "-qq", "-o", "/dev/null"];
@@ -151,6 +154,7 @@ fn no_key_is_made_or_deleted_where_no_receipt_can_be_written() {
         &["recover", "work", "--via", "boss", "--yes"],
     ] {
         let sandbox = Sandbox::with_work();
+        sandbox.keeps_plaintext(".aws");
         let now = sandbox.aws.clock().now();
         let (id, secret) = sandbox.aws.account(|account| {
             account.add_user("/", "boss").rights = Rights::Everybody;
@@ -200,10 +204,11 @@ fn an_add_that_could_not_write_the_profile_says_so_and_is_finished_by_the_next()
     );
     // Another key is refused as before, and so is the same one once more.
     let again = sandbox.add("work", &[]);
-    assert!(
-        again.err.contains("entry work is there already"),
-        "{again:?}"
-    );
+    again.shows(expect![[r#"
+        awskeep: entry work is there already, with KEY
+        hint: put another key in its place: awskeep add work --replace
+        exit 2
+    "#]]);
     assert_eq!(again.code, 2);
     sandbox
         .add_pair(

@@ -5,6 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use awskeep::store::entries::Entries;
 
+use expect_test::expect;
+
 use crate::moving::{CONFIG, CREDENTIALS, Messy, import};
 use crate::sandbox::Sandbox;
 
@@ -70,6 +72,7 @@ fn the_plan_and_the_diff_are_shown_and_nothing_is_done() {
 #[test]
 fn what_cannot_move_is_refused_and_the_rest_goes_on() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.make_helper();
     let (id, secret) = (&sandbox.key_id, &sandbox.secret);
     let key = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
@@ -311,6 +314,7 @@ fn an_imported_key_counts_as_handed_out() {
 fn links_to_dotfiles_stay() {
     let messy = Messy::new();
     let sandbox = &messy.sandbox;
+    sandbox.keeps_plaintext("dotfiles");
     fs::create_dir(sandbox.path("dotfiles")).unwrap();
     for name in ["config", "credentials"] {
         let (link, real) = (
@@ -339,6 +343,7 @@ fn links_to_dotfiles_stay() {
 #[test]
 fn a_config_file_that_was_not_there_goes_again() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.make_helper();
     let text = format!(
         "[solo]\naws_access_key_id = {}\naws_secret_access_key = {}",
@@ -356,6 +361,7 @@ fn a_config_file_that_was_not_there_goes_again() {
 #[test]
 fn five_hundred_profiles_move_and_come_back() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.make_helper();
     let (mut config, mut credentials) = (String::new(), String::new());
     for n in 0..500 {
@@ -418,6 +424,7 @@ fn an_endpoint_of_the_environment_is_asked_about_once() {
 #[test]
 fn a_diff_shows_no_secret_of_comments_and_foreign_programs() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.make_helper();
     let (id, secret) = (&sandbox.key_id, &sandbox.secret);
     let other = "wJalrXUtnFEMI/K7MDENG/bPxRfiCY1234567890";
@@ -459,21 +466,22 @@ fn a_role_is_named_before_its_base_loses_the_key() {
     assert_eq!(messy.import(&["--yes"]).code, 0);
     let sandbox = &messy.sandbox;
     let planned = sandbox.run(&["remove", "--entry", "admin", "--dry-run"], &[]);
-    assert!(
-        planned
-            .err
-            .contains("leave profile admin-base, the source_profile of admin, without a key"),
-        "{planned:?}"
-    );
+    planned.shows(expect![[r#"
+        would leave profile admin-base, the source_profile of admin, without a key
+        would remove entry admin from the encrypted file
+        would take credential_process out of profile admin-base
+        exit 0
+    "#]]);
     let ran = sandbox
         .run(&["remove", "--entry", "admin"], &["y"])
         .exits(0);
-    assert!(
-        ran.err.contains(
-            "(used by profile admin-base; profile admin has admin-base as its source_profile)?"
-        ),
-        "{ran:?}"
-    );
+    ran.shows(expect![[r#"
+        remove entry admin; its secret is gone then, while key AKIA…AAAC stays active at AWS (used by profile admin-base; profile admin has admin-base as its source_profile)? [y/N] 
+        warning: profile admin-base, the source_profile of admin, has no key now
+        hint: awskeep add NAME --profile admin-base
+        entry admin is removed; key AKIA…AAAC is forgotten here
+        exit 0
+    "#]]);
     let hint = "warning: profile admin-base, the source_profile of admin, has no key now\n\
                 hint: awskeep add NAME --profile admin-base\n";
     assert!(ran.err.contains(hint), "{ran:?}");
@@ -498,6 +506,7 @@ fn a_role_is_named_before_its_base_loses_the_key() {
 #[test]
 fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     sandbox.make_helper();
     let (id, secret) = (&sandbox.key_id, &sandbox.secret);
     let key = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
@@ -675,6 +684,7 @@ fn why_names_the_line_to_correct() {
 #[test]
 fn what_is_wrong_with_the_whole_file_is_said_once() {
     let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
     let key = format!(
         "aws_access_key_id = {}\naws_secret_access_key = {}\n",
         sandbox.key_id, sandbox.secret

@@ -1,7 +1,7 @@
 //! The real program, killed or refused by the kernel at each of its effects on files:
 //! `strace` injects the signal or the error. Nothing is lost, and the next run ends well.
 
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use crate::moving::{CONFIG, CREDENTIALS, Messy};
 
@@ -31,28 +31,6 @@ enum Counted {
 }
 
 impl Messy {
-    /// The program and its environment, as a shell's line has it.
-    fn program(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
-        let home = |below: &str| self.sandbox.path(below);
-        let mut words = wrapper
-            .iter()
-            .copied()
-            .chain([env!("CARGO_BIN_EXE_awskeep")]);
-        let mut command = Command::new(words.next().unwrap());
-        command
-            .args(words)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", home(""))
-            .env("XDG_CONFIG_HOME", home(".config"))
-            .env("XDG_STATE_HOME", home(".state"))
-            .env("XDG_DATA_HOME", home(".data"))
-            .env("AWSKEEP_TEST_LOCKS", self.sandbox.lock_folder())
-            .current_dir(home(""));
-        command
-    }
-
     fn import_under(&self, wrapper: &[&str]) -> (ExitStatus, String) {
         let (url, helper) = (self.sandbox.aws.url(), self.sandbox.path("bin/awskeep"));
         let helper = helper.display().to_string();
@@ -64,7 +42,7 @@ impl Messy {
             "--helper-path",
             &helper,
         ];
-        let output = self.program(wrapper, &arguments).output();
+        let output = self.sandbox.program(wrapper).args(arguments).output();
         let output =
             output.unwrap_or_else(|error| panic!("{wrapper:?}: {error}; tests/run installs it"));
         (

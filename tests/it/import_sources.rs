@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use expect_test::expect;
+
 use crate::moving::{CONFIG, import};
 use crate::sandbox::Sandbox;
 
@@ -27,11 +29,18 @@ fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
         "bin/awskeep",
     ];
     let kept = sandbox.run(&arguments, &["y", "n"]).exits(0);
-    assert!(
-        kept.err
-            .contains("~/bob_accessKeys.csv still holds the secret"),
-        "{kept:?}"
-    );
+    kept.shows(expect![[r#"
+        PROFILE  KEY                   ACCOUNT       WHAT HAPPENS
+        bob      KEY  ACCOUNT  into entry bob
+        move the keys of 1 profiles into a store, and take them out of the files? [y/N] 
+        profile bob uses entry bob: KEY (arn:aws:iam::ACCOUNT:user/division/bob)
+        undo: awskeep import --undo
+        remove ~/bob_accessKeys.csv, which still holds the secret? [y/N] 
+        ~/bob_accessKeys.csv still holds the secret: rm ~/bob_accessKeys.csv
+        these keys stood in a file, so backups and other programs may have them; rotate bob now? [y/N] 
+        not rotated; later: awskeep rotate bob
+        exit 0
+    "#]]);
     assert!(
         sandbox
             .read(CONFIG)
@@ -74,17 +83,20 @@ fn the_environments_key_becomes_an_entry() {
         .push(("AWS_SECRET_ACCESS_KEY".into(), sandbox.secret.clone()));
     assert_eq!(import(&sandbox, &["--from", "env", "--yes"]).code, 2);
     let ran = import(&sandbox, &["--from", "env", "shell", "--yes"]).exits(0);
-    assert!(
-        ran.err
-            .contains("warning: AWS_ACCESS_KEY_ID is set, and wins over every profile"),
-        "{ran:?}"
-    );
+    ran.shows(expect![[r#"
+        PROFILE  KEY                   ACCOUNT       WHAT HAPPENS
+        shell    KEY  ACCOUNT  into entry shell
+        warning: AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set
+        profile shell uses entry shell: KEY (arn:aws:iam::ACCOUNT:user/division/bob)
+        undo: awskeep import --undo
+        this key is in an environment, so rc files and other programs may have it: awskeep rotate shell
+        exit 0
+    "#]]);
     assert!(
         sandbox
             .read(CONFIG)
             .starts_with("[profile shell]\ncredential_process")
     );
-    sandbox.scan(&[]);
 }
 
 #[test]

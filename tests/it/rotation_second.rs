@@ -29,7 +29,7 @@ use awskeep::ui::YesNo;
 
 use crate::memory_store::ON_WRITE;
 use crate::mfa_world::device;
-use crate::rotation_world::{Crash, World, crash, policy, rotate};
+use crate::rotation_world::{Crash, World, crash, request, rotate};
 use crate::watched_account::Watched;
 
 /// One effect, to be had in the world's thread.
@@ -81,7 +81,7 @@ impl Second {
                 reach: Reach::Locked("other/2.2".into()),
             };
             // Its end, good or bad, is its own; what it did is checked.
-            drop(rotate(&tools, &entry, &identity, policy(Trigger::Now)));
+            drop(rotate(&tools, &entry, &identity, request(Trigger::Now)));
         };
         let thread = std::thread::spawn(move || {
             if let Err(cause) = catch_unwind(AssertUnwindSafe(rotator))

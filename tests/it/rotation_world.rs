@@ -161,11 +161,11 @@ pub enum Guard {
     Mfa,
 }
 
-pub fn policy(demand: Trigger) -> Request {
+pub fn request(trigger: Trigger) -> Request {
     Request {
-        demand,
+        trigger,
         attended: Attended::No,
-        early: RetireMode::No,
+        retire: RetireMode::No,
         settle: Span::seconds(15),
         hold: Span::days(14),
         max_age: Some(Span::days(90)),
@@ -210,9 +210,9 @@ pub fn rotate<A: Account>(
     tools: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     identity: &Identity,
-    policy: Request,
+    request: Request,
 ) -> Result<RunResult> {
-    let ended = cache::rotate(tools, entry, identity, policy)?;
+    let ended = cache::rotate(tools, entry, identity, request)?;
     cache::put_away(tools, entry, &ended)?;
     Ok(ended)
 }
@@ -366,13 +366,13 @@ impl World {
     }
 
     /// Runs once, as a process that may die; none if it died.
-    pub fn run(self: &Rc<World>, policy: Request) -> Option<Result<RunResult>> {
-        let first = self.attempt(|world| world.rotate(policy.clone()));
+    pub fn run(self: &Rc<World>, request: Request) -> Option<Result<RunResult>> {
+        let first = self.attempt(|world| world.rotate(request.clone()));
         if !self.in_line.take() {
             return first;
         }
         // The lock is free: it passes to the one that waited for it.
-        let second = self.attempt(|world| world.rotate(policy));
+        let second = self.attempt(|world| world.rotate(request));
         let promoted = |ran: &Option<Result<RunResult>>| matches!(ran, Some(Ok(ended)) if ended.promoted == Promoted::Yes);
         assert!(
             !(promoted(&first) && promoted(&second)),
@@ -418,8 +418,8 @@ impl World {
         outcome
     }
 
-    fn rotate(self: &Rc<World>, policy: Request) -> Result<RunResult> {
-        self.with_tools(|tools| rotate(tools, &self.entry, &self.identity, policy))
+    fn rotate(self: &Rc<World>, request: Request) -> Result<RunResult> {
+        self.with_tools(|tools| rotate(tools, &self.entry, &self.identity, request))
     }
 
     /// Calls `work` with the tools of this machine, whose lock is held, in the MFA
@@ -447,11 +447,11 @@ impl World {
                 via: &via,
             };
             world.with_account(&account, signs, |tools| {
-                let policy = Request {
+                let request = Request {
                     attended: Attended::Yes,
-                    ..policy(Trigger::Recover)
+                    ..request(Trigger::Recover)
                 };
-                execute::rotate(tools, &world.entry, &world.identity, policy)
+                execute::rotate(tools, &world.entry, &world.identity, request)
             })
         })
     }

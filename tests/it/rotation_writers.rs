@@ -8,14 +8,14 @@ use awskeep::lifecycle::execute::Promoted;
 use awskeep::lifecycle::observed::Trigger;
 use awskeep::types::time::Timestamp;
 
-use crate::rotation_world::{Event, Other, Pacing, USER, World, policy};
+use crate::rotation_world::{Event, Other, Pacing, USER, World, request};
 
 /// One rotation, with another writer at every effect up to the promote that is no
 /// write itself. (A promote that is lost later is not made again: the key is asked about.)
 fn with_another_writer(other: Other) -> impl Iterator<Item = (usize, Rc<World>)> {
     let rotate = |events: &[(usize, Event)]| {
         let world = World::new(Pacing::AtOnce, events);
-        let ended = world.run(policy(Trigger::Now)).expect("nothing kills it");
+        let ended = world.run(request(Trigger::Now)).expect("nothing kills it");
         assert_eq!(ended.unwrap().promoted, Promoted::Yes, "{events:?}");
         world
     };

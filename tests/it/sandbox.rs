@@ -1,18 +1,16 @@
 //! A user of the tests: folders of its own, a set clock, scripted answers, an AWS
-//! account, and a scan that no secret got out.
+//! account; and when it is dropped, a scan that no secret got out.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use awskeep::cli::Cli;
 use awskeep::system::disk::LockPlaces;
 use awskeep::system::env::{Clock, Env, Folders};
 use awskeep::ui::{Captured, Ui};
-use clap::{CommandFactory, Parser};
 
 use crate::sim::account::Account;
 use crate::sim::clock::SimClock;
@@ -32,6 +30,10 @@ pub struct Sandbox {
     pub aws: SimServer,
     pub key_id: String,
     pub secret: String,
+    /// Where this test means secrets to stand.
+    plaintext: Mutex<Vec<PathBuf>>,
+    /// What runs have shown.
+    shown: Mutex<Vec<Captured>>,
 }
 
 /// What a run gave.
@@ -76,6 +78,8 @@ impl Sandbox {
             aws,
             key_id,
             secret,
+            plaintext: Mutex::default(),
+            shown: Mutex::default(),
         };
         let made = sandbox.run(
             &["store", "use", "file", "--without-passphrase", "--yes"],
@@ -127,6 +131,7 @@ impl Sandbox {
     /// The machine of this user, with these answers to its questions.
     pub fn env(&self, answers: &[&str]) -> (Env, Captured) {
         let (ui, captured) = Ui::scripted(answers);
+        self.shown.lock().unwrap().push(captured.clone());
         let folder = |below: &str| Some(self.path(below));
         let env = Env {
             vars: self.vars.iter().cloned().collect(),
@@ -151,22 +156,39 @@ impl Sandbox {
     /// Runs awskeep with these answers to its questions.
     pub fn run(&self, arguments: &[&str], answers: &[&str]) -> Ran {
         let (env, captured) = self.env(answers);
-        let arguments = std::iter::once("awskeep").chain(arguments.iter().copied());
-        let code = match awskeep::run(env, arguments.map(Into::into).collect()) {
+        let words = std::iter::once("awskeep").chain(arguments.iter().copied());
+        let code = match awskeep::run(env, words.map(Into::into).collect()) {
             Ok(()) => 0,
             Err(code) => code,
         };
-        let ran = Ran {
+        let hands_out = ["credential-process", "env"].contains(&arguments[0]);
+        assert!(
+            hands_out || !self.has_secret(&captured.out_text()),
+            "{arguments:?}: a secret on stdout"
+        );
+        Ran {
             code,
             out: self.without_home(&captured.out_text()),
             err: self.without_home(&captured.err_text()),
-        };
-        assert!(
-            !ran.err.contains(&self.secret),
-            "a secret on stderr: {ran:?}"
-        );
-        refuse_other_hints(&captured.err_text());
-        ran
+        }
+    }
+
+    /// This test has secrets in plaintext in this folder or file, and means it.
+    pub fn keeps_plaintext(&self, below: &str) {
+        self.plaintext.lock().unwrap().push(self.path(below));
+    }
+
+    /// Whether a secret or token stands in it that this AWS has ever given.
+    fn has_secret(&self, text: &str) -> bool {
+        self.aws.account(|account| {
+            let sessions = account.sessions_given();
+            let of_sessions = sessions
+                .iter()
+                .flat_map(|given| [&given.secret, &given.token]);
+            let keys = account.users.iter().flat_map(|user| &user.keys);
+            let mut all = keys.map(|key| &key.secret).chain(of_sessions);
+            all.any(|secret| text.contains(secret.as_str()))
+        })
     }
 
     /// `add NAME` with the sandbox's key, from a CSV file that is gone afterwards.
@@ -198,23 +220,6 @@ impl Sandbox {
         ran
     }
 
-    /// Fails if the secret stands in any file but the store's and those named.
-    pub fn scan(&self, allowed: &[&str]) {
-        let found = files_with(self.home.path(), self.secret.as_bytes());
-        let allowed: Vec<PathBuf> = allowed.iter().map(|below| self.path(below)).collect();
-        let leaked: Vec<&PathBuf> = found
-            .iter()
-            .filter(|path| !allowed.contains(path))
-            .collect();
-        assert!(leaked.is_empty(), "the secret stands in {leaked:?}");
-        for path in &allowed {
-            assert!(
-                found.contains(path),
-                "the scan does not see the secret in {path:?}"
-            );
-        }
-    }
-
     /// The files, from the home on, that hold this text.
     pub fn files_with(&self, text: &str) -> Vec<String> {
         let home = self.home.path();
@@ -240,28 +245,21 @@ impl Sandbox {
     }
 }
 
-/// A command in a hint is one that awskeep takes, alone or behind a colon, to the line's end.
-fn refuse_other_hints(said: &str) {
-    let commands: Vec<String> = Cli::command()
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
-    for hint in said.lines().filter_map(|line| line.strip_prefix("hint: ")) {
-        for (at, _) in hint.match_indices("awskeep ") {
-            let (before, command) = hint.split_at(at);
-            let words: Vec<&str> = command.split_whitespace().collect();
-            let verb = words[1].trim_matches(|c: char| !c.is_ascii_lowercase() && c != '-');
-            if !commands.iter().any(|command| command == verb) {
-                continue;
-            }
-            // A variable or the rest of its path may stand before it.
-            let last = before.split_whitespace().next_back().unwrap_or(":");
-            let stands_alone = last.contains(['=', '/']) || last.ends_with([':', '|']);
-            let taken = Cli::try_parse_from(&words);
-            assert!(
-                stands_alone && taken.is_ok(),
-                "a hint that cannot be pasted: {hint:?}"
-            );
+/// No secret is in a file, nor was on stderr.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for captured in self.shown.lock().unwrap().iter() {
+            let err = captured.err_text();
+            assert!(!self.has_secret(&err), "a secret on stderr: {err}");
+        }
+        let plaintext = self.plaintext.lock().unwrap();
+        for (path, bytes) in self.everything() {
+            let meant = plaintext.iter().any(|below| path.starts_with(below));
+            let leaked = !meant && self.has_secret(&String::from_utf8_lossy(&bytes));
+            assert!(!leaked, "a secret in {path:?}; meant? `keeps_plaintext`");
         }
     }
 }
@@ -284,4 +282,21 @@ fn files_with(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[test]
+#[should_panic(expected = "a secret in ")]
+fn a_secret_in_a_file_fails_any_test() {
+    let sandbox = Sandbox::new();
+    sandbox.keeps_plaintext(".aws");
+    sandbox.write(".aws/credentials", &sandbox.secret);
+    sandbox.write(".config/note", &sandbox.secret);
+}
+
+#[test]
+#[should_panic(expected = "a secret on stderr")]
+fn a_secret_that_a_run_showed_fails_any_test() {
+    let sandbox = Sandbox::new();
+    let (env, _) = sandbox.env(&[]);
+    env.ui.tell(&sandbox.secret);
 }

@@ -58,7 +58,6 @@ fn a_fresh_entry_needs_nothing() {
         ]
     );
     assert_eq!(sandbox.aws.take_journal(), [], "nobody asked AWS");
-    sandbox.scan(&[]);
 }
 
 #[test]
@@ -123,7 +122,6 @@ fn a_rotated_entry_shows_both_lives() {
         .exits(0);
     let told = sandbox.run(&["status", "--json"], &[]).json();
     assert_eq!(told["entries"][0]["keys"][1]["next"], "delete");
-    sandbox.scan(&[]);
 }
 
 #[test]
@@ -161,7 +159,6 @@ fn online_asks_aws_and_sees_what_people_did() {
         dead.err,
         "awskeep: entry work: KEY is not accepted at AWS\nhint: awskeep recover work --via PROFILE\n"
     );
-    sandbox.scan(&[]);
 }
 
 #[test]
@@ -251,7 +248,6 @@ fn the_log_names_every_step_in_three_forms() {
 
     let none = sandbox.run(&["log", "nothing"], &[]);
     assert_eq!((none.code, none.out.as_str()), (3, ""));
-    sandbox.scan(&[]);
 }
 
 #[test]

@@ -227,6 +227,7 @@ const COMMANDS: &[&[&str]] = &[
 fn live_through(seed: u64) {
     let mut numbers = Numbers(seed);
     let mut sandbox = Sandbox::with_work_and_one_clock();
+    sandbox.keeps_plaintext(".aws");
     if numbers.one_in(2) {
         sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
     }

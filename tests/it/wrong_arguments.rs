@@ -112,6 +112,7 @@ fn yes_and_no_input_go_together_wherever_they_stand() {
         &["-y", "--no-input", "export", "work"],
     ] {
         let sandbox = Sandbox::new();
+        sandbox.keeps_plaintext(".aws");
         sandbox.add("work", &[]).exits(0);
         let ran = sandbox.run(flags, &[]);
         assert_eq!(ran.code, 0, "{flags:?}: {ran:?}");

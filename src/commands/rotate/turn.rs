@@ -51,7 +51,7 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    pub fn take(&self, name: &EntryName, policy: &mut Request) -> Result<TurnResult> {
+    pub fn take(&self, name: &EntryName, request: &mut Request) -> Result<TurnResult> {
         let env = self.context.env;
         let entries = self.entries;
         let identity = self.identity(name)?;
@@ -81,7 +81,7 @@ impl Turn<'_> {
                 ask: &ask,
                 signs: Signs::Current,
             },
-            |tools| self.act(tools, &held, &identity, policy),
+            |tools| self.act(tools, &held, &identity, request),
         )
     }
 
@@ -114,30 +114,30 @@ impl Turn<'_> {
         tools: &Context<'_, InSession<'_, LiveAccount>>,
         held: &StoredEntry,
         identity: &Identity,
-        policy: &mut Request,
+        request: &mut Request,
     ) -> Result<TurnResult> {
         let undone = match self.args.instead.undo {
             true => Some(undo_wanted(held, self.context.env.now())?),
             false => None,
         };
-        self.check_discard(held, policy)?;
-        if replaced_meanwhile(policy, self.about, &held.item) {
+        self.check_discard(held, request)?;
+        if replaced_meanwhile(request, self.about, &held.item) {
             let (name, id) = (held.name(), self.about);
             let line = format!("{name}: {id} was replaced while this waited for another awskeep");
             self.context.env.ui.tell(&line);
         }
         if !self.acts() {
-            let mut known = execute::explain(tools, held.name(), identity, policy.clone())?;
+            let mut known = execute::explain(tools, held.name(), identity, request.clone())?;
             if let Some(item) = undone {
                 known.item = item;
             }
             return self.explain(&known).map(TurnResult::Look);
         }
-        self.ask(held, policy)?;
+        self.ask(held, request)?;
         if let Some(item) = undone.filter(|item| *item != held.item) {
             held.vault.save(&item)?;
         }
-        let ended = cache::rotate(tools, held.name(), identity, policy.clone())?;
+        let ended = cache::rotate(tools, held.name(), identity, request.clone())?;
         cache::put_away(tools, held.name(), &ended)?;
         Ok(TurnResult::Run(Box::new(ended)))
     }
@@ -172,13 +172,13 @@ impl Turn<'_> {
     }
 
     /// What a person must agree to before anything is changed.
-    fn ask(&self, held: &StoredEntry, policy: &mut Request) -> Result<()> {
+    fn ask(&self, held: &StoredEntry, request: &mut Request) -> Result<()> {
         let env = self.context.env;
         let ui = &env.ui;
         let (item, name) = (&held.item, held.name());
         let in_flight = item.would_lose().is_some();
-        let begins = !in_flight && policy.demand != Trigger::Finish;
-        if let Some(place) = policy.in_files.first()
+        let begins = !in_flight && request.trigger != Trigger::Finish;
+        if let Some(place) = request.in_files.first()
             && begins
             && ui.attended()
         {
@@ -186,17 +186,17 @@ impl Turn<'_> {
                 "{} still stands in {}:{}, and stops working there some time after this; go on?",
                 item.current.id, place.path, place.line
             ))?;
-            policy.in_files.clear();
+            request.in_files.clear();
         }
-        let due = match policy.demand {
+        let due = match request.trigger {
             Trigger::Now => true,
             Trigger::IfDue => {
-                timeline::due_at(&item.current, policy.max_age).is_some_and(|due| env.now() >= due)
+                timeline::due_at(&item.current, request.max_age).is_some_and(|due| env.now() >= due)
             }
             Trigger::Finish | Trigger::Recover => false,
         };
         // Who turned `auto` on was told then, and agreed.
-        let agreed = policy.demand == Trigger::IfDue && policy.attended == Attended::No;
+        let agreed = request.trigger == Trigger::IfDue && request.attended == Attended::No;
         if begins && due && !agreed && item.current.promoted_at.is_none() {
             ui.confirm(&format!(
                 "is {} used only through entry {name} on this machine? \
@@ -208,7 +208,7 @@ impl Turn<'_> {
             || format!("the key that {name} has now"),
             |slot| slot.id.to_string(),
         );
-        match policy.early {
+        match request.retire {
             RetireMode::No => {}
             RetireMode::Retire => ui.confirm(&format!(
                 "deactivate {old} without waiting for what may still use it?"
@@ -217,7 +217,7 @@ impl Turn<'_> {
                 "delete {old} without waiting? it cannot be brought back"
             ))?,
         }
-        if let Some(id) = &policy.discard {
+        if let Some(id) = &request.discard {
             ui.confirm(&format!(
                 "delete {id} at AWS, for everyone who uses it? its secret cannot be had again"
             ))?;
@@ -226,9 +226,9 @@ impl Turn<'_> {
     }
 
     /// Only what is no entry's key may be named.
-    fn check_discard(&self, held: &StoredEntry, policy: &Request) -> Result<()> {
+    fn check_discard(&self, held: &StoredEntry, request: &Request) -> Result<()> {
         let (item, name) = (&held.item, held.name());
-        let Some(id) = &policy.discard else {
+        let Some(id) = &request.discard else {
             return Ok(());
         };
         if let Some((slot, _)) = item.slots().find(|(_, slot)| slot.id == *id) {
@@ -270,7 +270,7 @@ impl Turn<'_> {
 }
 
 /// What a person, or the schedule, wants of the run.
-pub fn policy(
+pub fn request(
     context: &Invocation<'_>,
     entries: &Entries<'_>,
     args: &Rotate,
@@ -284,13 +284,13 @@ pub fn policy(
     } else {
         Attended::No
     };
-    let early = match (instead.retire_now, instead.delete_now) {
+    let retire = match (instead.retire_now, instead.delete_now) {
         (_, true) => RetireMode::Delete,
         (true, false) => RetireMode::Retire,
         (false, false) => RetireMode::No,
     };
-    let hurries = early != RetireMode::No && held.item.previous.is_some();
-    let demand = if instead.finish || instead.undo || hurries {
+    let hurries = retire != RetireMode::No && held.item.previous.is_some();
+    let trigger = if instead.finish || instead.undo || hurries {
         Trigger::Finish
     } else if args.if_due {
         match (attended, settings.auto(Some(held.name()))?) {
@@ -301,10 +301,10 @@ pub fn policy(
         Trigger::Now
     };
     let max_age = options::max_age(settings, held.name())?;
-    let policy = Request {
-        demand,
+    let request = Request {
+        trigger,
         attended,
-        early,
+        retire,
         settle: options::settle(settings, held.name(), attended)?,
         hold: lease::hold(settings.length(Key::Hold, Some(held.name()))?, max_age),
         max_age,
@@ -313,18 +313,18 @@ pub fn policy(
         make_room: MakeRoom::Ask,
         in_files: options::in_files(context.env, &held.item)?,
     };
-    Ok((policy, held.item.current.id))
+    Ok((request, held.item.current.id))
 }
 
 /// Another awskeep replaced the very key that a new one was wanted for, while this one
 /// waited for the lock: that is done. The old key is still hurried, but no other one.
-fn replaced_meanwhile(policy: &mut Request, about: &AccessKeyId, item: &Item) -> bool {
-    if policy.demand != Trigger::Now || item.current.id == *about {
+fn replaced_meanwhile(request: &mut Request, about: &AccessKeyId, item: &Item) -> bool {
+    if request.trigger != Trigger::Now || item.current.id == *about {
         return false;
     }
-    policy.demand = Trigger::Finish;
+    request.trigger = Trigger::Finish;
     if item.previous.as_ref().is_none_or(|slot| slot.id != *about) {
-        policy.early = RetireMode::No;
+        request.retire = RetireMode::No;
     }
     true
 }
@@ -439,10 +439,10 @@ mod tests {
         ] {
             let mut item = Item::new("work".parse().unwrap(), slot(current).key(), Timestamp(5));
             item.previous = (!previous.is_empty()).then(|| slot(previous));
-            let mut policy = Request {
-                demand: wanted.0,
+            let mut request = Request {
+                trigger: wanted.0,
                 attended: Attended::Yes,
-                early: wanted.1,
+                retire: wanted.1,
                 settle: Span::ZERO,
                 hold: Span::days(14),
                 max_age: None,
@@ -451,9 +451,9 @@ mod tests {
                 make_room: MakeRoom::Ask,
                 in_files: Vec::new(),
             };
-            let said = replaced_meanwhile(&mut policy, &slot("A").id, &item);
+            let said = replaced_meanwhile(&mut request, &slot("A").id, &item);
             assert_eq!(
-                (policy.demand, policy.early, said),
+                (request.trigger, request.retire, said),
                 (still.0, still.1, waited),
                 "{current} {previous} {wanted:?}"
             );

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::lifecycle::observed::{AwsTime, IntentIs, Life, Observed, Request, RetireMode, Trigger};
+use crate::lifecycle::observed::{
+    AwsTime, IntentIs, KeyState, Observed, Request, RetireMode, Trigger,
+};
 use crate::lifecycle::phrases::refusals::refused;
 use crate::lifecycle::phrases::{
     clocks_apart, current_not_proven, current_unseen, no_answer, not_accepted_yet, old,
@@ -88,7 +90,7 @@ type Act = (&'static str, String);
 
 /// Where a run asks a person before it refuses.
 fn instead_of_refusing(refusal: &Refusal, known: &Observed) -> Option<Act> {
-    let attended = known.policy.attended == Attended::Yes;
+    let attended = known.request.attended == Attended::Yes;
     match refusal {
         Refusal::NeedsMfa if attended => Some((
             "open-session",
@@ -241,7 +243,7 @@ pub fn explained(known: &Observed, foreseen: &Preview) -> String {
     let item = &known.item;
     let mut lines = vec![format!("entry {}", item.entry)];
     for (name, slot) in item.slots() {
-        let mut line = format!("  {name} {}: {}", slot.id, life(known.life(&slot.id)));
+        let mut line = format!("  {name} {}: {}", slot.id, state(known.state(&slot.id)));
         for (what, at) in [
             ("created", slot.created_at),
             ("saved", Some(slot.saved_at)),
@@ -261,7 +263,7 @@ pub fn explained(known: &Observed, foreseen: &Preview) -> String {
         lines.push(format!(
             "  another key {}: {}",
             extra.id,
-            life(known.life(&extra.id))
+            state(known.state(&extra.id))
         ));
     }
     if let Some(intent) = &item.intent {
@@ -284,7 +286,7 @@ pub fn explained(known: &Observed, foreseen: &Preview) -> String {
     };
     let (now, here) = (known.now(), known.local_time);
     lines.push(format!("time {now} ({clock}), here {here}"));
-    lines.push(format!("policy {}", policy(&known.policy)));
+    lines.push(format!("policy {}", request(&known.request)));
     let how = match foreseen.lead {
         Lead::Acts => "",
         Lead::Nothing => "none: ",
@@ -295,47 +297,47 @@ pub fn explained(known: &Observed, foreseen: &Preview) -> String {
     lines.join("\n") + "\n"
 }
 
-fn life(life: Life) -> &'static str {
-    match life {
-        Life::Active => "active",
-        Life::Inactive => "inactive",
-        Life::Strange => "of a status that this awskeep does not know",
-        Life::Absent => "in no list",
-        Life::NotLookedUp => "not looked up",
+fn state(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Active => "active",
+        KeyState::Inactive => "inactive",
+        KeyState::Strange => "of a status that this awskeep does not know",
+        KeyState::Absent => "in no list",
+        KeyState::NotLookedUp => "not looked up",
     }
 }
 
-fn policy(policy: &Request) -> String {
-    let demand = match policy.demand {
+fn request(request: &Request) -> String {
+    let trigger = match request.trigger {
         Trigger::Finish => "finish",
         Trigger::IfDue => "if-due",
         Trigger::Now => "now",
         Trigger::Recover => "recover",
     };
-    let attended = match policy.attended {
+    let attended = match request.attended {
         Attended::Yes => "yes",
         Attended::No => "no",
     };
-    let early = match policy.early {
+    let retire = match request.retire {
         RetireMode::No => "no",
         RetireMode::Retire => "retire",
         RetireMode::Delete => "delete",
     };
     let never = || "never".to_owned();
-    let max_age = policy.max_age.map_or_else(never, |age| age.to_string());
+    let max_age = request.max_age.map_or_else(never, |age| age.to_string());
     let mut words = vec![
-        format!("demand = {demand}"),
+        format!("demand = {trigger}"),
         format!("attended = {attended}"),
-        format!("early = {early}"),
-        format!("settle = {}", policy.settle),
-        format!("hold = {}", policy.hold),
+        format!("early = {retire}"),
+        format!("settle = {}", request.settle),
+        format!("hold = {}", request.hold),
         format!("max_age = {max_age}"),
-        format!("lease = {}", policy.lease),
+        format!("lease = {}", request.lease),
     ];
-    if let Some(id) = &policy.discard {
+    if let Some(id) = &request.discard {
         words.push(format!("discard = {id}"));
     }
-    for place in &policy.in_files {
+    for place in &request.in_files {
         words.push(format!("in_file = {}:{}", place.path, place.line));
     }
     words.join(", ")
