@@ -187,15 +187,17 @@ fn an_mfa_session_is_kept_beside_its_entry_and_is_none() {
             .unwrap(),
         user_id: "AIDAEXAMPLE".into(),
     };
-    let session = KeptSession::new(
-        identity,
-        "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
-        Secret::new("secret".into()),
-        Secret::new("token".into()),
-        Timestamp(1_800_000_000),
-    );
-    vault.save_session(&entry, &session).unwrap();
-    assert_eq!(vault.find_session(&entry), Ok(Some(session)));
+    let session = || {
+        KeptSession::new(
+            identity.clone(),
+            "ASIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            Secret::new("secret".into()),
+            Secret::new("token".into()),
+            Timestamp(1_800_000_000),
+        )
+    };
+    vault.save_session(&entry, session()).unwrap();
+    assert_eq!(vault.find_session(&entry), Ok(Some(session())));
     assert_eq!(vault.names(), Ok(vec![entry.clone()]));
     assert_eq!(desktop.get("work").unwrap(), b"{\"v\":1}");
     vault.erase_session(&entry).unwrap();

@@ -26,7 +26,7 @@ pub struct Place {
 }
 
 /// A temporary session that signs instead of the long-term key (MFA).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Session {
     pub key: AccessKey,
     pub token: Secret,

@@ -239,8 +239,8 @@ fn typed_key(env: &Env) -> Result<FoundPair> {
         let typed = key_input::from_typed(line.expose());
         Ok(FoundPair {
             secret: match typed.secret.is_empty() {
-                true => known.secret.clone(),
-                false => typed.secret.clone(),
+                true => known.secret.duplicate(),
+                false => typed.secret.duplicate(),
             },
             ..typed
         })

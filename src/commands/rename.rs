@@ -82,7 +82,7 @@ pub fn run(context: &Invocation<'_>, args: &Rename) -> Result<()> {
         held.vault.save(&renamed)?;
     }
     if let Some(session) = held.vault.find_session(old)? {
-        held.vault.save_session(new, &session)?;
+        held.vault.save_session(new, session)?;
         held.vault.erase_session(old)?;
     }
     for profile in &users {

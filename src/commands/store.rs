@@ -384,7 +384,7 @@ fn move_one(context: &Invocation<'_>, held: &StoredEntry, to: StoreKind) -> Resu
             let_keep(context, std::slice::from_ref(&copy), to)?;
         }
         if let Some(session) = entries.vault(recorded)?.find_session(name)? {
-            copy.vault.save_session(name, &session)?;
+            copy.vault.save_session(name, session)?;
         }
         record(&entries.settings, name, to)?;
     }

@@ -252,7 +252,7 @@ pub fn save(entries: &Entries<'_>, vault: &Vault, mut item: Item, over: Over) ->
         lose_nothing(entries, &there, "replacing")?;
         if there.current.id == item.current.id {
             item.current = Slot {
-                secret: item.current.secret.clone(),
+                secret: item.current.secret.duplicate(),
                 ..there.current.clone()
             };
         }

@@ -328,7 +328,7 @@ fn back_by_sections(
 impl Keys {
     fn secret_of(&self, field: KeyField, id: Option<&AccessKeyId>) -> Option<Secret> {
         match field {
-            KeyField::Secret => Some(self.by_current(id?)?.secret.clone()),
+            KeyField::Secret => Some(self.by_current(id?)?.secret.duplicate()),
             KeyField::Token | KeyField::NotAnId => None,
         }
     }

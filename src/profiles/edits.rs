@@ -14,7 +14,7 @@ use crate::profiles::undo::{Edited, Splice, line_end_of, splice};
 use crate::types::keys::{AccessKey, AccessKeyId, ProfileName, Secret};
 
 /// The lines of an access key in one section of one file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct FoundKeys {
     /// As it is written; not checked to be an access key id, so it may be a secret
     /// in the wrong place.

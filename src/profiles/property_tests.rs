@@ -226,9 +226,9 @@ fn line_diff<'a>(old: &'a str, new: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
 fn check_undo(old: &Document, edited: &Edited, profile: &ProfileName) {
     let found = keys_in(old, profile).unwrap();
     let secret_of = |field: KeyField, _: Option<&_>| match field {
-        KeyField::Secret => found.secret.as_ref().map(|f| f.value.clone()),
-        KeyField::Token => found.token.as_ref().map(|f| f.value.clone()),
-        KeyField::NotAnId => found.id.as_ref().map(|f| f.value.clone()),
+        KeyField::Secret => found.secret.as_ref().map(|f| f.value.duplicate()),
+        KeyField::Token => found.token.as_ref().map(|f| f.value.duplicate()),
+        KeyField::NotAnId => found.id.as_ref().map(|f| f.value.duplicate()),
     };
     let back = put_back(&edited.document, &edited.undo, secret_of).unwrap();
     assert_eq!(back.text(), old.text());

@@ -112,18 +112,18 @@ fn open_and_keep<A: Account>(
     let opened = tools
         .account
         .open(entry, &identity.arn, &item.current.key())?;
-    let session = tools.account.session.borrow().clone();
-    if let (SessionOpened::Yes { request_id }, Some(session)) = (&opened, session) {
+    let session = tools.account.session.borrow();
+    if let (SessionOpened::Yes { request_id }, Some(session)) = (&opened, &*session) {
         let kept = KeptSession::new(
             identity.clone(),
             session.key.id.clone(),
-            session.key.secret,
-            session.token,
+            session.key.secret.duplicate(),
+            session.token.duplicate(),
             session.expires_at,
         );
         let mut result = format!("open until {}", session.expires_at);
         // It is good for this run all the same; only a later one needs another code.
-        if let Err(failure) = tools.vault.save_session(entry, &kept) {
+        if let Err(failure) = tools.vault.save_session(entry, kept) {
             result = format!("{result}, not kept: {}", failure.message);
         }
         let receipt = Record::new(tools.clock.now(), entry, SESSION_RECEIPT)

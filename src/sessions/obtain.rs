@@ -168,10 +168,11 @@ impl<'a, A: Account> InSession<'a, A> {
 
     /// A call on the user's keys.
     fn on_keys<T>(&self, signer: Signer<'_>, call: impl Fn(Signer<'_>) -> Call<T>) -> Call<T> {
-        let Some(session) = self.session.borrow().clone() else {
-            return call(signer);
+        let said = match &*self.session.borrow() {
+            None => return call(signer),
+            Some(session) => call(Signer::Session(session)),
         };
-        call(Signer::Session(&session)).map_err(|no| {
+        said.map_err(|no| {
             let over = no.class == Class::KeyNotAccepted || no.code.starts_with("ExpiredToken");
             if !over {
                 return no;

@@ -181,7 +181,7 @@ fn key(env: &Env, entries: &Entries<'_>, found: &StoredEntry, step: &str) -> Res
     );
     Ok(vec![
         ("AWS_ACCESS_KEY_ID", Secret::new(slot.id.to_string())),
-        ("AWS_SECRET_ACCESS_KEY", slot.secret.clone()),
+        ("AWS_SECRET_ACCESS_KEY", slot.secret.duplicate()),
     ])
 }
 

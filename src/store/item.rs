@@ -107,9 +107,10 @@ pub enum Serve {
 }
 
 /// One key and the times of its life.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
     pub id: AccessKeyId,
+    #[serde(serialize_with = "Secret::expose_for_store")]
     pub secret: Secret,
     /// When AWS made it, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +184,7 @@ pub struct Intent {
 }
 
 /// What a store holds under an entry's name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Stored {
     Item(Box<Item>),
     /// The entry was renamed and answers to this name until a time.
@@ -200,6 +201,29 @@ pub struct Alias {
     pub entry: Option<EntryName>,
     pub renamed_to: EntryName,
     pub until: Timestamp,
+}
+
+impl Clone for Slot {
+    fn clone(&self) -> Slot {
+        Slot {
+            id: self.id.clone(),
+            secret: self.secret.duplicate(),
+            created_at: self.created_at,
+            saved_at: self.saved_at,
+            promoted_at: self.promoted_at,
+            taken_by: self.taken_by.clone(),
+            leased_until: self.leased_until,
+            retire_started_at: self.retire_started_at,
+            inactive_seen_at: self.inactive_seen_at,
+            reactivated_seen_at: self.reactivated_seen_at,
+            absent_seen_at: self.absent_seen_at,
+            revoked_at: self.revoked_at,
+            kept_for: self.kept_for.clone(),
+            delivering: self.delivering.clone(),
+            delivered: self.delivered.clone(),
+            unknown: self.unknown.clone(),
+        }
+    }
 }
 
 impl Slot {
@@ -236,7 +260,7 @@ impl Slot {
     pub fn key(&self) -> AccessKey {
         AccessKey {
             id: self.id.clone(),
-            secret: self.secret.clone(),
+            secret: self.secret.duplicate(),
         }
     }
 }

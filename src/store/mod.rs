@@ -391,7 +391,7 @@ impl Vault {
     }
 
     /// Keeps an entry's MFA session, in the place of an older one, and reads it back.
-    pub fn save_session(&self, entry: &EntryName, session: &KeptSession) -> Result<()> {
+    pub fn save_session(&self, entry: &EntryName, session: KeptSession) -> Result<()> {
         let bytes = session_item::encode(entry, session)?;
         self.put(
             entry,

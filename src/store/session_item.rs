@@ -21,7 +21,7 @@ pub(super) const PREFIX: &str = "mfa-session~";
 pub(super) const ERASED: &[u8] = b"{}";
 
 /// What GetSessionToken gave, and whose it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptSession {
     v: u32,
     /// Set by whoever stores it; what lies under another name is not that entry's.
@@ -29,7 +29,9 @@ pub struct KeptSession {
     /// An entry may get another user's key: the session is not for that one.
     pub identity: Identity,
     pub id: AccessKeyId,
+    #[serde(serialize_with = "Secret::expose_for_store")]
     pub secret: Secret,
+    #[serde(serialize_with = "Secret::expose_for_store")]
     pub token: Secret,
     pub expires_at: Timestamp,
 }
@@ -61,10 +63,10 @@ pub(super) fn user_of(entry: &EntryName) -> String {
 
 /// # Errors
 /// `Kind::Store` if it is larger than every store takes: tokens have no largest size.
-pub(super) fn encode(entry: &EntryName, session: &KeptSession) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn encode(entry: &EntryName, session: KeptSession) -> Result<Zeroizing<Vec<u8>>> {
     let named = KeptSession {
         entry: Some(entry.clone()),
-        ..session.clone()
+        ..session
     };
     let bytes = Zeroizing::new(item::to_json(&named)?);
     if bytes.len() > MAX_BYTES {
@@ -114,14 +116,14 @@ mod tests {
     #[test]
     fn a_session_comes_back_and_damage_counts_as_none() {
         let entry: EntryName = "work".parse().unwrap();
-        let bytes = encode(&entry, &session("token")).unwrap();
+        let bytes = encode(&entry, session("token")).unwrap();
         assert_eq!(decode(&entry, &bytes), Some(session("token")));
         assert_eq!(decode(&"prod".parse().unwrap(), &bytes), None);
         let newer = String::from_utf8_lossy(&bytes).replacen("\"v\":1", "\"v\":2", 1);
         for bytes in [newer.as_bytes(), b"", b"{}"] {
             assert_eq!(decode(&entry, bytes), None);
         }
-        let large = encode(&entry, &session(&"t".repeat(3_000))).unwrap_err();
+        let large = encode(&entry, session(&"t".repeat(3_000))).unwrap_err();
         assert_eq!(large.kind, Kind::Store);
     }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Kind};
@@ -99,7 +99,7 @@ impl fmt::Display for AccessKeyId {
 }
 
 /// A secret access key, session token or passphrase.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -111,6 +111,20 @@ impl Secret {
     /// The secret itself. Callers are listed in `tests/it/tidy.rs`.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A second copy in memory, wiped like the first.
+    #[must_use]
+    pub fn duplicate(&self) -> Secret {
+        Secret(self.0.clone())
+    }
+
+    /// The secret, into an item that a store keeps: only what says so of a field is written.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn expose_for_store<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -131,10 +145,19 @@ impl fmt::Debug for Secret {
 }
 
 /// A long-term key: id and secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct AccessKey {
     pub id: AccessKeyId,
     pub secret: Secret,
+}
+
+impl Clone for AccessKey {
+    fn clone(&self) -> AccessKey {
+        AccessKey {
+            id: self.id.clone(),
+            secret: self.secret.duplicate(),
+        }
+    }
 }
 
 impl AccessKey {

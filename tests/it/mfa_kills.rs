@@ -229,7 +229,7 @@ fn a_session_is_used_for_its_own_user_and_until_shortly_before_its_end() {
             kept.token,
             Timestamp(now + left + 25 * HOUR),
         );
-        world.vault.save_session(&world.entry, &other).unwrap();
+        world.vault.save_session(&world.entry, other).unwrap();
         world.person.set(false);
         world.advance(25 * HOUR);
         finish_for_a_while(&world);
@@ -250,7 +250,7 @@ fn a_session_that_aws_takes_no_more_is_erased_and_another_code_goes_on() {
         if let Some(token) = token {
             kept.token = Secret::new(token.into());
         }
-        world.vault.save_session(&world.entry, &kept).unwrap();
+        world.vault.save_session(&world.entry, kept).unwrap();
         world.person.set(false);
         world.advance(37 * HOUR);
         let ended = world.run(request(Trigger::Finish)).unwrap().unwrap();

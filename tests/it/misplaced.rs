@@ -124,10 +124,13 @@ fn a_session_copied_over_another_counts_as_none() {
     };
     let id: AccessKeyId = "ASIAIOSFODNN7EXAMPLE".parse().unwrap();
     let secret = |text: &str| Secret::new(text.into());
-    let session = KeptSession::new(identity, id, secret("s"), secret("t"), Timestamp(9));
-    vault.save_session(&name("dev"), &session).unwrap();
+    let session = || {
+        let (identity, id) = (identity.clone(), id.clone());
+        KeptSession::new(identity, id, secret("s"), secret("t"), Timestamp(9))
+    };
+    vault.save_session(&name("dev"), session()).unwrap();
     copy(&sandbox, "mfa-session~dev", "mfa-session~prod");
-    assert_eq!(vault.find_session(&name("dev")), Ok(Some(session)));
+    assert_eq!(vault.find_session(&name("dev")), Ok(Some(session())));
     assert_eq!(vault.find_session(&name("prod")), Ok(None));
 }
 

@@ -175,7 +175,11 @@ impl Owned {
     fn of(signer: Signer<'_>) -> Owned {
         match signer {
             Signer::Key(key) => Owned::Key(key.clone()),
-            Signer::Session(session) => Owned::Session(session.clone()),
+            Signer::Session(session) => Owned::Session(Session {
+                key: session.key.clone(),
+                token: session.token.duplicate(),
+                expires_at: session.expires_at,
+            }),
         }
     }
 
@@ -228,7 +232,7 @@ impl Account for Remote {
         self.call(move |aws| aws.mfa_devices(by.signer(), &user))
     }
     fn mfa_session(&self, key: &AccessKey, serial: &str, code: &Secret) -> Call<Session> {
-        let (key, serial, code) = (key.clone(), serial.to_owned(), code.clone());
+        let (key, serial, code) = (key.clone(), serial.to_owned(), code.duplicate());
         self.call(move |aws| aws.mfa_session(&key, &serial, &code))
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::types::keys::{AccessKey, AccessKeyId, KeyIdKind, Secret};
 
 /// A pair as found, before any check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct FoundPair {
     pub id: String,
     pub secret: Secret,
