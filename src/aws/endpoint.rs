@@ -4,74 +4,90 @@
 //! Source: the partition and endpoint tables of the SDKs (`partitions.json`, the
 //! endpoint rule sets of IAM and STS).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use http::Uri;
 
 use crate::error::{Error, Kind, Result};
 
 /// Refuses an endpoint that must not get a signed call: anything but https, or
 /// http to this machine itself. User-info, queries and fragments are refused, too.
 pub fn check_endpoint(url: &str) -> Result<()> {
+    parsed(url).map(drop)
+}
+
+/// The URL as the client itself will read it.
+fn parsed(url: &str) -> Result<Uri> {
     let refuse = |why: &str| {
         // User-info may hold a password: what stands before an `@` is not repeated.
         let shown = url.rsplit('@').next().unwrap_or_default();
         Error::new(Kind::Usage, format!("endpoint {shown:?} {why}"))
     };
-    let parts = Parts::of(url).ok_or_else(|| refuse("is not an http or https URL"))?;
-    if url
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
-    {
+    if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(refuse("has a space or a backslash inside"));
     }
-    if parts.authority.contains('@') {
-        return Err(refuse("has a user name in it"));
-    }
+    // The parser drops a fragment.
     if url.contains(['?', '#']) {
         return Err(refuse("has a query or a fragment"));
     }
-    if parts.host.is_empty() || !parts.port_is_fine() {
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| refuse("is not an http or https URL"))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(refuse("is not an http or https URL"));
+    };
+    if authority.as_str().contains('@') {
+        return Err(refuse("has a user name in it"));
+    }
+    let host = authority.host();
+    // The parser takes `host:99999` and `[::1]x:80`, too.
+    let is_fine = match &authority.as_str()[host.len()..] {
+        "" => true,
+        port => {
+            let digits = port.strip_prefix(':').unwrap_or("no digits");
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && uri.port_u16().is_some_and(|port| port > 0)
+        }
+    };
+    if host.is_empty() || !is_fine || (host.starts_with('[') && ip_of(host).is_none()) {
         return Err(refuse("has no host or a bad port"));
     }
-    match parts.scheme {
-        Scheme::Https => Ok(()),
-        Scheme::Http if is_loopback(parts.host) => Ok(()),
-        Scheme::Http => Err(refuse("is plain http, which is for this machine only")
+    match scheme {
+        "https" => Ok(uri),
+        "http" if is_loopback(host) => Ok(uri),
+        "http" => Err(refuse("is plain http, which is for this machine only")
             .hint("use https://, or http://127.0.0.1:PORT")),
+        _ => Err(refuse("is not an http or https URL")),
     }
 }
 
 /// Whether calls to this URL stay on this machine and go without TLS and proxy.
 /// False for anything that `check_endpoint` refuses.
 pub fn is_plain_loopback(url: &str) -> bool {
-    check_endpoint(url).is_ok() && url.to_ascii_lowercase().starts_with("http://")
+    parsed(url).is_ok_and(|uri| uri.scheme_str() == Some("http"))
 }
 
 /// Whether a URL is one of AWS's own in this partition: https, standard port, and
 /// a host under one of the partition's domains.
 pub fn aws_own(url: &str, partition: &str) -> bool {
-    let Some(parts) = Parts::of(url).filter(|_| check_endpoint(url).is_ok()) else {
-        return false;
-    };
-    let host = parts.host.to_ascii_lowercase();
-    let under = |domain: &&str| {
-        host.strip_suffix(*domain)
-            .is_some_and(|label| label.ends_with('.'))
-    };
-    matches!(parts.scheme, Scheme::Https)
-        && matches!(parts.port, None | Some("443"))
-        && domains(partition).iter().any(under)
+    is_under(url, partition, ".")
 }
 
 /// Whether a URL is AWS's own, but in a customer's network: an interface endpoint.
 pub fn aws_vpc(url: &str, partition: &str) -> bool {
-    let in_vpc = |host: &str| {
-        domains(partition).iter().any(|domain| {
-            host.strip_suffix(*domain)
-                .is_some_and(|label| label.ends_with(".vpce."))
-        })
+    is_under(url, partition, ".vpce.")
+}
+
+fn is_under(url: &str, partition: &str, before_domain: &str) -> bool {
+    let Ok(uri) = parsed(url) else { return false };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let under = |domain: &&str| {
+        let label = host.strip_suffix(*domain);
+        label.is_some_and(|label| label.ends_with(before_domain))
     };
-    aws_own(url, partition)
-        && Parts::of(url).is_some_and(|parts| in_vpc(&parts.host.to_ascii_lowercase()))
+    uri.scheme_str() == Some("https")
+        && matches!(uri.port_u16(), None | Some(443))
+        && domains(partition).iter().any(under)
 }
 
 /// AWS's public STS of a region; none for a partition newer than this table.
@@ -137,60 +153,16 @@ fn domains(partition: &str) -> &'static [&'static str] {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-struct Parts<'a> {
-    scheme: Scheme,
-    authority: &'a str,
-    host: &'a str,
-    port: Option<&'a str>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Option<Parts<'a>> {
-        let (scheme, rest) = url.split_once("://")?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return None,
-        };
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(v6) => {
-                let (host, after) = v6.split_once(']')?;
-                host.parse::<Ipv6Addr>().ok()?;
-                match after {
-                    "" => (host, None),
-                    _ => (host, Some(after.strip_prefix(':')?)),
-                }
-            }
-            None => match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, None),
-            },
-        };
-        Some(Parts {
-            scheme,
-            authority,
-            host,
-            port,
-        })
-    }
-
-    fn port_is_fine(&self) -> bool {
-        self.port
-            .is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-    }
-}
-
 fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || ip_of(host).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The address that a host is; one of IPv6 stands in brackets.
+fn ip_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        None => host.parse().ok().map(IpAddr::V4),
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +178,8 @@ mod tests {
             "http://127.8.9.1",
             "HTTP://LocalHost:4566/",
             "http://[::1]:4566",
+            "https://host/~a/%2F/(b)",
+            "https://host:00443",
         ] {
             assert_eq!(check_endpoint(good), Ok(()), "{good}");
         }
@@ -230,6 +204,23 @@ mod tests {
             "https://host/#f",
             "https://ho st",
             "http://localhost\\@example.com",
+            // What http::Uri takes, or reads in a way of its own.
+            "https://host:+80",
+            "https://host:08x",
+            "http://[::1]x:80",
+            "http://[::1%25lo]:80",
+            "https://[host]",
+            "https://[::1",
+            "https://::1",
+            "https:///iam",
+            "https://:443",
+            "https://@",
+            "https://host@",
+            "https://a%40b",
+            "https:host",
+            "host:443",
+            "/",
+            "*",
         ] {
             assert!(check_endpoint(bad).is_err(), "{bad}");
         }
