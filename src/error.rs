@@ -51,10 +51,28 @@ impl Kind {
     }
 }
 
+/// What a failure is about: it is printed before the message, which does not name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Entry(String),
+    /// A profile that is not edited because of what its lines hold.
+    Profile(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Entry(name) => write!(f, "entry {name}"),
+            Subject::Profile(name) => write!(f, "profile {name} is left alone"),
+        }
+    }
+}
+
 /// One failure: kind, message, optional cause, hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,
+    pub subject: Option<Subject>,
     pub message: String,
     pub cause: Option<String>,
     pub hints: Vec<String>,
@@ -64,9 +82,31 @@ impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Error {
             kind,
+            subject: None,
             message: message.into(),
             cause: None,
             hints: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn entry(mut self, name: impl fmt::Display) -> Self {
+        self.subject = Some(Subject::Entry(name.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub fn profile(mut self, name: impl fmt::Display) -> Self {
+        self.subject = Some(Subject::Profile(name.to_string()));
+        self
+    }
+
+    /// What happened and to what, without cause and hints: where it becomes a part of
+    /// another text.
+    pub fn told(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("{subject}: {}", self.message),
+            None => self.message.clone(),
         }
     }
 
@@ -87,7 +127,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, line) in self.message.split('\n').enumerate() {
+        for (number, line) in self.told().split('\n').enumerate() {
             match number {
                 0 => f.write_str(line)?,
                 // Words of others may stand in a message: no line of it looks like ours.
@@ -127,6 +167,18 @@ mod tests {
             "the keychain is locked: collection login\nhint: awskeep store unlock"
         );
         assert_eq!(failure.kind.exit_code(), 4);
+    }
+
+    #[test]
+    fn what_a_failure_is_about_is_printed_before_its_message() {
+        let failure = Error::new(Kind::Aws, "two\nlines").cause("no");
+        let of_entry = failure.clone().entry("work");
+        assert_eq!(of_entry.to_string(), "entry work: two\nlines: no");
+        assert_eq!(of_entry.told(), "entry work: two\nlines");
+        assert_eq!(
+            failure.profile("team").told(),
+            "profile team is left alone: two\nlines"
+        );
     }
 
     #[test]

@@ -180,8 +180,10 @@ fn not_pointed(item: &Item, pointing: &Attach, failure: Error) -> Error {
     Error {
         message: format!(
             "entry {name} keeps {id}, but profile {} does not use it yet: {}",
-            pointing.profile, failure.message
+            pointing.profile,
+            failure.told()
         ),
+        subject: None,
         ..failure
     }
     .hint("then run the same command again: it writes the profile")

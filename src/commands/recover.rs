@@ -228,7 +228,8 @@ impl AtWork<'_> {
             Err(no) if no.class == CallFailureClass::Denied => {
                 let denial = denied(name, "ListAccessKeys", &no);
                 Err(Error {
-                    message: format!("profile {} may not look: {}", self.args.via, denial.message),
+                    message: format!("profile {} may not look: {}", self.args.via, denial.told()),
+                    subject: None,
                     hints: vec!["name a profile with rights on this user's keys".into()],
                     ..denial
                 })
@@ -327,8 +328,9 @@ impl AtWork<'_> {
         if let Some(at) = slot.and_then(|(_, slot)| slot.revoked_at) {
             return Err(Error::new(
                 Kind::Usage,
-                format!("entry {name}: {id} was revoked at {at}, and is never brought back"),
+                format!("{id} was revoked at {at}, and is never brought back"),
             )
+            .entry(name)
             .hint(format!("without --reactivate: {}", self.command())));
         }
         match slot.is_some() && listed.iter().any(|key| key.id == *id) {

@@ -145,8 +145,9 @@ impl AtWork<'_> {
         if item.undo_wanted_at.is_some() {
             return Err(Error::new(
                 Kind::Unfinished,
-                format!("entry {name}: an undo is under way, which changes the served key"),
+                "an undo is under way, which changes the served key",
             )
+            .entry(name)
             .hint(format!("first: awskeep rotate {name} --undo")));
         }
         if self.context.only_says(&self.plan(id)) {
@@ -178,11 +179,9 @@ impl AtWork<'_> {
         let name = self.held.name();
         let mut item = self.entries.get(name)?.item;
         if item != self.held.item {
-            return Err(Error::new(
-                Kind::Unfinished,
-                format!("entry {name}: it changed meanwhile"),
-            )
-            .hint(format!("awskeep revoke {name} --key {id}")));
+            return Err(Error::new(Kind::Unfinished, "it changed meanwhile")
+                .entry(name)
+                .hint(format!("awskeep revoke {name} --key {id}")));
         }
         let now = self.context.env.now();
         if let Some(slot) = item.slot_of(id) {
@@ -355,7 +354,8 @@ impl AtWork<'_> {
                 .hint(format!("awskeep revoke {name} --key {id}")),
         };
         Err(Error {
-            message: format!("{id} is not revoked: {}", failure.message),
+            message: format!("{id} is not revoked: {}", failure.told()),
+            subject: None,
             ..failure
         }
         .hint(self.by_an_admin(id)))

@@ -158,7 +158,7 @@ fn leave_receipt(env: &Env, name: &EntryName, failure: Option<&Error>, stop: &At
             // Somebody wanted it so: nothing failed.
             Kind::Unfinished if stop.load(Ordering::SeqCst) => {}
             Kind::Failed | Kind::Store | Kind::Aws | Kind::Unfinished | Kind::Bug => {
-                records::note(env, &receipt.failed(&failure.message));
+                records::note(env, &receipt.failed(&failure.told()));
             }
             // A person was there, or is needed and was told.
             Kind::Usage | Kind::NotFound | Kind::PersonNeeded | Kind::Attention => {}
@@ -283,8 +283,8 @@ fn wait_until(env: &Env, name: &EntryName, until: Timestamp, stop: &AtomicBool) 
         if stop.load(Ordering::SeqCst) {
             return Err(Error::new(
                 Kind::Unfinished,
-                format!("entry {name}: stopped waiting as asked; the new key is in service, the old one is not retired yet"),
-            )
+                "stopped waiting as asked; the new key is in service, the old one is not retired yet",
+            ).entry(name)
             .hint(format!("awskeep rotate {name} --finish")));
         }
         env.clock.wait(Duration::from_secs(1));

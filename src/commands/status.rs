@@ -292,10 +292,9 @@ fn ask(context: &Invocation<'_>, held: &StoredEntry, life: &mut EntryReport) -> 
         Err(no) if no.class == CallFailureClass::NeedsMfa => {
             return Err(Error::new(
                 Kind::Aws,
-                format!(
-                    "entry {name}: AWS shows its keys in an MFA session only, and none is open"
-                ),
+                "AWS shows its keys in an MFA session only, and none is open",
             )
+            .entry(name)
             .hint(format!("without --online: awskeep status {name}")));
         }
         Err(no) => return Err(prove::refused(&key, "IAM", &no)),

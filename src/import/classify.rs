@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::Error;
+use crate::error::{Error, Subject};
 use crate::import::judge::{judge, judge_given};
 use crate::import::masking::by_shape;
 use crate::import::names;
@@ -99,15 +99,16 @@ impl Obstacle {
     }
 
     pub fn of(failure: &Error) -> Obstacle {
-        let reason = match &failure.cause {
-            Some(cause) => format!("{}: {cause}", failure.message),
-            None => failure.message.clone(),
+        // The row says which profile it is.
+        let what = match &failure.subject {
+            Some(Subject::Profile(_)) => failure.message.clone(),
+            Some(Subject::Entry(_)) | None => failure.told(),
         };
-        let bare = reason
-            .strip_prefix("profile ")
-            .and_then(|rest| rest.split_once(" is left alone: "))
-            .map(|(_, rest)| rest.to_owned());
-        Obstacle::new(bare.unwrap_or(reason), failure.hints.join("; "))
+        let reason = match &failure.cause {
+            Some(cause) => format!("{what}: {cause}"),
+            None => what,
+        };
+        Obstacle::new(reason, failure.hints.join("; "))
     }
 }
 

@@ -515,14 +515,11 @@ impl<'a, A: Account> Run<'a, A> {
             return Error {
                 kind: Kind::Unfinished,
                 message: format!("{action} of entry {}: {}", self.entry, failure.message),
-                cause: failure.cause,
                 hints: vec![self.command.clone()],
+                ..failure
             };
         }
-        Error {
-            message: format!("entry {}: {}", self.entry, failure.message),
-            ..failure
-        }
+        failure.entry(&self.entry)
     }
 
     /// The run's own trigger is met once it has put a key into service.

@@ -250,7 +250,7 @@ impl<A: Account> Run<'_, A> {
             Err(no) if !gone => receipt.failed(&no.code),
             Ok(_) | Err(_) => receipt,
         });
-        let mut failure = Error::new(why.kind, message).cause(why.message);
+        let mut failure = Error::new(why.kind, message).cause(why.told());
         failure.hints = why.hints;
         failure.hint(format!("then: {}", self.command))
     }

@@ -146,7 +146,7 @@ fn waiting(wait: &Wait, known: &Observed, promoted: Promoted, asked: Wish) -> Re
             Ok(looked_at_again(*until, &why, known))
         }
         Wait::CurrentUnseen if asked == Wish::Finish => {
-            let why = current_unseen(known).message;
+            let why = current_unseen(known).told();
             Ok(("look-again", None, why))
         }
         Wait::CurrentUnseen => Err(current_unseen(known)),
@@ -159,7 +159,7 @@ fn waiting(wait: &Wait, known: &Observed, promoted: Promoted, asked: Wish) -> Re
             Err(unfinished(&not_accepted_yet(id), known).cause(said))
         }
         Wait::RetireOnItsWay { until } if asked == Wish::Finish => {
-            let why = retire_on_its_way(*until, known).message;
+            let why = retire_on_its_way(*until, known).told();
             Ok(("look-again", Some(*until), why))
         }
         Wait::RetireOnItsWay { until } => Err(retire_on_its_way(*until, known)),
@@ -204,7 +204,9 @@ fn looked_at_again(until: Timestamp, why: &str, known: &Observed) -> Told {
 
 fn unfinished(why: &str, known: &Observed) -> Error {
     let entry = &known.item.entry;
-    Error::new(Kind::Unfinished, format!("entry {entry}: {why}")).hint(command(known))
+    Error::new(Kind::Unfinished, why)
+        .entry(entry)
+        .hint(command(known))
 }
 
 /// What a person types to continue.
@@ -297,10 +299,10 @@ fn held(until: Timestamp, known: &Observed) -> Error {
     Error::new(
         Kind::PersonNeeded,
         format!(
-            "entry {entry}: not rotated: the replaced key {} is inactive, held until {until}, and takes the place of a new one",
+            "not rotated: the replaced key {} is inactive, held until {until}, and takes the place of a new one",
             old(known)
         ),
-    )
+    ).entry(entry)
     .hint(format!("delete it: awskeep rotate {entry} --delete-now"))
     .hint(format!("then replace this one: awskeep rotate {entry}"))
     .hint(format!("or bring it back: awskeep rotate {entry} --undo"))

@@ -26,11 +26,12 @@ pub fn put_keys(
         return Err(Error::new(
             Kind::Failed,
             format!(
-                "profile {profile} is left alone: {}:{}: a session token stands there",
+                "{}:{}: a session token stands there",
                 document.name(),
                 token.line
             ),
         )
+        .profile(profile)
         .hint(format!("remove the {token_key} line")));
     }
     let pair = [(id_key, key.id.as_str()), (secret_key, key.secret.expose())];
@@ -53,11 +54,11 @@ fn refuse_keys_beside(config: &Document, profile: &ProfileName) -> Result<()> {
         Some(found) => Err(Error::new(
             Kind::Failed,
             format!(
-                "profile {profile} is left alone: {}:{}: it has a key of its own there",
+                "{}:{}: it has a key of its own there",
                 config.name(),
                 found.line
             ),
-        )
+        ).profile(profile)
         .hint("remove the profile's aws_access_key_id, aws_secret_access_key and aws_session_token lines")),
     }
 }
@@ -75,11 +76,12 @@ fn remove_own_process(document: &Document, profile: &ProfileName) -> Result<Edit
         Some(process) => Err(Error::new(
             Kind::Failed,
             format!(
-                "profile {profile} is left alone: {}:{}: its credential_process is not awskeep's",
+                "{}:{}: its credential_process is not awskeep's",
                 document.name(),
                 process.line
             ),
         )
+        .profile(profile)
         .hint("remove the line, or choose another profile")),
     }
 }

@@ -98,10 +98,7 @@ impl Document {
             return Ok(());
         };
         let place = self.place_of(first);
-        let refusal = Error::new(
-            Kind::Failed,
-            format!("profile {profile} is left alone: {place}"),
-        );
+        let refusal = Error::new(Kind::Failed, place).profile(profile);
         Err(troubles.iter().fold(refusal, |failure, trouble| {
             failure.hint(format!("line {}: {}", trouble.line, trouble.mend))
         }))

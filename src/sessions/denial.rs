@@ -84,12 +84,10 @@ pub fn denied(entry: &EntryName, action: &str, refusal: &CallFailure) -> Error {
             format!("for the rights that it takes: awskeep policy {entry}"),
         ),
     };
-    let denied = Error::new(
-        Kind::Aws,
-        format!("entry {entry}: AWS denies {action}: {why}"),
-    )
-    .cause(&refusal.message)
-    .hint(hint);
+    let denied = Error::new(Kind::Aws, format!("AWS denies {action}: {why}"))
+        .entry(entry)
+        .cause(&refusal.message)
+        .hint(hint);
     match denial {
         Denial::NotAllowed => denied.hint(format!(
             "if it has them with MFA only: awskeep config set mfa_serial SERIAL --entry {entry}"

@@ -118,17 +118,19 @@ impl Codes<'_> {
             ([], Some(device)) => Err(console_only(entry, &device.serial)),
             ([], None) => Err(Error::new(
                 Kind::PersonNeeded,
-                format!("entry {entry}: its IAM user has no MFA device, and may handle keys with one only"),
+                "its IAM user has no MFA device, and may handle keys with one only",
             )
+            .entry(entry)
             .hint("register a device that shows codes in the AWS console, then run it again")),
             (several, _) if self.env.ui.attended() => self.chosen(several),
             (several, _) => Err(Error::new(
                 Kind::PersonNeeded,
                 format!(
-                    "entry {entry}: its IAM user has several MFA devices: {}",
+                    "its IAM user has several MFA devices: {}",
                     several.join(", ")
                 ),
             )
+            .entry(entry)
             .hint(format!("say which: {set_it}"))),
         }
     }
@@ -188,9 +190,9 @@ fn console_only(entry: &EntryName, serial: &str) -> Error {
     Error::new(
         Kind::PersonNeeded,
         format!(
-            "entry {entry}: {serial} is a security key or passkey, which AWS takes in its console only, never from programs"
+            "{serial} is a security key or passkey, which AWS takes in its console only, never from programs"
         ),
-    )
+    ).entry(entry)
     .hint("register another device for the user that shows codes (up to eight are allowed), then run it again")
 }
 

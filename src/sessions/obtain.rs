@@ -254,18 +254,20 @@ impl<A: Account> Account for InSession<'_, A> {
 pub fn needed(command: &str, entry: &EntryName) -> Error {
     Error::new(
         Kind::PersonNeeded,
-        format!(
-            "entry {entry}: its IAM user may handle keys in an MFA session only, and none is open: a code is needed"
-        ),
+        "its IAM user may handle keys in an MFA session only, and none is open: a code is needed",
     )
+    .entry(entry)
     .hint(format!("at a terminal: {command}"))
-    .hint(format!("or with the code from another program: {command} --mfa-code-stdin"))
+    .hint(format!(
+        "or with the code from another program: {command} --mfa-code-stdin"
+    ))
 }
 
 /// What AWS said to the code. Its words do not tell a wrong code from a used one.
 fn not_opened(entry: &EntryName, key: &AccessKey, serial: &str, no: &CallFailure) -> Error {
     let of = |kind, what: &str| {
-        Error::new(kind, format!("entry {entry}: {what}"))
+        Error::new(kind, what)
+            .entry(entry)
             .cause(format!("{}: {}", no.code, no.message))
     };
     let of_code = no.message.contains("MultiFactorAuthentication");

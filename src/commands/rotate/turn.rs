@@ -346,12 +346,9 @@ fn undo_wanted(held: &StoredEntry, now: Timestamp) -> Result<Item> {
     if let Some(slot) = revoked.filter(|slot| slot.revoked_at.is_some()) {
         return Err(Error::new(
             Kind::NotFound,
-            format!(
-                "entry {}: {} was revoked, and is never brought back",
-                held.name(),
-                slot.id
-            ),
+            format!("{} was revoked, and is never brought back", slot.id),
         )
+        .entry(held.name())
         .hint(format!("awskeep rotate {} --finish", held.name())));
     }
     item.undo_wanted_at = item.undo_wanted_at.or(Some(now));

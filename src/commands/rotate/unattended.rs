@@ -162,7 +162,7 @@ impl Round<'_> {
 
     fn failed(&mut self, past: &ScheduleState, failure: Error) -> ScheduleState {
         let mut past = past.after_failure(&failure, self.now());
-        self.say_trouble(&mut past, &failure.message, failure.hints.first());
+        self.say_trouble(&mut past, &failure.told(), failure.hints.first());
         self.told.failures.push(failure);
         past
     }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
 use crate::lifecycle::observed::{
     AwsTime, IntentIs, KeyState, Observed, Request, RetireMode, Trigger,
 };
@@ -62,7 +61,7 @@ impl Preview {
                     let failure = refused(refusal, known);
                     Preview {
                         hints: failure.hints.clone(),
-                        ..told("refuse", Lead::Refuses, bare(failure, known))
+                        ..told("refuse", Lead::Refuses, failure.message)
                     }
                 }
             },
@@ -210,18 +209,14 @@ fn waits(wait: &Wait, known: &Observed, acts: impl Fn(Act) -> Preview) -> Previe
             Some(*until),
             format!("{old} is in no list any more; one more look makes sure"),
         ),
-        Wait::RetireOnItsWay { until } => {
-            (Some(*until), bare(retire_on_its_way(*until, known), known))
-        }
-        Wait::CurrentUnseen => (None, bare(current_unseen(known), known)),
+        Wait::RetireOnItsWay { until } => (Some(*until), retire_on_its_way(*until, known).message),
+        Wait::CurrentUnseen => (None, current_unseen(known).message),
         Wait::NoAnswerToCreate(said) => (None, no_answer(said).into()),
-        Wait::PendingNotProven { id, said } => {
-            (None, bare(pending_not_proven(id, said, known), known))
-        }
+        Wait::PendingNotProven { id, said } => (None, pending_not_proven(id, said, known).message),
         Wait::UndoNotProven { id, .. } => (None, not_accepted_yet(id)),
         Wait::CurrentNotProven { id, .. } => (None, current_not_proven(id)),
         Wait::Stopped => (None, "stopped as asked".into()),
-        Wait::ClocksApart { aws, local } => (None, bare(clocks_apart(*aws, *local, known), known)),
+        Wait::ClocksApart { aws, local } => (None, clocks_apart(*aws, *local, known).message),
         Wait::NoAwsTime => (None, "AWS's replies bear no date".into()),
     };
     let when = until.map_or_else(String::new, |until| format!(" until {until}"));
@@ -229,13 +224,6 @@ fn waits(wait: &Wait, known: &Observed, acts: impl Fn(Act) -> Preview) -> Previe
         not_before: until,
         ..acts(("wait", format!("wait{when}: {why}")))
     }
-}
-
-/// A failure's message without the entry, which stands before it already.
-fn bare(failure: Error, known: &Observed) -> String {
-    let entry = format!("entry {}: ", known.item.entry);
-    let message = &failure.message;
-    message.strip_prefix(&entry).unwrap_or(message).to_owned()
 }
 
 /// What `--explain` prints: everything that the next step was decided from.

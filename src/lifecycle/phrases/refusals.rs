@@ -12,7 +12,7 @@ use crate::types::keys::AccessKeyId;
 
 pub(super) fn refused(refusal: &Refusal, known: &Observed) -> Error {
     let (entry, current) = (&known.item.entry, &known.item.current.id);
-    let of = |kind, what: &str| Error::new(kind, format!("entry {entry}: {what}"));
+    let of = |kind, what: &str| Error::new(kind, what).entry(entry);
     match refusal {
         Refusal::CurrentDead(death) => {
             let how = dead(*death);
@@ -101,9 +101,10 @@ fn user_name(known: &Observed) -> &str {
 
 fn two_keys(known: &Observed) -> Error {
     let (entry, user, keys) = (&known.item.entry, user_name(known), keys_told(known));
-    let message = format!("entry {entry}: {user} has two keys, and AWS allows no third\n{keys}");
+    let message = format!("{user} has two keys, and AWS allows no third\n{keys}");
+    let refusal = Error::new(Kind::PersonNeeded, message).entry(entry);
     let listed = known.listed().iter();
-    listed.fold(Error::new(Kind::PersonNeeded, message), |failure, key| {
+    listed.fold(refusal, |failure, key| {
         failure.hint(if_nobody_needs(&key.id, known))
     })
 }
@@ -131,10 +132,9 @@ fn undo_gone(id: &AccessKeyId, known: &Observed) -> Error {
     let (entry, current) = (&known.item.entry, &known.item.current.id);
     Error::new(
         Kind::NotFound,
-        format!(
-            "entry {entry}: {id} is deleted at AWS and cannot be brought back; {current} stays in service"
-        ),
+        format!("{id} is deleted at AWS and cannot be brought back; {current} stays in service"),
     )
+    .entry(entry)
     .hint(format!("awskeep rotate {entry} --finish"))
 }
 
@@ -143,10 +143,9 @@ pub(super) fn revoked(id: &AccessKeyId, known: &Observed) -> Error {
     let (entry, current) = (&known.item.entry, &known.item.current.id);
     Error::new(
         Kind::NotFound,
-        format!(
-            "entry {entry}: {id} was revoked, and is never brought back; {current} stays in service"
-        ),
+        format!("{id} was revoked, and is never brought back; {current} stays in service"),
     )
+    .entry(entry)
     .hint(format!("awskeep rotate {entry} --finish"))
 }
 
@@ -154,8 +153,9 @@ fn reactivated(id: &AccessKeyId, known: &Observed) -> Error {
     let entry = &known.item.entry;
     Error::new(
         Kind::PersonNeeded,
-        format!("entry {entry}: somebody activated the replaced key {id} again; it is left alone"),
+        format!("somebody activated the replaced key {id} again; it is left alone"),
     )
+    .entry(entry)
     .hint(format!(
         "deactivate it again: awskeep rotate {entry} --retire-now"
     ))
@@ -166,8 +166,9 @@ fn other_key(id: &AccessKeyId, known: &Observed) -> Error {
     let (entry, keys) = (&known.item.entry, keys_told(known));
     Error::new(
         Kind::PersonNeeded,
-        format!("entry {entry}: its IAM user has another key, and AWS allows two\n{keys}"),
+        format!("its IAM user has another key, and AWS allows two\n{keys}"),
     )
+    .entry(entry)
     .hint(format!(
         "if nothing uses {id}: awskeep rotate {entry} --discard {id}"
     ))
@@ -187,10 +188,11 @@ fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Observed) -> Error
     Error::new(
         Kind::PersonNeeded,
         format!(
-            "entry {entry}: {id} is there, and only you can know whose it is: {why}\n{}",
+            "{id} is there, and only you can know whose it is: {why}\n{}",
             keys_told(known)
         ),
     )
+    .entry(entry)
     .hint(format!(
         "if nobody uses {id}, delete it and go on: awskeep rotate {entry} --discard {id}"
     ))
