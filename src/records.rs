@@ -236,7 +236,7 @@ impl Records {
     }
 }
 
-/// Refuses to make or delete a key where no receipt of it can be written.
+/// Refuses to make, change or delete a key where no receipt of it can be written.
 ///
 /// # Errors
 /// `Kind::Failed` with the cause.
@@ -245,7 +245,7 @@ pub fn refuse_without_receipts(env: &Env) -> Result<()> {
         .and_then(|receipts| receipts.refuse_unwritable())
         .map_err(|failure| Error {
             message: format!(
-                "no key is made or deleted without a receipt: {}",
+                "no key is made, changed or deleted without a receipt: {}",
                 failure.message
             ),
             ..failure

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::aws::{Account, Call, CallFailure, CallFailureClass as Class, Signer, prove};
 use crate::error::{Error, Kind, Result};
 use crate::lifecycle::observed::{
-    AwsTime, CreateSaid, IntentIs, LastUseSaid, Learned, Listing, Observed, Proof, Request,
-    RetireMode, Signed, Trigger, is_young, remember,
+    AwsTime, CreateSaid, IntentIs, LastUseSaid, Learned, Listing, Observed, Proof, Request, Signed,
+    Trigger, is_young, remember,
 };
 use crate::lifecycle::plan::{Question, Refusal, Step, Wait, next_step};
 use crate::lifecycle::proof::{pause, random};
@@ -167,7 +167,7 @@ pub fn rotate<A: Account>(
                 });
             }
             _ => {
-                if leaves_receipt(&step, &run.request) {
+                if leaves_receipt(&step, &known.item) {
                     (tools.can_note)()?;
                 }
                 run.perform(&step, &known)?;
@@ -202,8 +202,8 @@ pub fn explain<A: Account>(
 }
 
 /// Whether the step makes, deletes or changes a key at AWS, or is the first of those that
-/// do. A key that somebody wants inactive at once does not wait for a receipt.
-fn leaves_receipt(step: &Step, request: &Request) -> bool {
+/// do. Only a key that has leaked does not wait for a receipt to become inactive.
+fn leaves_receipt(step: &Step, item: &Item) -> bool {
     match step {
         Step::WriteIntent
         | Step::Mint
@@ -212,7 +212,9 @@ fn leaves_receipt(step: &Step, request: &Request) -> bool {
         | Step::DeletePending(_)
         | Step::Activate(_)
         | Step::Delete(_) => true,
-        Step::Deactivate(_) => request.retire == RetireMode::No,
+        Step::Deactivate(id) => item
+            .slots()
+            .all(|(_, slot)| slot.id != *id || slot.revoked_at.is_none()),
         Step::Done
         | Step::Refuse(_)
         | Step::Wait(_)

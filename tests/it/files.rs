@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use expect_test::expect;
 
 use crate::sandbox::{Ran, Sandbox};
-use crate::sim::people::Rights;
+use crate::sim::people::{Rights, Status};
 
 fn mode(sandbox: &Sandbox, below: &str) -> u32 {
     fs::metadata(sandbox.path(below)).unwrap().mode() & 0o777
@@ -177,11 +177,50 @@ fn no_key_is_made_or_deleted_where_no_receipt_can_be_written() {
         };
         let before = keys();
         let ran = sandbox.run(arguments, &[]).exits(1);
-        let said = "no key is made or deleted without a receipt: cannot write ~/.state/awskeep/log/receipts.jsonl";
+        let said = "no key is made, changed or deleted without a receipt: cannot write ~/.state/awskeep/log/receipts.jsonl";
         assert!(ran.err.contains(said), "{ran:?}");
         assert_eq!(keys(), before, "{arguments:?}");
         let status = sandbox.run(&["status", "work", "--json"], &[]);
         assert!(!status.out.contains("\"unfinished\": {"), "{status:?}");
+    }
+}
+
+#[test]
+fn a_replaced_key_is_deactivated_without_a_receipt_only_if_it_has_leaked() {
+    for (flags, refused) in [
+        (&["rotate", "work", "--retire-now", "--yes"][..], true),
+        (&["rotate", "work", "--delete-now", "--yes"], true),
+        (&["revoke", "work", "--key", "KEY", "--yes"], false),
+    ] {
+        let sandbox = Sandbox::with_work_and_one_clock();
+        sandbox.run(&["rotate", "work", "--yes"], &[]).exits(0);
+        without_receipts(&sandbox);
+        let arguments: Vec<&str> = flags
+            .iter()
+            .map(|word| match *word {
+                "KEY" => sandbox.key_id.as_str(),
+                word => word,
+            })
+            .collect();
+        let ran = sandbox.run(&arguments, &[]);
+        let (code, status, said) = match refused {
+            true => (
+                1,
+                Status::Active,
+                "no key is made, changed or deleted without a receipt: ",
+            ),
+            false => (
+                0,
+                Status::Inactive,
+                "warning: no receipt is left of this: cannot write ~/.state/awskeep/log/receipts.jsonl",
+            ),
+        };
+        assert!(ran.code == code && ran.err.contains(said), "{ran:?}");
+        assert_eq!(
+            sandbox.status_of(&sandbox.key_id),
+            Some(status),
+            "{flags:?}"
+        );
     }
 }
 
