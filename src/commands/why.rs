@@ -156,6 +156,15 @@ fn advice(consumers: &[Resolution], files: &AwsFiles) -> Vec<String> {
             advice.push(line);
         }
     };
+    // What stops an import comes before the import.
+    for resolution in consumers {
+        if let resolve::Resolved::Error { text } = &resolution.outcome {
+            match troubles(files, &resolution.profile) {
+                troubles if troubles.is_empty() => add(format!("hint: correct this: {text}")),
+                troubles => troubles.into_iter().for_each(&mut add),
+            }
+        }
+    }
     for resolution in consumers {
         let profile = &resolution.profile;
         match &resolution.outcome {
@@ -177,11 +186,8 @@ fn advice(consumers: &[Resolution], files: &AwsFiles) -> Vec<String> {
             resolve::Resolved::Env => {
                 add("hint: unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN".into())
             }
-            resolve::Resolved::Error { text } => match troubles(files, profile) {
-                troubles if troubles.is_empty() => add(format!("hint: correct this: {text}")),
-                troubles => troubles.into_iter().for_each(&mut add),
-            },
-            resolve::Resolved::Process { .. }
+            resolve::Resolved::Error { .. }
+            | resolve::Resolved::Process { .. }
             | resolve::Resolved::AssumeRole { .. }
             | resolve::Resolved::CredentialSource { .. }
             | resolve::Resolved::Sso { .. }

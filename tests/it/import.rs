@@ -655,9 +655,14 @@ fn why_names_the_line_to_correct() {
     for (credentials, hints) in [
         (
             format!("[p]\n{}", key.replace(" =", ":")),
-            "hint: move the plaintext key into a store: awskeep import p\n\
-             hint: ~/.aws/credentials:2: this line has a colon where SDKs want an equals sign: write `key = value`\n\
-             hint: ~/.aws/credentials:3: this line has a colon where SDKs want an equals sign: write `key = value`\n",
+            "hint: ~/.aws/credentials:2: this line has a colon where SDKs want an equals sign: write `key = value`\n\
+             hint: ~/.aws/credentials:3: this line has a colon where SDKs want an equals sign: write `key = value`\n\
+             hint: move the plaintext key into a store: awskeep import p\n",
+        ),
+        (
+            format!("[p]\n  {key}"),
+            "hint: ~/.aws/credentials:2: the first key of a section is indented, and some SDKs refuse the file: start the key in the first column\n\
+             hint: move the plaintext key into a store: awskeep import p\n",
         ),
         (
             format!("[p]\nregion = x\n[p]\n{key}"),
