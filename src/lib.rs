@@ -26,7 +26,7 @@ pub mod system;
 pub mod types;
 pub mod ui;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -59,11 +59,11 @@ pub fn run(mut env: Env, arguments: Vec<OsString>) -> Result<(), u8> {
             .refuse_odd_vars(crate::system::env::obeyed_by_the_helper)
             .and_then(|()| commands::credential_process::serve(&env, &entry, ToTerminal::Refuse));
         if served.is_err() {
-            env.ui.hide(misplaced::secrets(&arguments));
+            hide_secrets(&mut env, &arguments);
         }
         return report(&env, served);
     }
-    env.ui.hide(misplaced::secrets(&arguments));
+    hide_secrets(&mut env, &arguments);
     if env.var(completions::VARIABLE).is_some() {
         return report(&env, commands::completions::answer(&env, arguments));
     }
@@ -78,6 +78,16 @@ pub fn run(mut env: Env, arguments: Vec<OsString>) -> Result<(), u8> {
         env.ui.confirmation = Confirmation::Yes;
     }
     report(&env, commands::run(&env, cli))
+}
+
+/// From now on no message says them, whichever argument or variable it is about.
+fn hide_secrets(env: &mut Env, arguments: &[OsString]) {
+    let obeyed = |name: &str| crate::system::env::obeyed_as_text(name);
+    let values = env.vars.iter().filter(|(name, _)| obeyed(name));
+    let values = values.map(|(_, value)| OsStr::new(value));
+    let arguments = arguments.iter().map(OsString::as_os_str);
+    let secrets = misplaced::secrets(arguments.chain(values));
+    env.ui.hide(secrets);
 }
 
 /// The entry, if this is exactly `awskeep credential-process ENTRY`.

@@ -1,7 +1,7 @@
-//! Secrets that stand among the arguments, where none belongs: whatever tells about the
-//! arguments must not say them again. Pure.
+//! Secrets that stand where none belongs, among the arguments or in variables of ours:
+//! whatever tells about those must not say them again. Pure.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use zeroize::Zeroizing;
 
@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 /// Source: a secret access key is 40 of `[A-Za-z0-9/+]`, a token longer. Runs that are a bit
 /// shorter count too: a part of a secret is one. What follows `SECRET=` and the like counts
 /// whatever it looks like.
-pub fn secrets(arguments: &[OsString]) -> Vec<Zeroizing<String>> {
+pub fn secrets<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Vec<Zeroizing<String>> {
     let mut found = Vec::new();
-    for argument in arguments {
-        let text = Zeroizing::new(argument.to_string_lossy().into_owned());
+    for word in words {
+        let text = Zeroizing::new(word.to_string_lossy().into_owned());
         let of_secrets = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+');
         let runs = text.split(|c| !of_secrets(c)).filter(|run| is_secret(run));
         let named = text.split_once(['=', ':']).and_then(|(name, value)| {
@@ -59,7 +59,7 @@ mod tests {
             ("0123456789abcdef0123456789abcdef01234567", &[]),
             ("arn:aws:iam::123456789012:mfa/Jane", &[]),
         ] {
-            let found = secrets(&[OsString::from(argument)]);
+            let found = secrets([OsStr::new(argument)]);
             let mut found: Vec<&str> = found.iter().map(|run| run.as_str()).collect();
             found.dedup();
             let json = argument.starts_with('{');

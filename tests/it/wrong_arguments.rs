@@ -102,6 +102,47 @@ fn a_secret_in_a_wrong_argument_is_not_said_again() {
 }
 
 #[test]
+fn a_secret_in_a_variable_of_ours_is_not_said_again() {
+    for name in [
+        "AWSKEEP_STORE",
+        "AWSKEEP_DEADLINE",
+        "AWSKEEP_AUTO",
+        "AWSKEEP_MAX_AGE",
+        "AWSKEEP_ENV_LEASE",
+        "AWSKEEP_HOLD",
+        "AWSKEEP_SETTLE",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_ENDPOINT_URL",
+        "HTTPS_PROXY",
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.add("work", &[]).exits(0);
+        sandbox.vars = vec![(name.into(), SECRET.into())];
+        let mut failed = 0;
+        for arguments in [
+            &["credential-process", "work"][..],
+            &["credential-process", "--entry", "work"],
+            &["status"],
+            &["list"],
+            &["rotate", "work", "--yes"],
+            &["rotate", "--if-due", "--all", "--no-input"],
+            &["env", "work", "--shell", "sh"],
+            &["config"],
+            &["add", "new", "--no-input"],
+        ] {
+            let ran = sandbox.run(arguments, &[]);
+            failed += usize::from(ran.code != 0);
+            assert!(
+                !ran.err.contains(SECRET) && !ran.out.contains(SECRET),
+                "{name} {arguments:?}: {ran:?}"
+            );
+        }
+        assert!(failed > 0, "{name}");
+    }
+}
+
+#[test]
 fn yes_and_no_input_go_together_wherever_they_stand() {
     for flags in [
         &["export", "work", "--yes", "--no-input"][..],
