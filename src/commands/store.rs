@@ -265,17 +265,14 @@ fn relocate(context: &Invocation<'_>, to: StoreKind, named: &[EntryName]) -> Res
             from_elsewhere.push(entries.get(name)?);
         }
     }
-    let plan: Vec<String> = from_elsewhere
-        .iter()
-        .map(|held| {
-            format!(
-                "move entry {} from the {} to the {to}",
-                held.name(),
-                held.vault.kind
-            )
-        })
-        .collect();
-    if context.only_says(&plan) {
+    if context.mode == Mode::Say {
+        for held in &from_elsewhere {
+            let (name, kind) = (held.name(), held.vault.kind);
+            env.ui.tell(&match kind == to {
+                true => there_already(held, to),
+                false => format!("would move entry {name} from the {kind} to the {to}"),
+            });
+        }
         return super::first_of(&context.env.ui, broken);
     }
     // First all the copies, so that they are waited for once.
@@ -286,13 +283,17 @@ fn relocate(context: &Invocation<'_>, to: StoreKind, named: &[EntryName]) -> Res
     let_keep(context, &copies, to)?;
     let mut moved = Vec::new();
     for held in &from_elsewhere {
+        // What a killed move left of it elsewhere goes, too.
         move_one(context, held, to)?;
-        moved.push(held.name().to_string());
+        match held.vault.kind == to {
+            true => env.ui.tell(&there_already(held, to)),
+            false => moved.push(held.name().to_string()),
+        }
     }
     move_old_names(&entries, &moved, to)?;
     let line = match (moved.is_empty(), broken.is_empty()) {
-        (true, true) => format!("every entry is in the {to} already"),
-        (true, false) => "nothing was moved".to_owned(),
+        (true, true) if named.is_empty() => format!("every entry is in the {to} already"),
+        (true, _) => "nothing was moved".to_owned(),
         (false, _) => format!("moved to the {to}: {}", moved.join(", ")),
     };
     context.done(
@@ -304,6 +305,10 @@ fn relocate(context: &Invocation<'_>, to: StoreKind, named: &[EntryName]) -> Res
     )?;
     // What could not be read is a failure, after everything else was moved.
     super::first_of(&context.env.ui, broken)
+}
+
+fn there_already(held: &StoredEntry, to: StoreKind) -> String {
+    format!("entry {} is in the {to} already", held.name())
 }
 
 fn let_keep(context: &Invocation<'_>, copies: &[StoredEntry], to: StoreKind) -> Result<()> {

@@ -502,3 +502,19 @@ fn an_item_of_a_newer_awskeep_is_served_and_never_harmed() {
          awskeep: entry work was written by a newer awskeep\nhint: update awskeep on this machine",
     );
 }
+
+#[test]
+fn an_entry_that_is_in_the_store_already_is_said_to_be_there() {
+    let sandbox = Sandbox::with_work();
+    let said = "entry work is in the encrypted file already\n";
+    for (flags, err) in [
+        (&["--dry-run"][..], said.to_owned()),
+        (&[], format!("{said}nothing was moved\n")),
+    ] {
+        let arguments = [&["store", "move", "file", "work"][..], flags].concat();
+        let ran = sandbox.run(&arguments, &[]).exits(0);
+        assert_eq!(ran.err, err);
+    }
+    let json = sandbox.run(&["store", "move", "file", "work", "--json"], &[]);
+    assert_eq!(json.json()["moved"], serde_json::json!([]));
+}
