@@ -243,6 +243,9 @@ fn row(files: FilePair<'_>, known: &Stored, name: &str, hidden: Option<&Obstacle
     })
 }
 
+/// Where the name of a profile would stand.
+const NO_PROFILE: &str = "(no profile)";
+
 /// Sections that are no profile to the specification, and hold key lines all the same.
 fn odd_headers(files: FilePair<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -253,7 +256,7 @@ fn odd_headers(files: FilePair<'_>) -> Vec<Row> {
                 .iter()
                 .filter(|hidden| hidden.section.is_none())
                 .map(|hidden| Row {
-                    profile: "(no profile)".to_owned(),
+                    profile: NO_PROFILE.to_owned(),
                     key_id: None,
                     verdict: Verdict::Refused(hidden_key(document, hidden)),
                 }),
@@ -269,7 +272,10 @@ fn odd_headers(files: FilePair<'_>) -> Vec<Row> {
                 continue;
             }
             rows.push(Row {
-                profile: by_shape(&section.inner),
+                profile: match by_shape(&section.inner) {
+                    none if none.is_empty() => NO_PROFILE.to_owned(),
+                    name => name,
+                },
                 key_id: section
                     .get(KEY_LINES[0])
                     .and_then(|property| property.value.parse().ok()),

@@ -687,6 +687,28 @@ fn why_names_the_line_to_correct() {
 }
 
 #[test]
+fn a_header_without_a_name_is_not_told_as_an_empty_one() {
+    for (header, name) in [
+        ("[p] x", "(no profile)"),
+        ("[]", "(no profile)"),
+        ("[a b]", "a b"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.keeps_plaintext(".aws");
+        let (id, secret) = (&sandbox.key_id, &sandbox.secret);
+        sandbox.write(
+            CREDENTIALS,
+            &format!("{header}\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"),
+        );
+        let ran = import(&sandbox, &["--yes"]).exits(1);
+        let row = ran.out.lines().nth(1).unwrap();
+        assert!(row.starts_with(&format!("{name}  ")), "{ran:?}");
+        let said = format!("awskeep: the keys of {name} are still in plaintext\n");
+        assert!(ran.err.contains(&said), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_the_whole_file_is_said_once() {
     let sandbox = Sandbox::new();
     sandbox.keeps_plaintext(".aws");
