@@ -45,7 +45,7 @@ pub fn account(env: &Env, place: &Place) -> Result<LiveAccount> {
         proxies: Proxies::from_values(|name| env.var(name).map(str::to_owned)),
         timeouts: Timeouts::default(),
     };
-    let told = env.ui.attended().then(|| env.ui.clone());
+    let told = env.ui.tells_progress().then(|| env.ui.clone());
     Ok(LiveAccount::new(place.clone(), network)?
         .with_clock(env.clock.clone())
         .heard_by(Arc::clone(&env.stop), told))

@@ -68,9 +68,9 @@ impl Invocation<'_> {
         }
     }
 
-    /// What a run is doing, for a person at the terminal; a pipe gets the result only.
+    /// What a run is doing; a schedule gets the result only.
     pub fn at_work(&self, entry: &EntryName, line: &str) {
-        if self.form == Form::Text && self.env.ui.attended() {
+        if self.form == Form::Text && self.env.ui.tells_progress() {
             self.env.ui.tell(&format!("{entry}: {line}"));
         }
     }

@@ -91,6 +91,8 @@ pub enum CreateSaid {
     LimitExceeded,
     /// No telling whether a key was made.
     NoAnswer,
+    /// Nor from this answer: AWS was busy, or something else answered.
+    Unclear(String),
     /// A key was made; its secret is lost.
     MadeButLost,
 }

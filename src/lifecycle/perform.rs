@@ -131,7 +131,13 @@ impl<A: Account> Run<'_, A> {
                     Ok(())
                 }
                 Class::ReplyLost => self.create_unanswered(CreateSaid::MadeButLost),
-                Class::Unknown | Class::Busy => self.create_unanswered(CreateSaid::NoAnswer),
+                Class::Unknown if no.status_without_code().is_none() => {
+                    self.create_unanswered(CreateSaid::NoAnswer)
+                }
+                Class::Unknown | Class::Busy => {
+                    let said = format!("{}: {}", no.code, no.message);
+                    self.create_unanswered(CreateSaid::Unclear(said))
+                }
                 Class::Denied => {
                     self.withdraw_intent(&known.item);
                     Err(denied(&self.entry, "CreateAccessKey", &no))

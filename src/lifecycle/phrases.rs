@@ -153,7 +153,15 @@ fn waiting(wait: &Wait, known: &Observed, promoted: Promoted, asked: Wish) -> Re
         Wait::CurrentNotProven { id, said } => {
             Err(unfinished(&current_not_proven(id), known).cause(said))
         }
-        Wait::NoAnswerToCreate(said) => Err(unfinished(no_answer(said), known)),
+        Wait::NoAnswerToCreate(said) => {
+            let mut failure = unfinished(no_answer(said), known);
+            if let CreateSaid::Unclear(said) = said {
+                failure = failure
+                    .cause(said)
+                    .hint("if that is not AWS's answer: check the endpoint and the proxies");
+            }
+            Err(failure)
+        }
         Wait::PendingNotProven { id, said } => Err(pending_not_proven(id, said, known)),
         Wait::UndoNotProven { id, said } => {
             Err(unfinished(&not_accepted_yet(id), known).cause(said))
@@ -237,6 +245,9 @@ fn no_answer(said: &CreateSaid) -> &'static str {
     match said {
         CreateSaid::MadeButLost => {
             "AWS made a key, but its secret was lost on the way; it does not show in the list yet"
+        }
+        CreateSaid::Unclear(_) => {
+            "the answer to CreateAccessKey does not say whether a key was made; the list shows no new key yet"
         }
         CreateSaid::NotAsked | CreateSaid::LimitExceeded | CreateSaid::NoAnswer => {
             "no answer to CreateAccessKey; the list shows no new key yet"

@@ -396,7 +396,7 @@ fn make_key(k: &Observed) -> Step {
         CreateSaid::NotAsked if !ours => Step::WriteIntent,
         CreateSaid::NotAsked => Step::Mint,
         CreateSaid::LimitExceeded => Step::Refuse(Refusal::EarlierRequest),
-        CreateSaid::NoAnswer | CreateSaid::MadeButLost => {
+        CreateSaid::NoAnswer | CreateSaid::Unclear(_) | CreateSaid::MadeButLost => {
             Step::Wait(Wait::NoAnswerToCreate(k.create.clone()))
         }
     }

@@ -315,7 +315,11 @@ fn row_recover_nothing_usable_makes_a_key() {
         k.item.intent.as_mut().unwrap().at = NOW - Span::minutes(10);
     };
     check(begun(), stale, Step::WriteIntent);
-    for create in [CreateSaid::NoAnswer, CreateSaid::MadeButLost] {
+    for create in [
+        CreateSaid::NoAnswer,
+        CreateSaid::Unclear("HTTP 403".into()),
+        CreateSaid::MadeButLost,
+    ] {
         let step = Step::Wait(Wait::NoAnswerToCreate(create.clone()));
         let lost = |k: &mut Observed| {
             said(YesNo::Yes)(k);

@@ -326,6 +326,7 @@ fn row_intent_and_an_unexplained_key_asks() {
     for create in [
         CreateSaid::NotAsked,
         CreateSaid::NoAnswer,
+        CreateSaid::Unclear("HTTP 403".into()),
         CreateSaid::MadeButLost,
     ] {
         let said = create.clone();
@@ -347,7 +348,11 @@ fn row_intent_and_an_unexplained_key_asks() {
 #[test]
 fn row_intent_and_nothing_unexplained_mints() {
     check(intent(), |_| {}, Step::Mint);
-    for said in [CreateSaid::NoAnswer, CreateSaid::MadeButLost] {
+    for said in [
+        CreateSaid::NoAnswer,
+        CreateSaid::Unclear("HTTP 403".into()),
+        CreateSaid::MadeButLost,
+    ] {
         let step = Step::Wait(Wait::NoAnswerToCreate(said.clone()));
         check(intent(), |k| k.create = said, step);
     }

@@ -22,7 +22,12 @@ const MOST_CALLS: u32 = 400;
 enum Said {
     Accepted,
     SomebodyElse(String),
-    No { because: NotYet, said: String },
+    /// Without naming the user: that is about rights, and no time changes it.
+    Denied(String),
+    No {
+        because: NotYet,
+        said: String,
+    },
 }
 
 /// Shows the key to both services until each has accepted it `IN_A_ROW` times in
@@ -49,6 +54,10 @@ pub fn prove<A: Account>(
         match said {
             Said::Accepted => *in_a_row += 1,
             Said::SomebodyElse(said) => return Proof::Wrong { said },
+            Said::Denied(said) => {
+                let because = NotYet::NoAnswer;
+                return Proof::NotYet { said, because };
+            }
             Said::No { because, said } => {
                 // What was accepted before counts no more: servers learn one by one.
                 (sts, iam) = (0, 0);
@@ -98,8 +107,8 @@ fn refused(service: &str, failure: &CallFailure) -> Said {
             because: NotYet::NotAccepted,
             said,
         },
-        Class::Denied
-        | Class::NeedsMfa
+        Class::Denied => Said::Denied(said),
+        Class::NeedsMfa
         | Class::NoSuchEntity
         | Class::LimitExceeded
         | Class::Busy

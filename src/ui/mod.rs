@@ -193,6 +193,12 @@ impl Ui {
         self.absence().is_none()
     }
 
+    /// Whether what is going on is said: to everyone but who gave `--no-input`, as
+    /// schedules do.
+    pub fn tells_progress(&self) -> bool {
+        !matches!(self.person, Person::Absent(_))
+    }
+
     /// Whether questions are allowed at all, also those of a window that is not ours.
     pub fn may_be_asked(&self) -> bool {
         match &self.person {

@@ -203,3 +203,34 @@ fn a_call_that_aws_does_not_answer_ends_at_once_when_it_is_asked_to() {
     let asked = asked.iter().filter(|call| call.action == "ListAccessKeys");
     assert_eq!(asked.count(), 1);
 }
+
+#[test]
+fn a_wait_for_aws_of_more_than_a_second_is_told_on_a_pipe_too() {
+    let sandbox = Sandbox::with_work();
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let at_gate = Arc::clone(&gate);
+    let silent = Fault::halt(When::Before, move || drop(at_gate.lock()));
+    let script = Script::default().on("ListAccessKeys", 1, silent);
+    sandbox.aws.set_script(script);
+    let mut running = Running::of(&sandbox, &["rotate", "work", "--yes"]);
+    let mut line = String::new();
+    running.err.read_line(&mut line).unwrap();
+    drop(held);
+    let host = sandbox.aws.url().replace("http://", "");
+    assert!(
+        line.starts_with(&format!("waiting for AWS (IAM, {host}), since 20"))
+            && line.ends_with(" s at most; Ctrl-C is safe\n"),
+        "{line}"
+    );
+    let mut rest = String::new();
+    running.err.read_to_string(&mut rest).unwrap();
+    assert!(running.child.wait().unwrap().success(), "{rest}");
+    // What takes its time is told there as at a terminal.
+    for said in [
+        "work: asking AWS for a new key\n",
+        "work: waiting until AWS knows ",
+    ] {
+        assert!(rest.contains(said), "{rest}");
+    }
+}

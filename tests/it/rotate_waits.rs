@@ -8,6 +8,7 @@ use serde_json::Value;
 use expect_test::expect;
 
 use crate::sandbox::Sandbox;
+use crate::sim::faults::{Fault, Script};
 use crate::sim::people::Status;
 
 #[test]
@@ -240,4 +241,57 @@ fn an_undo_of_a_key_that_is_gone_is_told_once_and_ends() {
         state.json()["entries"][0]["keys"].as_array().unwrap().len(),
         1
     );
+}
+
+/// A denial that names the user is an acceptance; any other is no matter of time.
+#[test]
+fn a_denial_that_names_nobody_is_not_waited_for() {
+    let sandbox = Sandbox::with_work_and_one_clock();
+    let denied = Fault::Refuse {
+        status: 403,
+        code: "AccessDenied",
+        message: "User is not authorized to perform: iam:GetUser",
+    };
+    let script = Script::default().every("GetUser", denied);
+    sandbox.aws.set_script(script);
+    let began = sandbox.now();
+    let ran = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(7);
+    assert!(
+        ran.err
+            .contains("stays pending; the old one is served: IAM: AccessDenied: User is not"),
+        "{ran:?}"
+    );
+    let took = sandbox.now() - began;
+    assert!(took < 10, "{took} s");
+    let asked = sandbox.aws.take_journal();
+    let asked = asked.iter().filter(|call| call.action == "GetUser");
+    assert_eq!(asked.count(), 1);
+    assert_eq!(sandbox.served("work"), sandbox.key_id);
+    // Once it may be asked, the same key is put into service.
+    sandbox.aws.set_script(Script::default());
+    sandbox.run(&["rotate", "work", "--finish"], &[]).exits(0);
+    assert_eq!(sandbox.living().len(), 2);
+    assert_ne!(sandbox.served("work"), sandbox.key_id);
+}
+
+#[test]
+fn an_answer_to_create_that_is_not_aws_s_is_told_as_an_answer() {
+    for (fault, said) in [
+        (Fault::Bare(403), "HTTP 403: an answer that is not AWS's: "),
+        (Fault::Bare(502), "HTTP 502: an answer that is not AWS's: "),
+        (Fault::server_error(), "ServiceFailure: "),
+    ] {
+        let sandbox = Sandbox::with_work_and_one_clock();
+        let script = Script::default().every("CreateAccessKey", fault);
+        sandbox.aws.set_script(script);
+        let ran = sandbox.run(&["rotate", "work", "--yes"], &[]).exits(7);
+        let told = format!(
+            "awskeep: entry work: the answer to CreateAccessKey does not say whether a key was \
+             made; the list shows no new key yet: {said}"
+        );
+        assert!(ran.err.contains(&told), "{ran:?}");
+        // The intent stays: a request that was passed on may still arrive.
+        let status = sandbox.run(&["status", "work", "--json"], &[]);
+        assert!(status.out.contains("\"unfinished\": {"), "{status:?}");
+    }
 }

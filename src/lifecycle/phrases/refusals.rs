@@ -181,6 +181,9 @@ fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Observed) -> Error
         CreateSaid::NoAnswer => {
             "AWS very likely made it just now: the answer to our request was lost"
         }
+        CreateSaid::Unclear(_) => {
+            "AWS may have made it just now: the answer to our request does not say"
+        }
         CreateSaid::NotAsked | CreateSaid::LimitExceeded => {
             "a rotation that was interrupted may have made it, or a person did"
         }
