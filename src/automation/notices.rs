@@ -54,6 +54,7 @@ mod tests {
     use crate::lifecycle::report::EntryReport;
     use crate::store::item::Slot;
     use crate::types::keys::AccessKey;
+    use crate::types::lease::Attended;
     use crate::types::time::Span;
 
     /// A key that was handed out for longer than it is held is not deleted before.
@@ -65,6 +66,7 @@ mod tests {
             max_age: Some(Span::days(90)),
             hold: Span::days(14),
             handled_by: HandledBy::Key,
+            retired: Attended::No,
         };
         for (leased_days, deleted_days) in [(0, 14), (30, 30)] {
             let mut before = Item::new("work".parse().unwrap(), key("AKIAAAAAAAAAAAAAAAAA"), at(0));

@@ -20,7 +20,7 @@ use crate::system::disk::Reach;
 use crate::system::env::Env;
 use crate::types::keys::EntryName;
 use crate::types::lease;
-use crate::types::lease::Attended;
+use crate::types::lease::{Attended, Auto};
 use crate::ui::YesNo;
 
 /// What a command hears while a run is at work, and what it can say to it.
@@ -101,6 +101,10 @@ pub fn rules(settings: &Settings, name: &EntryName, receipts: &[Record]) -> Resu
         handled_by: match receipts.iter().any(of_session) {
             true => HandledBy::Session,
             false => HandledBy::Key,
+        },
+        retired: match settings.auto(Some(name))? {
+            Auto::On => Attended::No,
+            Auto::Off => Attended::Yes,
         },
     })
 }

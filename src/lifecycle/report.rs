@@ -25,6 +25,9 @@ pub struct KeyRules {
     pub max_age: Option<Span>,
     pub hold: Span,
     pub handled_by: HandledBy,
+    /// Whether somebody is there when a replaced key is deactivated: nobody where `auto`
+    /// is on.
+    pub retired: Attended,
 }
 
 /// What the user's keys are handled with.
@@ -269,7 +272,7 @@ fn retirement(life: &mut KeyReport, slot: &Slot, item: &Item, rules: KeyRules) {
         let alone = rules.handled_by == HandledBy::Key;
         (Next::Delete, life.held_until.filter(|_| alone))
     } else {
-        let at = deactivate_at(&item.current, slot, Attended::Yes);
+        let at = deactivate_at(&item.current, slot, rules.retired);
         (Next::Deactivate, Some(at))
     };
     let flag = match life.next {

@@ -4,6 +4,7 @@ use crate::lifecycle::report::*;
 use crate::records::Record;
 use crate::store::item::{Intent, Item, Slot};
 use crate::types::keys::{AccessKey, EntryName};
+use crate::types::lease::Attended;
 use crate::types::time::{Span, Timestamp};
 
 const BORN: Timestamp = Timestamp(1_795_420_800);
@@ -11,6 +12,7 @@ const RULES: KeyRules = KeyRules {
     max_age: Some(Span::days(90)),
     hold: Span::days(14),
     handled_by: HandledBy::Key,
+    retired: Attended::Yes,
 };
 
 fn item() -> Item {

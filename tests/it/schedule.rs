@@ -144,6 +144,13 @@ fn a_key_replaces_itself_and_the_old_one_ends() {
             day_of(shell.now() - 1 + DAY)
         )]
     );
+    // `status` has the same day.
+    let status = shell.sandbox.run(&["status", "work", "--json"], &[]).json();
+    let keys = status["entries"][0]["keys"].as_array().unwrap();
+    let mut old = keys.iter().filter(|key| key["next"] == "deactivate");
+    let at = old.next().unwrap()["not_before"].clone();
+    let at: awskeep::types::time::Timestamp = serde_json::from_value(at).unwrap();
+    assert_eq!(at.day(), day_of(shell.now() - 1 + DAY), "{status}");
     assert_eq!(shell.two_prompts(), [] as [String; 0], "said once");
     assert_eq!(shell.at_aws(), [Some(Status::Active); 2]);
 

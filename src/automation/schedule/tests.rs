@@ -6,6 +6,7 @@ const RULES: KeyRules = KeyRules {
     max_age: Some(Span::days(90)),
     hold: Span::days(14),
     handled_by: HandledBy::Key,
+    retired: Attended::No,
 };
 
 fn slot(letter: &str) -> Slot {
