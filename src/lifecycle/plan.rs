@@ -164,6 +164,7 @@ fn without_session(k: &Observed) -> Step {
     match &item.previous {
         None if k.due() => needed,
         None => Step::Done,
+        Some(previous) if previous.kept_for.is_some() && !k.due() => Step::Done,
         Some(previous) if previous.inactive_seen_at.is_some() => match k.due() {
             true => needed,
             false => Step::Wait(Wait::NextSession),
@@ -448,7 +449,9 @@ fn after_mint(k: &Observed, pending: &Slot) -> Step {
 /// The rows "previous".
 fn after_promote(k: &Observed, previous: &Slot) -> Step {
     let id = previous.id.clone();
+    let is_kept = previous.kept_for.is_some();
     match k.state(&id) {
+        KeyState::Active | KeyState::Inactive if is_kept => kept_for_sender(k, id),
         KeyState::Active => previous_active(k, previous),
         KeyState::Inactive => previous_inactive(k, previous),
         KeyState::Absent if k.absent_for(previous, GONE) => Step::Clear,
@@ -457,6 +460,14 @@ fn after_promote(k: &Observed, previous: &Slot) -> Step {
         }),
         KeyState::Strange => Step::Refuse(Refusal::StrangeStatus(id)),
         KeyState::NotLookedUp => Step::Refuse(Refusal::CurrentDead(Death::NotAccepted)),
+    }
+}
+
+/// "previous kept for a sender": never deactivated or deleted here.
+fn kept_for_sender(k: &Observed, id: AccessKeyId) -> Step {
+    match k.due() || k.request.retire > RetireMode::No {
+        true => Step::Refuse(Refusal::KeptForSender(id)),
+        false => Step::Done,
     }
 }
 

@@ -703,6 +703,48 @@ fn what_lists_show_is_remembered() {
 }
 
 #[test]
+fn row_previous_kept_for_a_sender_is_never_retired_here() {
+    let kept = |mut known: Observed| {
+        known.item.previous.as_mut().unwrap().kept_for = Some("build host".into());
+        known
+    };
+    let refused = Step::Refuse(Refusal::KeptForSender(id(B)));
+    for known in [replaced(), held()] {
+        let retired = known.clone();
+        check(kept(known.clone()), |_| {}, Step::Done);
+        assert_ne!(next_step(&retired), Step::Done);
+        let now = |k: &mut Observed| k.request.trigger = Trigger::Now;
+        check(kept(known.clone()), now, refused.clone());
+        let makes_room = |k: &mut Observed| {
+            k.request.trigger = Trigger::Now;
+            k.request.make_room = MakeRoom::Yes;
+        };
+        check(kept(known.clone()), makes_room, refused.clone());
+        for retire in [RetireMode::Retire, RetireMode::Delete] {
+            let early = |k: &mut Observed| k.request.retire = retire;
+            check(kept(known.clone()), early, refused.clone());
+        }
+    }
+    // The sender deleted it: two lists lack it.
+    let gone = |minutes: u64| {
+        move |k: &mut Observed| {
+            k.listing = active(&[A]);
+            previous(k).absent_seen_at = Some(NOW - Span::minutes(minutes));
+        }
+    };
+    check(kept(replaced()), gone(15), Step::Clear);
+    let until = NOW + Span::minutes(1);
+    let unsure = Step::Wait(Wait::GoneUnsure { until });
+    check(kept(replaced()), gone(14), unsure);
+    // It is nobody's business of an MFA session either.
+    let bare = |k: &mut Observed| {
+        k.listing = Listing::NeedsMfa;
+        k.aws_time = AwsTime::NotSaid;
+    };
+    check(kept(replaced()), bare, Step::Done);
+}
+
+#[test]
 fn row_nothing_shown_without_mfa_asks_for_a_session_only_where_one_is_needed() {
     let bare = |change: fn(&mut Observed)| {
         move |k: &mut Observed| {

@@ -86,6 +86,8 @@ pub enum Refusal {
     /// Undo of a key that a person said has leaked.
     Revoked(AccessKeyId),
     Reactivated(AccessKeyId),
+    /// The replaced key is retired by who sent its successor, and is in the way until then.
+    KeptForSender(AccessKeyId),
     UsedLate {
         id: AccessKeyId,
         use_of: LateUse,

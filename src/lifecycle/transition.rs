@@ -121,6 +121,32 @@ fn at_rest(slot: Slot) -> Slot {
         retire_started_at: None,
         inactive_seen_at: None,
         reactivated_seen_at: None,
+        kept_for: None,
         ..slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_kept_for_a_sender_is_kept_for_nobody_once_it_serves_again() {
+        let key = |id: &str| AccessKey::from_pasted(id, "secret").unwrap();
+        let now = Timestamp(9);
+        let kept = Slot {
+            kept_for: Some("build host".into()),
+            ..Slot::new(key("AKIABBBBBBBBBBBBBBBB"), now)
+        };
+        let mut item = Item::new("work".parse().unwrap(), key("AKIAAAAAAAAAAAAAAAAA"), now);
+        item.previous = Some(kept.clone());
+        let service = Service {
+            now,
+            replaced: Some(KeyStatus::Active),
+            taken_by: None,
+        };
+        swap(&mut item, service);
+        assert_eq!(item.current.id, kept.id);
+        assert!(item.slots().all(|(_, slot)| slot.kept_for.is_none()));
     }
 }

@@ -55,6 +55,15 @@ pub(super) fn refused(refusal: &Refusal, known: &Observed) -> Error {
         Refusal::UndoGone(id) => undo_gone(id, known),
         Refusal::Revoked(id) => revoked(id, known),
         Refusal::Reactivated(id) => reactivated(id, known),
+        Refusal::KeptForSender(id) => {
+            let previous = known.item.previous.as_ref();
+            let sender = previous.and_then(|slot| slot.kept_for.as_deref());
+            let sender = sender.unwrap_or("another awskeep");
+            let what = format!(
+                "the replaced key {id} is deleted by {sender}, which sent the new one; AWS allows no third key until then"
+            );
+            of(Kind::Unfinished, &what).hint(format!("once it is deleted: awskeep rotate {entry}"))
+        }
         Refusal::UsedLate { id, use_of } => of(Kind::PersonNeeded, &used_late(id, use_of)).hint(
             format!("find who uses it; then: awskeep rotate {entry} --retire-now"),
         ),
