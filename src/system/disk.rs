@@ -8,6 +8,15 @@
 mod access;
 mod lock;
 mod locks;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use self::unix as platform;
+#[cfg(windows)]
+use self::windows as platform;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -18,9 +27,10 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::types::escape;
 
-pub use access::{how_to_close, is_foreign, others_can_write, private_dir, refuse_others};
+pub use access::{others_can_write, private_dir, refuse_others};
 pub use lock::Lock;
 pub use locks::{LockPlaces, Locks, Reach, Taken, host_in};
+pub use platform::{how_to_close, is_foreign};
 
 /// Temp files are named so, to be told from a user's own.
 const TEMP_PREFIX: &str = ".awskeep-";
@@ -70,7 +80,7 @@ pub fn replace_unchanged(
 ) -> Result<()> {
     let target = follow_links(path)?;
     let mut attributes = match fs::metadata(&target) {
-        Ok(there) => Attributes::of(&there),
+        Ok(there) => platform::attributes_of(&there),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Attributes::new(0o600),
         Err(error) => return Err(failed("read", path, &error)),
     };
@@ -86,20 +96,12 @@ pub fn replace_unchanged(
 /// # Errors
 /// `Kind::Failed` if it cannot.
 pub fn refuse_read_only(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::Access;
-        let target = follow_links(path)?;
-        let mut folder = folder_of(&target);
-        while !folder.exists() && folder_of(folder) != folder {
-            folder = folder_of(folder);
-        }
-        rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|errno| failed("write", path, &errno.into()))?;
+    let target = follow_links(path)?;
+    let mut folder = folder_of(&target);
+    while !folder.exists() && folder_of(folder) != folder {
+        folder = folder_of(folder);
     }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+    platform::refuse_read_only(folder).map_err(|error| failed("write", path, &error))
 }
 
 /// What writers that were killed have left beside a file: another copy of what it held
@@ -140,15 +142,7 @@ pub const MOST_TEXT: u64 = 16 << 20;
 /// # Errors
 /// What opening and reading give, and `InvalidInput` for anything but such a file.
 pub fn read_regular(path: &Path, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut options = File::options();
-    options.read(true);
-    // Without it, opening a named pipe waits for whoever writes into it.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
-    );
-    let file = options.open(path)?;
+    let file = platform::open_at_once(path)?;
     let there = file.metadata()?;
     // Reading says of a folder that it is one.
     if !there.is_file() && !there.is_dir() {
@@ -208,7 +202,8 @@ pub fn remove(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed("delete", path, &error)),
     }
-    sync_folder(folder_of(path)).map_err(|error| failed("sync the folder of", path, &error))?;
+    platform::sync_folder(folder_of(path))
+        .map_err(|error| failed("sync the folder of", path, &error))?;
     Ok(true)
 }
 
@@ -248,42 +243,6 @@ impl Attributes {
     fn new(mode: u32) -> Attributes {
         Attributes { mode, owner: None }
     }
-
-    #[cfg(unix)]
-    fn of(there: &fs::Metadata) -> Attributes {
-        use std::os::unix::fs::MetadataExt;
-        Attributes {
-            mode: there.mode() & 0o7777,
-            owner: Some((there.uid(), there.gid())),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &fs::Metadata) -> Attributes {
-        Attributes::new(0o600)
-    }
-
-    /// Before the content, so that nobody reads it who may not.
-    #[cfg(unix)]
-    fn put_on(&self, file: &File) -> io::Result<()> {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-        if let Some((uid, gid)) = self.owner {
-            let made = file.metadata()?;
-            if (made.uid(), made.gid()) != (uid, gid) {
-                fchown(file, Some(uid), Some(gid))?;
-            }
-        }
-        // What the folder gives to all new files would open this one with its mode.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::fs::fremovexattr(file, access::ACCESS_LIST);
-        file.set_permissions(fs::Permissions::from_mode(self.mode))
-    }
-
-    #[cfg(not(unix))]
-    fn put_on(&self, _: &File) -> io::Result<()> {
-        let _ = (self.mode, self.owner);
-        Ok(())
-    }
 }
 
 fn replace(
@@ -295,8 +254,8 @@ fn replace(
 ) -> Result<()> {
     let folder = folder_of(target);
     let fill = |file: &File| {
-        attributes
-            .put_on(file)
+        // Before the content, so that nobody reads it who may not.
+        platform::put_on(file, attributes)
             .map_err(|error| failed("keep the mode and owner of", path, &error))?;
         let mut writer = file;
         writer
@@ -326,7 +285,7 @@ fn replace(
     };
     temp.persist(target)
         .map_err(|error| failed("write", path, &error.error))?;
-    sync_folder(folder).map_err(|error| {
+    platform::sync_folder(folder).map_err(|error| {
         let doing = "sync the folder, a power cut may undo the new content, of";
         failed(doing, path, &error)
     })
@@ -399,40 +358,6 @@ fn folder_of(path: &Path) -> &Path {
         Some(folder) => folder,
         None => path,
     }
-}
-
-/// Makes a rename or a deletion last. Where a folder cannot be synced there is nothing
-/// more to do, and what was done is done.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if cannot_be_synced(&error) => Ok(()),
-        result => result,
-    }
-}
-
-/// The file system has no way to do it, or does not let us; not that a disk failed.
-#[cfg(unix)]
-fn cannot_be_synced(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    let tame = [
-        Errno::INVAL,
-        Errno::OPNOTSUPP,
-        Errno::NOSYS,
-        Errno::BADF,
-        Errno::ACCESS,
-        Errno::PERM,
-        Errno::ISDIR,
-        Errno::NOTTY,
-        Errno::ROFS,
-    ];
-    errno.is_some_and(|errno| tame.contains(&errno))
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(all(test, unix))]
@@ -569,23 +494,6 @@ mod tests {
             replace_unchanged(&path, b"x", readers, &|| Ok(())).unwrap();
             assert_eq!(mode(&path), after);
         }
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_synced_fails_no_write() {
-        use rustix::io::Errno;
-        for (errno, tame) in [
-            (Errno::INVAL, true),
-            (Errno::OPNOTSUPP, true),
-            (Errno::NOSYS, true),
-            (Errno::ACCESS, true),
-            (Errno::IO, false),
-            (Errno::NOSPC, false),
-        ] {
-            assert_eq!(cannot_be_synced(&errno.into()), tame, "{errno:?}");
-        }
-        #[cfg(target_os = "linux")]
-        sync_folder(Path::new("/proc")).unwrap();
     }
 
     #[test]

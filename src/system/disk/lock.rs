@@ -5,14 +5,14 @@
 //! "the" lock. If something else deletes it, the next one notices and takes the new one.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::system::disk::failed;
+use crate::system::disk::{failed, platform};
 
 /// How often a wait looks again; std has no lock with a deadline.
 const STEP: Duration = Duration::from_millis(10);
@@ -59,7 +59,7 @@ impl Lock {
     /// `Kind::Failed` if the file cannot be made or locked; a link is refused.
     pub fn try_now(path: &Path) -> Result<Option<Lock>> {
         loop {
-            let file = open(path).map_err(|error| failed("lock", path, &error))?;
+            let file = platform::open_lock(path).map_err(|error| failed("lock", path, &error))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -67,7 +67,7 @@ impl Lock {
             }
             // A cleaner may have deleted the file between the open and the lock: then
             // the next one would lock another file of this name.
-            if is_still(path, &file).map_err(|error| failed("lock", path, &error))? {
+            if platform::is_still(path, &file).map_err(|error| failed("lock", path, &error))? {
                 note_holder(&file);
                 return Ok(Some(Lock { file }));
             }
@@ -104,7 +104,7 @@ impl Holder {
     /// the holder's own note, which may be one of an earlier holder.
     pub fn of(path: &Path) -> Option<Holder> {
         let mut note = Vec::new();
-        let mut file = open(path).ok()?;
+        let mut file = platform::open_lock(path).ok()?;
         io::Read::by_ref(&mut file)
             .take(MOST_IN_A_NOTE)
             .read_to_end(&mut note)
@@ -116,7 +116,7 @@ impl Holder {
                 pid,
                 command: command_of(pid),
             }),
-            (None, noted) => noted.filter(|noted| is_alive(noted.pid)),
+            (None, noted) => noted.filter(|noted| platform::is_alive(noted.pid)),
         }
     }
 
@@ -187,50 +187,6 @@ fn command_of(pid: u32) -> String {
     words(arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()))
 }
 
-#[cfg(unix)]
-fn is_alive(pid: u32) -> bool {
-    i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-}
-
-#[cfg(not(unix))]
-fn is_alive(_: u32) -> bool {
-    true
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options
-            .mode(0o600)
-            .custom_flags(i32::try_from(flags.bits()).expect("open flags are small"));
-    }
-    options.open(path)
-}
-
-#[cfg(unix)]
-fn is_still(path: &Path, file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Windows keeps the name of a deleted file until its last handle is closed.
-#[cfg(not(unix))]
-fn is_still(path: &Path, _: &File) -> io::Result<bool> {
-    fs::exists(path)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -274,17 +230,17 @@ mod tests {
     fn a_lock_file_that_was_deleted_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let file = open(&path).unwrap();
+        let file = platform::open_lock(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(!is_still(&path, &file).unwrap());
+        assert!(!platform::is_still(&path, &file).unwrap());
         let other = Lock::try_now(&path).unwrap().unwrap();
-        assert!(!is_still(&path, &file).unwrap());
-        assert!(is_still(&path, &other.file).unwrap());
+        assert!(!platform::is_still(&path, &file).unwrap());
+        assert!(platform::is_still(&path, &other.file).unwrap());
 
         // A waiter for a file that is deleted under its holder locks the new one.
         fs::remove_file(&path).unwrap();
         let waiter = Lock::wait(&path, Duration::from_secs(20)).unwrap();
-        assert!(is_still(&path, &waiter.file).unwrap());
+        assert!(platform::is_still(&path, &waiter.file).unwrap());
         assert!(Lock::try_now(&path).unwrap().is_none());
     }
 

@@ -7,6 +7,8 @@
 //! A place that cannot be had is left out; a lock that is held is waited for.
 
 use std::borrow::Cow;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -14,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+use crate::system::disk::access::own_and_closed;
 use crate::system::disk::lock::{Holder, Lock};
-use crate::system::disk::{argument, failed, private_dir};
+use crate::system::disk::{argument, failed, platform, private_dir};
 use crate::types::escape;
 
 /// A place that does not answer for so long is left out: a network file system whose
@@ -36,37 +39,29 @@ pub struct LockPlaces(Vec<Place>);
 #[derive(Debug, Clone)]
 enum Place {
     /// Below the home of the password database, which may take its time to answer.
-    #[cfg(unix)]
     HomeOfUser,
     /// Below a home.
     Home(PathBuf),
     /// In a folder that everyone can write.
-    #[cfg(unix)]
     Shared(PathBuf),
 }
 
 impl LockPlaces {
     /// Those that every awskeep of this user agrees on.
     pub fn of_user() -> LockPlaces {
-        #[cfg(unix)]
-        return LockPlaces(vec![Place::HomeOfUser, Place::Shared("/tmp".into())]);
-        #[cfg(not(unix))]
-        LockPlaces(dirs::home_dir().map(Place::Home).into_iter().collect())
+        LockPlaces::with(Place::HomeOfUser, platform::SHARED.map(PathBuf::from))
     }
 
     /// The same with these folders for the user's home and for `/tmp`: what tests lock
     /// is theirs alone.
     pub fn below(home: &Path, shared: &Path) -> LockPlaces {
-        #[cfg(unix)]
-        return LockPlaces(vec![
-            Place::Home(home.to_owned()),
-            Place::Shared(shared.to_owned()),
-        ]);
-        #[cfg(not(unix))]
-        {
-            let _ = shared;
-            LockPlaces(vec![Place::Home(home.to_owned())])
-        }
+        let shared = platform::SHARED.map(|_| shared.to_owned());
+        LockPlaces::with(Place::Home(home.to_owned()), shared)
+    }
+
+    fn with(home: Place, shared: Option<PathBuf>) -> LockPlaces {
+        let places = std::iter::once(home).chain(shared.map(Place::Shared));
+        LockPlaces(places.collect())
     }
 
     /// Takes the lock in every place where it can be had; `told` is given a line if
@@ -156,7 +151,7 @@ pub struct Locks {
 impl Locks {
     /// How far this lock reaches.
     pub fn reach(&self) -> Reach {
-        let mut name = this_user();
+        let mut name = platform::this_user();
         for (folder, _) in &self.locks {
             name.push('\n');
             name.push_str(&folder.display().to_string());
@@ -179,7 +174,11 @@ impl Reach {
     pub fn name(&self) -> String {
         match self {
             Reach::Locked(name) => name.clone(),
-            Reach::Nobody => format!("{}\nno lock, pid {}", this_user(), std::process::id()),
+            Reach::Nobody => format!(
+                "{}\nno lock, pid {}",
+                platform::this_user(),
+                std::process::id()
+            ),
         }
     }
 
@@ -197,23 +196,6 @@ impl Reach {
 /// The host in such a name, for people.
 pub fn host_in(name: &str) -> Cow<'_, str> {
     escape::line(name.split(['/', '\n']).next().unwrap_or_default())
-}
-
-#[cfg(unix)]
-fn this_user() -> String {
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
-    let env = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok())
-        .unwrap_or_default();
-    let uid = rustix::process::geteuid().as_raw();
-    format!("{host}/{}/{uid}", env.trim())
-}
-
-#[cfg(not(unix))]
-fn this_user() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
 /// How long is waited, over all places, and who is told.
@@ -295,10 +277,8 @@ impl Place {
     /// The folder of the locks, made if need be.
     fn folder(&self) -> Result<PathBuf> {
         match self {
-            #[cfg(unix)]
-            Place::HomeOfUser => below_home(&home_of_user()?),
+            Place::HomeOfUser => below_home(&platform::home_of_user()?),
             Place::Home(home) => below_home(home),
-            #[cfg(unix)]
             Place::Shared(shared) => {
                 let uid = rustix::process::geteuid().as_raw();
                 let path = shared.join(format!("awskeep-{uid}"));
@@ -310,10 +290,8 @@ impl Place {
 
     fn no_answer(&self) -> Error {
         let place = match self {
-            #[cfg(unix)]
             Place::HomeOfUser => "your home folder".to_owned(),
             Place::Home(home) => home.display().to_string(),
-            #[cfg(unix)]
             Place::Shared(shared) => shared.display().to_string(),
         };
         let seconds = ANSWER.as_secs();
@@ -373,7 +351,7 @@ fn nowhere(left_out: &[Error]) -> Error {
 /// their own, so that the environment has no say.
 fn below_home(home: &Path) -> Result<PathBuf> {
     let shown = home.display();
-    if !std::fs::metadata(home).is_ok_and(|there| there.is_dir()) {
+    if !fs::metadata(home).is_ok_and(|there| there.is_dir()) {
         let message = format!("your home folder {shown} does not exist");
         return Err(Error::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(home))));
     }
@@ -389,30 +367,9 @@ fn below_home(home: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-#[cfg(unix)]
-fn home_of_user() -> Result<PathBuf> {
-    let uid = nix::unistd::geteuid();
-    let unknown = || {
-        Error::new(
-            Kind::Failed,
-            format!("the password database has no user {uid}"),
-        )
-        .hint(format!("getent passwd {uid}"))
-    };
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => Ok(user.dir),
-        Ok(None) => Err(unknown()),
-        Err(errno) => Err(unknown().cause(errno)),
-    }
-}
-
 /// `/tmp` is everyone's: what stands there must be a folder itself, ours and closed.
-#[cfg(unix)]
 fn own_folder(path: &Path) -> Result<()> {
-    use std::fs;
-    use std::io;
-    use std::os::unix::fs::DirBuilderExt;
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match platform::make_folder(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed("make the folder", path, &error)),
@@ -423,7 +380,7 @@ fn own_folder(path: &Path) -> Result<()> {
         let message = format!("{shown} is not a folder");
         return Err(Error::new(Kind::Failed, message).hint(format!("ls -ld {}", argument(path))));
     }
-    super::access::own_and_closed(path, &there)
+    own_and_closed(path, &there)
 }
 
 #[cfg(all(test, unix))]
