@@ -17,7 +17,8 @@ use crate::import::enroll;
 use crate::import::enroll::{Over, Proven};
 use crate::import::sources::key_input;
 use crate::import::sources::key_input::FoundPair;
-use crate::profiles::attach::{Attach, AwsFiles};
+use crate::profiles::AwsFiles;
+use crate::profiles::attach::Attach;
 use crate::profiles::program_path;
 use crate::records;
 use crate::records::Record;
@@ -74,7 +75,7 @@ pub fn run(context: &Invocation<'_>, args: &Add) -> Result<()> {
     let pointing = match &profile {
         Some(profile) => Some(Attach {
             profile: profile.clone(),
-            helper_path: program_path::choose(env, args.helper_path.as_deref())?,
+            helper_path: program_path::choose_text(env, args.helper_path.as_deref())?,
             region: args.region.clone(),
         }),
         None => None,

@@ -13,7 +13,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use crate::cli::{Cli, OfShell};
 use crate::commands::Invocation;
 use crate::error::{Error, Kind, Result};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::shell::completions;
 use crate::store::entries::Entries;
 use crate::store::{Deadline, Vault};
@@ -97,12 +97,7 @@ fn profiles(env: &Env) -> Vec<String> {
     let Ok(files) = AwsFiles::read(env) else {
         return Vec::new();
     };
-    let mut names = [
-        files.config.document.profile_names(),
-        files.credentials.document.profile_names(),
-    ]
-    .concat();
+    let mut names = files.profile_names();
     names.sort();
-    names.dedup();
     names
 }

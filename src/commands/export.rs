@@ -6,7 +6,7 @@ use crate::cli::Export;
 use crate::commands::Invocation;
 use crate::config::Key;
 use crate::error::Result;
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::records;
 use crate::records::Record;
 use crate::store::entries::Entries;

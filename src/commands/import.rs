@@ -11,12 +11,12 @@ use crate::commands::{Form, Imported, Invocation, Mode};
 use crate::error::{Error, Kind, Result};
 use crate::import::apply;
 use crate::import::apply::{Done, From, Prepared, Request};
-use crate::import::classify::{ProfileChange, Row, Verdict, Weight};
+use crate::import::classify::obstacle::{Obstacle, Weight};
+use crate::import::classify::{ProfileChange, Row, Verdict};
 use crate::import::diff;
 use crate::import::sources::source;
 use crate::import::undo::{self, Undo};
-use crate::profiles::attach::AwsFiles;
-use crate::profiles::document::Document;
+use crate::profiles::{Checked, CheckedFiles, Lint};
 use crate::store::entries::Entries;
 use crate::system::disk;
 use crate::system::env::Env;
@@ -203,10 +203,11 @@ fn show(context: &Invocation<'_>, prepared: &Prepared, args: &Import) -> Result<
     let ui = &context.env.ui;
     let files = &prepared.files;
     if !prepared.rows.is_empty() {
-        for document in [&files.credentials.document, &files.config.document] {
-            ui.text(&of_the_file(document, &prepared.rows))?;
+        let checked = files.checked();
+        for file in checked.in_order() {
+            ui.text(&of_the_file(file, &prepared.rows))?;
         }
-        ui.text(&table(prepared))?;
+        ui.text(&table(&prepared.rows, &checked))?;
     }
     if args.diff {
         let changes = &prepared.changes;
@@ -225,37 +226,38 @@ fn show(context: &Invocation<'_>, prepared: &Prepared, args: &Import) -> Result<
 }
 
 /// What is wrong with the whole file, once for all the profiles that it stops.
-fn of_the_file(document: &Document, rows: &[Row]) -> String {
-    if !rows.iter().any(|row| is_stopped_by(document, row)) {
+fn of_the_file(file: &Checked<'_>, rows: &[Row]) -> String {
+    if !rows.iter().any(|row| is_stopped_by(file, row)) {
         return String::new();
     }
-    let said = |trouble| format!("{} ({})\n", document.place_of(trouble), trouble.mend);
-    document.file_troubles().iter().map(said).collect()
+    let name = file.document.name();
+    let said = |lint: &Lint| format!("{} ({})\n", lint.place_in(name), lint.fix);
+    file.file_lints.iter().map(said).collect()
 }
 
-fn is_stopped_by(document: &Document, row: &Row) -> bool {
-    match (&row.verdict, document.file_troubles()) {
-        (Verdict::Refused(refusal), [first, ..]) => refusal.reason == document.place_of(first),
-        (Verdict::Refused(_) | Verdict::Move(_) | Verdict::Done(_), _) => false,
+fn is_stopped_by(file: &Checked<'_>, row: &Row) -> bool {
+    match &row.verdict {
+        Verdict::Refused(refusal) => refusal.is_of_the_file(file),
+        Verdict::Move(_) | Verdict::Done(_) => false,
     }
 }
 
-fn table(prepared: &Prepared) -> String {
+fn table(rows: &[Row], files: &CheckedFiles<'_>) -> String {
     let mut table = headed(["PROFILE", "KEY", "ACCOUNT", "WHAT HAPPENS"]);
-    for row in &prepared.rows {
+    for row in rows {
         let id = row.key_id.as_ref();
         let account = id.and_then(|id| id.account_hint());
         table.add_row([
             row.profile.as_str(),
             id.map_or("-", |id| id.as_str()),
             &account.map_or("-".to_owned(), |account| account.to_string()),
-            &what_happens(row, &prepared.files),
+            &what_happens(row, files),
         ]);
     }
     lines_of(&table)
 }
 
-fn what_happens(row: &Row, files: &AwsFiles) -> String {
+fn what_happens(row: &Row, files: &CheckedFiles<'_>) -> String {
     match &row.verdict {
         Verdict::Move(found) => match found.shape {
             ProfileChange::Pointed => format!("into entry {}", found.entry),
@@ -266,14 +268,12 @@ fn what_happens(row: &Row, files: &AwsFiles) -> String {
             ProfileChange::PointedAlready => format!("uses entry {}; its lines go", found.entry),
         },
         Verdict::Done(entry) => format!("uses entry {entry} already"),
-        Verdict::Refused(_)
-            if [&files.credentials, &files.config]
-                .iter()
-                .any(|file| is_stopped_by(&file.document, row)) =>
-        {
+        Verdict::Refused(_) if files.in_order().iter().any(|file| is_stopped_by(file, row)) => {
             "left alone: see above".to_owned()
         }
-        Verdict::Refused(refusal) => format!("left alone: {} ({})", refusal.reason, refusal.mend),
+        Verdict::Refused(refusal) => {
+            format!("left alone: {} ({})", refusal.reason(), refusal.fix())
+        }
     }
 }
 
@@ -314,7 +314,9 @@ fn tell(context: &Invocation<'_>, done: &Done) -> Result<()> {
             }
             Verdict::Refused(refusal) => ui.tell(&format!(
                 "profile {} is left alone: {}\nhint: {}",
-                row.profile, refusal.reason, refusal.mend
+                row.profile,
+                refusal.reason(),
+                refusal.fix()
             )),
             Verdict::Done(_) => {}
         }
@@ -350,8 +352,8 @@ fn told(rows: &[Row], done: Option<&Done>) -> Told {
             arn: identity.map(|identity| identity.arn.to_string()),
             entry: entry.map(|entry| entry.to_string()),
             result,
-            reason: refusal.map(|refusal| refusal.reason.clone()),
-            mend: refusal.map(|refusal| refusal.mend.clone()),
+            reason: refusal.map(Obstacle::reason),
+            mend: refusal.map(Obstacle::fix),
         }
     };
     Told {
@@ -364,7 +366,7 @@ fn refused(rows: &[Row]) -> Result<()> {
     let stay: Vec<&str> = rows
         .iter()
         .filter(|row| match &row.verdict {
-            Verdict::Refused(refusal) => refusal.weight == Weight::KeyStays,
+            Verdict::Refused(refusal) => refusal.weight() == Weight::KeyStays,
             Verdict::Move(_) | Verdict::Done(_) => false,
         })
         .map(|row| row.profile.as_str())

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::commands::{Form, Invocation};
 use crate::error::Result;
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::store::entries::{Entries, StoredEntry};
 use crate::types::time::Timestamp;
 use crate::ui::table::{headed, lines_of};

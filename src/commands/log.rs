@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::cli::Log;
 use crate::commands::{Form, Invocation};
 use crate::error::{Error, Kind, Result};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::records::{Record, Records};
 use crate::types::keys::EntryName;
 use crate::ui::table::{headed, lines_of};

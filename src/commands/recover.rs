@@ -17,8 +17,8 @@ use crate::lifecycle::phrases;
 use crate::lifecycle::phrases::Preview;
 use crate::lifecycle::plan::{Question, Refusal, Step};
 use crate::lifecycle::{context, host};
-use crate::profiles::attach::AwsFiles;
 use crate::profiles::edits;
+use crate::profiles::{AwsFiles, Checked};
 use crate::sessions::denial::denied;
 use crate::sessions::mfa;
 use crate::sessions::mfa::Codes;
@@ -146,7 +146,7 @@ fn via(
         return Ok((Via::Key(other.item.current.key()), Some(other)));
     }
     for file in [&profiles.credentials, &profiles.config] {
-        let keys = edits::keys_in(&file.document, profile)?;
+        let keys = edits::keys_in(&Checked::of(&file.document), profile)?;
         let Some(key) = keys.pair() else { continue };
         let via = match keys.token {
             None => Via::Key(key),

@@ -12,7 +12,7 @@ use crate::config::Key;
 use crate::error::{Error, Kind, Result};
 use crate::import;
 use crate::import::enroll;
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::records;
 use crate::records::Record;
 use crate::sessions::mfa::{Codes, GivenCode};

@@ -11,7 +11,7 @@ use crate::commands::Invocation;
 use crate::config;
 use crate::config::{Key, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::records;
 use crate::records::Record;
 use crate::store::Twin;

@@ -7,9 +7,7 @@ use crate::cli::Why;
 use crate::commands::{Form, Invocation};
 use crate::error::Result;
 use crate::import::masking::{by_shape, foreign_command};
-use crate::import::same::consumer_name;
-use crate::profiles::attach::AwsFiles;
-use crate::profiles::parse_helper;
+use crate::profiles::{AwsFiles, Checked, Lint, parse_helper};
 use crate::resolve;
 use crate::resolve::{Asked, Inputs, Location, Resolution};
 use crate::types::escape;
@@ -28,8 +26,7 @@ pub fn run(context: &Invocation<'_>, args: &Why) -> Result<()> {
         files.refuse_unknown(profile, "aws configure list-profiles")?;
     }
     let inputs = Inputs {
-        config: &files.config.document,
-        credentials: &files.credentials.document,
+        files: files.documents(),
         env: &env.vars,
         asked: match &args.profile {
             Some(profile) => Asked::ByName(profile.as_str()),
@@ -100,7 +97,7 @@ fn table(consumers: &[Resolution]) -> String {
             .map(|shadow| format!("{} ({})", shadow.what, place(&shadow.place)))
             .collect();
         table.add_row([
-            consumer_name(resolution.consumer).trim_start_matches("the "),
+            resolution.consumer.name().trim_start_matches("the "),
             &resolution.profile,
             &words(&resolution.outcome),
             if shadowed.is_empty() {
@@ -159,9 +156,9 @@ fn advice(consumers: &[Resolution], files: &AwsFiles) -> Vec<String> {
     // What stops an import comes before the import.
     for resolution in consumers {
         if let resolve::Resolved::Error { text } = &resolution.outcome {
-            match troubles(files, &resolution.profile) {
-                troubles if troubles.is_empty() => add(format!("hint: correct this: {text}")),
-                troubles => troubles.into_iter().for_each(&mut add),
+            match lints(files, &resolution.profile) {
+                lints if lints.is_empty() => add(format!("hint: correct this: {text}")),
+                lints => lints.into_iter().for_each(&mut add),
             }
         }
     }
@@ -214,28 +211,23 @@ fn has_line(files: &AwsFiles, profile: &str, at: &Location) -> bool {
     let Location::Line(name, line) = at else {
         return true;
     };
-    let documents = [&files.config.document, &files.credentials.document];
-    documents.into_iter().any(|document| {
+    files.in_order().into_iter().any(|file| {
+        let document = &file.document;
         let own = document.sections_named(profile).into_iter();
         document.name() == name && own.into_iter().any(|section| section.has_line(*line))
     })
 }
 
 /// What to correct in which line, for a profile that some SDK cannot read.
-fn troubles(files: &AwsFiles, profile: &str) -> Vec<String> {
+fn lints(files: &AwsFiles, profile: &str) -> Vec<String> {
     let Ok(profile) = profile.parse() else {
         return Vec::new();
     };
-    let documents = [&files.credentials.document, &files.config.document];
-    let of = |document: &crate::profiles::Document| {
-        let name = document.name().to_owned();
-        let told = move |trouble: crate::profiles::Lint| {
-            format!(
-                "hint: {name}:{}: {}: {}",
-                trouble.line, trouble.what, trouble.mend
-            )
-        };
-        document.troubles(&profile).into_iter().map(told)
+    let files = files.checked();
+    let of = |file: &Checked<'_>| {
+        let name = file.document.name();
+        let told = |lint: &Lint| format!("hint: {}: {}", lint.place_in(name), lint.fix);
+        file.lints(&profile).iter().map(told).collect::<Vec<_>>()
     };
-    documents.into_iter().flat_map(of).collect()
+    files.in_order().into_iter().flat_map(of).collect()
 }

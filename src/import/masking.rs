@@ -4,7 +4,7 @@
 //! with the indented lines below it; the arguments of a program that is not ours; and
 //! whatever has the form of a secret access key or a session token, wherever it stands.
 
-use crate::import::through;
+use crate::profiles::command_line;
 use crate::profiles::parse_helper;
 
 /// What stands for a hidden value.
@@ -74,7 +74,7 @@ fn run(text: &str) -> (usize, usize) {
 
 /// A command line that is not awskeep's: its program, and how many arguments it has.
 pub fn foreign_command(line: &str) -> String {
-    let words = through::words(line);
+    let words = command_line::words(line);
     let (program, arguments) = match words.split_first() {
         // Not a program: a variable for the shell, or an odd thing altogether.
         Some((first, _)) if first.contains('=') => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
-use crate::import::changes::FileWrite;
+use crate::import::classify::changes::FileWrite;
 use crate::import::diff;
 use crate::profiles::undo::Hunk;
 use crate::profiles::{Document, FileKind};
@@ -52,7 +52,7 @@ pub struct RecordedKey {
 /// One write of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
-    pub file: File,
+    pub file: FileKind,
     pub path: PathBuf,
     pub was: Prior,
     pub before: Hash,
@@ -60,22 +60,6 @@ pub struct Write {
     pub hunks: Vec<Hunk>,
     /// A short hash of each line afterwards, to show what has changed since.
     pub lines: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum File {
-    Config,
-    Credentials,
-}
-
-impl File {
-    pub fn kind(self) -> FileKind {
-        match self {
-            File::Config => FileKind::Config,
-            File::Credentials => FileKind::Credentials,
-        }
-    }
 }
 
 /// Whether the file was there before.
@@ -114,10 +98,7 @@ impl Write {
             return None;
         }
         Some(Write {
-            file: match old.kind() {
-                FileKind::Config => File::Config,
-                FileKind::Credentials => File::Credentials,
-            },
+            file: old.kind(),
             path: path.to_owned(),
             was,
             before: Hash::of(old.text()),

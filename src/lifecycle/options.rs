@@ -4,7 +4,8 @@
 use crate::cli::WaitFor;
 use crate::config::{Key, Origin, Settings};
 use crate::error::Result;
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
+use crate::profiles::Checked;
 use crate::profiles::edits;
 use crate::store::item::Item;
 use crate::system::env::Env;
@@ -38,11 +39,12 @@ pub fn in_files(env: &Env, item: &Item) -> Result<Vec<InFile>> {
     let profiles = AwsFiles::read(env)?;
     let mut found = Vec::new();
     for file in [&profiles.config, &profiles.credentials] {
+        let checked = Checked::of(&file.document);
         for name in file.document.profile_names() {
             let Ok(profile) = name.parse() else { continue };
             // A section that SDKs read differently is for `doctor`; a key in it is
             // found if it can be read at all.
-            let Ok(keys) = edits::keys_in(&file.document, &profile) else {
+            let Ok(keys) = edits::keys_in(&checked, &profile) else {
                 continue;
             };
             if keys.key_id().as_ref() == Some(&item.current.id) {

@@ -1,5 +1,5 @@
-//! The AWS files of this machine: which profiles use awskeep, and pointing them
-//! at an entry or away from it. Edge; the edits themselves are `edits`'.
+//! Points profiles of this machine's AWS files at an entry, or away from it. Edge; the
+//! edits themselves are those of `edits`.
 //!
 //! Every change is one file, checked by the AWS SDK's own parser before it is
 //! renamed into place: it must differ by exactly what was meant.
@@ -7,13 +7,13 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
+use crate::profiles::aws_files::AwsFiles;
 use crate::profiles::command_line;
-use crate::profiles::command_line::{Helper, Platform, PointsAt};
+use crate::profiles::command_line::{Helper, Platform};
 use crate::profiles::document::{Document, FileKind};
 use crate::profiles::edits;
 use crate::profiles::files::{AwsFile, Replaced};
-use crate::profiles::insert;
-use crate::profiles::remove;
+use crate::profiles::lint::Checked;
 use crate::profiles::sdk_reader;
 use crate::profiles::sdk_reader::Change;
 use crate::profiles::undo::Edited;
@@ -28,17 +28,11 @@ const PROCESS: &str = "credential_process";
 /// Held while an AWS file is replaced.
 const LOCK: &str = "profile-files.lock";
 
-/// Both files as read at one moment.
-pub struct AwsFiles {
-    pub config: AwsFile,
-    pub credentials: AwsFile,
-}
-
 /// A profile to be pointed at an entry.
 #[derive(Debug, Clone)]
 pub struct Attach {
     pub profile: ProfileName,
-    pub helper_path: PathBuf,
+    pub helper_path: String,
     /// Written too, if the profile has none.
     pub region: Option<String>,
 }
@@ -53,82 +47,10 @@ impl AwsFiles {
         })
     }
 
-    /// # Errors
-    /// `Kind::NotFound`, with this hint, if no file has the profile.
-    pub fn refuse_unknown(&self, profile: &ProfileName, hint: &str) -> Result<()> {
-        let has = |file: &AwsFile| file.document.section_of(profile).is_some();
-        if has(&self.config) || has(&self.credentials) {
-            return Ok(());
-        }
-        Err(Error::new(Kind::NotFound, format!("there is no profile {profile}")).hint(hint))
-    }
-
-    /// Whether a file has the profile.
-    pub fn has(&self, profile: &str) -> bool {
-        [&self.config, &self.credentials]
-            .into_iter()
-            .any(|file| !file.document.sections_of(profile).is_empty())
-    }
-
-    /// The profiles, in either file, whose `source_profile` is this one; not itself.
-    pub fn with_source(&self, profile: &ProfileName) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for file in [&self.config, &self.credentials] {
-            for name in file.document.profile_names() {
-                let source = file.document.property(&name, "source_profile");
-                if source.is_some_and(|source| *source.value == profile.as_str())
-                    && name != profile.as_str()
-                    && !found.contains(&name)
-                {
-                    found.push(name);
-                }
-            }
-        }
-        found
-    }
-
-    /// The entry that a profile uses.
-    pub fn entry_of(&self, profile: &str) -> Option<EntryName> {
-        self.points()
-            .into_iter()
-            .find(|point| point.profile.as_str() == profile)
-            .map(|point| point.helper.entry)
-    }
-
-    /// For a role without a key of its own: the profile that its `source_profile` leads to,
-    /// and the entry which that one uses.
-    pub fn role_on(&self, profile: &str) -> Option<(String, EntryName)> {
-        let points = self.points();
-        let mut seen = vec![profile.to_owned()];
-        loop {
-            let at = seen.last()?;
-            let mut files = [&self.credentials, &self.config].into_iter();
-            let source = files.find_map(|file| file.document.property(at, "source_profile"))?;
-            let source = source.value.to_string();
-            let point = points.iter().find(|point| point.profile.as_str() == source);
-            if let Some(point) = point {
-                return Some((source, point.helper.entry.clone()));
-            }
-            if seen.contains(&source) {
-                return None;
-            }
-            seen.push(source);
-        }
-    }
-
-    /// The profiles that use an entry.
-    pub fn using(&self, entry: &EntryName) -> Vec<ProfileName> {
-        self.points()
-            .into_iter()
-            .filter(|point| point.helper.entry == *entry)
-            .map(|point| point.profile)
-            .collect()
-    }
-
     /// Whether the profile can be pointed at the entry.
     ///
     /// # Errors
-    /// `Kind::Failed` naming file, line and mend: a section that SDKs read
+    /// `Kind::Failed` naming file, line and fix: a section that SDKs read
     /// differently, or another source of credentials in the profile.
     pub fn check_pointing(&self, pointing: &Attach, entry: &EntryName) -> Result<()> {
         let profile = &pointing.profile;
@@ -170,7 +92,7 @@ impl AwsFiles {
             }
             let mut edited = edits::remove_property(&file.document, profile, PROCESS)?;
             if !is_source {
-                edited = edited.then(|document| remove::drop_empty_section(document, profile))?;
+                edited = edited.then(|document| edits::drop_empty_section(document, profile))?;
             }
             let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
             replace(file, edited, &changes)?;
@@ -182,7 +104,7 @@ impl AwsFiles {
     /// `credential_process` out: the keys first, so that the profile always answers.
     pub fn put_keys(mut self, env: &Env, profile: &ProfileName, key: &AccessKey) -> Result<()> {
         let _lock = lock(env)?;
-        let (config, credentials) = insert::put_keys(
+        let (config, credentials) = edits::put_keys(
             &self.config.document,
             &self.credentials.document,
             profile,
@@ -195,32 +117,14 @@ impl AwsFiles {
         ];
         let replaced = replace(&mut self.credentials, credentials, &changes)?;
         tell_closed(env, &self.credentials, replaced);
-        let config = config.then(|document| remove::drop_empty_section(document, profile))?;
+        let config = config.then(|document| edits::drop_empty_section(document, profile))?;
         let changes = [Change::removed(profile, PROCESS), Change::dropped(profile)];
         replace(&mut self.config, config, &changes).map(drop)
     }
 
-    fn points(&self) -> Vec<PointsAt> {
-        // Where both files have it, the SDKs take the credentials file's.
-        let mut points = command_line::points_at(&self.credentials.document);
-        for point in command_line::points_at(&self.config.document) {
-            if points.iter().all(|there| there.profile != point.profile) {
-                points.push(point);
-            }
-        }
-        points
-    }
-
     fn pointed(&self, pointing: &Attach, entry: &EntryName) -> Result<(Edited, Vec<Change>)> {
         let profile = &pointing.profile;
-        let path = pointing.helper_path.to_str().ok_or_else(|| {
-            Error::new(
-                Kind::Usage,
-                format!("{} is not UTF-8", pointing.helper_path.display()),
-            )
-            .hint("name another copy with --helper-path")
-        })?;
-        let value = command_line::build(path, entry, Platform::HERE)?;
+        let value = command_line::build(&pointing.helper_path, entry, Platform::HERE)?;
         let document = &self.config.document;
         let mut edited = edits::set_property(document, profile, PROCESS, &value)?;
         let mut changes = vec![Change::set(profile, PROCESS)];
@@ -236,12 +140,9 @@ impl AwsFiles {
     /// A profile has one source of credentials: what else stands there would win
     /// in some SDKs and lose in others.
     fn refuse_other_sources(&self, profile: &ProfileName) -> Result<()> {
-        for (file, others) in [
-            (&self.config, &OTHERS[..]),
-            (&self.credentials, &OTHERS[..]),
-        ] {
-            file.document.refuse_trouble(profile)?;
-            for (key, mend) in others {
+        for file in [&self.config, &self.credentials] {
+            Checked::of(&file.document).refuse_lints(profile)?;
+            for (key, fix) in OTHERS {
                 if let Some(property) = file.document.property(profile.as_str(), key) {
                     return Err(Error::new(
                         Kind::Failed,
@@ -252,7 +153,7 @@ impl AwsFiles {
                         ),
                     )
                     .hint(format!(
-                        "{mend}, or choose another profile with --profile, or --no-profile"
+                        "{fix}, or choose another profile with --profile, or --no-profile"
                     )));
                 }
             }
@@ -345,7 +246,8 @@ pub fn tell_closed(env: &Env, file: &AwsFile, replaced: Replaced) {
     }
 }
 
-fn replace(file: &mut AwsFile, edited: Edited, changes: &[Change]) -> Result<Replaced> {
+/// Replaces the file, if the AWS SDK's own parser finds in it these changes and no other.
+pub fn replace(file: &mut AwsFile, edited: Edited, changes: &[Change]) -> Result<Replaced> {
     let kind = file.document.kind();
     sdk_reader::differs_by_exactly(kind, file.document.text(), edited.document.text(), changes)
         .map_err(|what| {

@@ -5,8 +5,7 @@
 //! strips quotes, comments and `\n` first. What all of them leave alone is allowed.
 
 use crate::error::{Error, Kind, Result};
-use crate::profiles::document::Document;
-use crate::types::keys::{EntryName, ProfileName};
+use crate::types::keys::EntryName;
 
 /// A command line that is awskeep's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +13,6 @@ pub struct Helper {
     /// The program's path as it is written, without quotes.
     pub path: String,
     pub entry: EntryName,
-}
-
-/// A profile that uses awskeep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PointsAt {
-    pub profile: ProfileName,
-    pub helper: Helper,
-    /// 1-based line of its `credential_process`.
-    pub line: usize,
 }
 
 /// Whose paths and shell the line is for.
@@ -82,18 +72,23 @@ pub fn parse_helper(value: &str) -> Option<Helper> {
     })
 }
 
-/// Which profiles of this file use awskeep, in the order of the file.
-pub fn points_at(document: &Document) -> Vec<PointsAt> {
-    let one = |name: String| {
-        let property = document.property(&name, "credential_process")?;
-        Some(PointsAt {
-            profile: name.parse().ok()?,
-            helper: parse_helper(&property.value)?,
-            line: property.line,
-        })
-    };
-    let names = document.profile_names();
-    names.into_iter().filter_map(one).collect()
+/// The words of a line, as the AWS CLI splits it: blanks separate words; double quotes keep them together.
+pub fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' | '\t' if !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 fn refuse_path(path: &str, platform: Platform) -> Result<()> {
@@ -135,7 +130,6 @@ fn refuse_path(path: &str, platform: Platform) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profiles::FileKind;
 
     #[test]
     fn command_lines_are_built_so_that_all_sdks_split_them_alike() {
@@ -244,15 +238,20 @@ mod tests {
     }
 
     #[test]
-    fn profiles_that_use_awskeep_are_found() {
-        let text = "[default]\ncredential_process = /b/awskeep credential-process me\n\
-            [profile other]\ncredential_process = /b/other me\n\
-            [profile a]\nregion = x\ncredential_process=/b/awskeep credential-process a\n";
-        let found = points_at(&Document::parse(FileKind::Config, text));
-        let found: Vec<_> = found
-            .iter()
-            .map(|p| (p.profile.as_str(), p.helper.entry.as_str(), p.line))
-            .collect();
-        assert_eq!(found, [("default", "me", 2), ("a", "a", 7)]);
+    fn lines_are_split_like_the_cli_does() {
+        for (line, expected) in [
+            (
+                "/b/awskeep credential-process work",
+                &["/b/awskeep", "credential-process", "work"][..],
+            ),
+            (
+                "\"/my b/awskeep\"  credential-process\twork ",
+                &["/my b/awskeep", "credential-process", "work"],
+            ),
+            ("a \"\" b", &["a", "", "b"]),
+            ("", &[]),
+        ] {
+            assert_eq!(words(line), expected, "{line}");
+        }
     }
 }

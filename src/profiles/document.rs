@@ -2,22 +2,22 @@
 //!
 //! Reads what the SDKs' common specification reads: comments in the first column
 //! only, ` #` and ` ;` end a value, an indented line goes on with the property
-//! above. `text()` is always the input. Where SDKs disagree with the specification
-//! is `trouble`'s business; changing text is that of `edits`.
+//! above. `text()` is always the input. How it is read is `parse`'s business, where SDKs
+//! disagree with the specification that of `lint`, changing text that of `edits`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::profiles::lint::Lint;
-use crate::profiles::parse::read_lines;
 use crate::types::keys::ProfileName;
 
 /// Which of the two files a text is: headers mean different things in them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// `~/.aws/config`: `[profile NAME]`, `[default]`, `[sso-session NAME]`, …
     Config,
@@ -48,6 +48,17 @@ pub enum Header {
     Services(String),
     /// Anything else: ignored by the SDKs, kept by us.
     Other,
+}
+
+impl Header {
+    /// The profile whose section it opens.
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Header::Default | Header::PrefixedDefault => Some("default"),
+            Header::Profile(name) => Some(name),
+            Header::SsoSession(_) | Header::Services(_) | Header::Other => None,
+        }
+    }
 }
 
 /// One `[header]` and what follows it, up to the next header.
@@ -155,8 +166,6 @@ pub struct Document {
     text: Zeroizing<String>,
     pub(crate) lines: Vec<Line>,
     sections: Vec<Section>,
-    /// What is wrong with the file as a whole, once somebody asked.
-    pub(crate) whole_file: OnceLock<Vec<Lint>>,
     /// Where each profile's sections are, once somebody asked.
     index: OnceLock<Index>,
 }
@@ -169,16 +178,18 @@ struct Index {
 }
 
 impl Document {
-    /// Never fails: what makes no sense is kept and shows up in `troubles`.
-    pub fn parse(kind: FileKind, text: &str) -> Document {
-        let (lines, sections) = read_lines(kind, text);
+    pub(super) fn of_lines(
+        kind: FileKind,
+        text: &str,
+        lines: Vec<Line>,
+        sections: Vec<Section>,
+    ) -> Document {
         Document {
             kind,
             name: kind.usual_name().to_owned(),
             text: Zeroizing::new(text.to_owned()),
             lines,
             sections,
-            whole_file: OnceLock::new(),
             index: OnceLock::new(),
         }
     }
@@ -198,6 +209,11 @@ impl Document {
         &self.name
     }
 
+    /// How messages name a line, by its 1-based number.
+    pub fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.name)
+    }
+
     /// The whole file, byte for byte. Holds secrets.
     pub fn text(&self) -> &str {
         &self.text
@@ -211,7 +227,6 @@ impl Document {
     pub(crate) fn with_sections(&self, sections: Vec<Section>) -> Document {
         Document {
             sections,
-            whole_file: OnceLock::new(),
             index: OnceLock::new(),
             ..self.clone()
         }
@@ -260,23 +275,21 @@ impl Document {
         self.index.get_or_init(|| {
             let mut index = Index::default();
             for (at, section) in self.sections.iter().enumerate() {
-                let name = match &section.header {
-                    Header::Default | Header::PrefixedDefault => "default",
-                    Header::Profile(name) => name,
-                    Header::Other => {
-                        index.others.push(at);
-                        continue;
-                    }
-                    Header::SsoSession(_) | Header::Services(_) => continue,
-                };
-                let places = index.by_profile.entry(name.to_owned()).or_default();
-                places.push(at);
+                match section.header.profile() {
+                    Some(name) => index
+                        .by_profile
+                        .entry(name.to_owned())
+                        .or_default()
+                        .push(at),
+                    None if section.header == Header::Other => index.others.push(at),
+                    None => {}
+                }
             }
             index
         })
     }
 
-    /// The first section of this profile; the only one if it is not in trouble.
+    /// The first section of this profile; the only one if no lint is in its way.
     pub fn section_of(&self, profile: &ProfileName) -> Option<&Section> {
         self.sections_of(profile.as_str()).first().copied()
     }
@@ -287,33 +300,12 @@ impl Document {
         sections.into_iter().filter_map(|s| s.get(key)).next_back()
     }
 
-    /// All profiles by name with the properties that the specification reads.
-    /// Holds secrets.
-    pub fn profiles(&self) -> BTreeMap<String, BTreeMap<String, &Property>> {
-        let mut all: BTreeMap<String, BTreeMap<String, &Property>> = BTreeMap::new();
-        for name in self.profile_names() {
-            let properties = self
-                .sections_of(&name)
-                .into_iter()
-                .flat_map(|s| &s.properties);
-            let read = properties
-                .filter(|p| is_identifier(&p.key))
-                .map(|p| (p.key.clone(), p))
-                .collect();
-            all.insert(name, read);
-        }
-        all
-    }
-
     /// The names of all profiles, in the order of the file, each once.
     pub fn profile_names(&self) -> Vec<String> {
         let mut seen = std::collections::HashSet::new();
-        let names = self.sections.iter().filter_map(|s| match &s.header {
-            Header::Default | Header::PrefixedDefault => Some("default".to_owned()),
-            Header::Profile(name) => Some(name.clone()),
-            Header::SsoSession(_) | Header::Services(_) | Header::Other => None,
-        });
-        names.filter(|name| seen.insert(name.clone())).collect()
+        let names = self.sections.iter().filter_map(|s| s.header.profile());
+        let first = names.filter(|name| seen.insert(*name));
+        first.map(str::to_owned).collect()
     }
 
     /// A line without its line end.
@@ -332,6 +324,12 @@ impl Document {
     pub(crate) fn line_end(&self, index: usize) -> &str {
         let line = &self.lines[index];
         &self.text[line.text_end..line.end]
+    }
+}
+
+impl AsRef<Document> for Document {
+    fn as_ref(&self) -> &Document {
+        self
     }
 }
 

@@ -1,10 +1,10 @@
 //! Tables of edits: the text before, the text after.
 
 use crate::error::Kind;
-use crate::profiles::edits::{Inserts, keys_in, remove_property, set_property};
-use crate::profiles::insert::put_keys;
-use crate::profiles::remove::{drop_empty_section, take_out_keys};
-use crate::profiles::{Document, FileKind};
+use crate::profiles::edits::{
+    Inserts, Removals, drop_empty_section, keys_in, put_keys, remove_property, set_property,
+};
+use crate::profiles::{Checked, Document, FileKind};
 use crate::types::keys::{AccessKey, ProfileName};
 
 const PROCESS: &str = "/b/awskeep credential-process me";
@@ -110,23 +110,15 @@ fn properties_are_removed_whole() {
 }
 
 #[test]
-fn key_lines_are_taken_out_and_named() {
+fn key_lines_are_taken_out() {
     let text = "# mine\r\n[p]\r\naws_secret_access_key=s3cret\r\nregion = x\r\n# note\r\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\r\naws_session_token =\r\n[q]\r\naws_access_key_id = AKIAIOSFODNN7EXAMPLF\r\n";
-    let taken = take_out_keys(&credentials(text), &p()).unwrap();
+    let before = credentials(text);
+    let before = Checked::of(&before);
+    let mut takes = Removals::from(&before);
+    assert_eq!(takes.keys(&p()).unwrap(), 3);
+    let taken = takes.done();
     let expected = "# mine\r\n[p]\r\nregion = x\r\n# note\r\n[q]\r\naws_access_key_id = AKIAIOSFODNN7EXAMPLF\r\n";
-    assert_eq!(taken.edited.document.text(), expected);
-    let removed: Vec<_> = taken.removed.iter().map(|r| (r.line, r.key)).collect();
-    let lines = [
-        (3, "aws_secret_access_key"),
-        (6, "aws_access_key_id"),
-        (7, "aws_session_token"),
-    ];
-    assert_eq!(removed, lines);
-    let ids = taken
-        .removed
-        .iter()
-        .map(|r| r.key_id.as_ref().unwrap().as_str());
-    assert!(ids.into_iter().all(|id| id == "AKIAIOSFODNN7EXAMPLE"));
+    assert_eq!(taken.document.text(), expected);
     assert!(!format!("{taken:?}").contains("s3cret"));
 }
 
@@ -151,7 +143,7 @@ fn pairs_are_found() {
             false,
         ),
     ] {
-        let found = keys_in(&credentials(text), &p()).unwrap();
+        let found = keys_in(&Checked::of(&credentials(text)), &p()).unwrap();
         assert_eq!(
             (found.key_id().is_some(), found.pair().is_some()),
             (id, pair),
@@ -195,6 +187,7 @@ fn a_role_profile_on_itself_gets_a_base() {
     ] {
         let before = format!("{role}{more}");
         let before = config(&before);
+        let before = Checked::of(&before);
         let mut puts = Inserts::into(&before);
         let name = puts.add_base_profile_for_self_reference(&credentials(keys), &p(), PROCESS);
         assert_eq!(name.unwrap().as_str(), base);
@@ -208,6 +201,7 @@ fn a_role_profile_on_itself_gets_a_base() {
         "",
     ] {
         let (other, none) = (config(other), credentials(""));
+        let other = Checked::of(&other);
         let mut puts = Inserts::into(&other);
         let refused = puts.add_base_profile_for_self_reference(&none, &p(), PROCESS);
         assert!(refused.is_err() && puts.done().is_nothing());

@@ -1,15 +1,17 @@
-//! Edits of one AWS file: set and remove properties, for one profile or for many at
-//! once. Pure: a document goes in, a new one comes out. All other lines stay byte for
-//! byte. Every edit is refused, with file, line and mend, if SDKs would read the
-//! section differently (`trouble`). What takes an access key out is `takes`.
+//! Edits of one AWS file, for one profile or for many at once: set and remove properties,
+//! take the lines of access keys out, and sections that became empty with them. Pure: a
+//! document goes in, a new one comes out. All other lines stay byte for byte. Every edit
+//! is refused, with file, line and fix, if SDKs would read the section differently (`lint`).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
+use crate::profiles::command_line::parse_helper;
 use crate::profiles::document::{BLANKS, Document, Property, Role, Section, is_identifier};
-use crate::profiles::lint::{KEY_LINES, plain_header};
+use crate::profiles::lint::{Checked, KEY_LINES, plain_header};
 use crate::profiles::undo::{Edited, Splice, line_end_of, splice};
 use crate::types::keys::{AccessKey, AccessKeyId, ProfileName, Secret};
 
@@ -34,8 +36,29 @@ pub struct Located<T> {
 }
 
 impl FoundKeys {
+    /// Whatever stands there, in a section that SDKs may read differently.
+    pub fn of(document: &Document, profile: &ProfileName) -> FoundKeys {
+        let Some(section) = document.section_of(profile) else {
+            return FoundKeys::default();
+        };
+        let find = |key: &str| {
+            section.get(key).map(|p| Located {
+                value: Secret::new(p.value.to_string()),
+                line: p.line,
+            })
+        };
+        let [id, secret, token] = KEY_LINES.map(find);
+        FoundKeys { id, secret, token }
+    }
+
     pub fn is_none(&self) -> bool {
         self.id.is_none() && self.secret.is_none() && self.token.is_none()
+    }
+
+    /// The 1-based lines of whatever is there.
+    pub fn lines(&self) -> impl Iterator<Item = usize> {
+        let all = [&self.id, &self.secret, &self.token].into_iter();
+        all.flatten().map(|found| found.line)
     }
 
     /// The key id, if what stands there is one.
@@ -70,19 +93,9 @@ impl FoundKeys {
 }
 
 /// The keys that stand in this profile's section of this file.
-pub fn keys_in(document: &Document, profile: &ProfileName) -> Result<FoundKeys> {
-    document.refuse_trouble(profile)?;
-    let Some(section) = document.section_of(profile) else {
-        return Ok(FoundKeys::default());
-    };
-    let find = |key: &str| {
-        section.get(key).map(|p| Located {
-            value: Secret::new(p.value.to_string()),
-            line: p.line,
-        })
-    };
-    let [id, secret, token] = KEY_LINES.map(find);
-    Ok(FoundKeys { id, secret, token })
+pub fn keys_in(file: &Checked<'_>, profile: &ProfileName) -> Result<FoundKeys> {
+    file.refuse_lints(profile)?;
+    Ok(FoundKeys::of(file.document, profile))
 }
 
 /// Adds or replaces one property. A missing section is made at the end of the file.
@@ -93,23 +106,24 @@ pub fn set_property(
     key: &str,
     value: &str,
 ) -> Result<Edited> {
-    let mut puts = Inserts::into(document);
+    let checked = Checked::of(document);
+    let mut puts = Inserts::into(&checked);
     puts.set(profile, key, value)?;
     Ok(puts.done())
 }
 
 /// Properties of many profiles, put into one file in one pass.
 pub struct Inserts<'a> {
-    document: &'a Document,
+    file: &'a Checked<'a>,
     splices: Vec<Splice>,
     /// The sections to be made at the end of the file, with their lines.
     new: Vec<(ProfileName, Vec<Zeroizing<String>>)>,
 }
 
 impl<'a> Inserts<'a> {
-    pub fn into(document: &'a Document) -> Inserts<'a> {
+    pub fn into(file: &'a Checked<'a>) -> Inserts<'a> {
         Inserts {
-            document,
+            file,
             splices: Vec::new(),
             new: Vec::new(),
         }
@@ -117,8 +131,8 @@ impl<'a> Inserts<'a> {
 
     /// As `set_property`; a refusal leaves what was put so far.
     pub fn set(&mut self, profile: &ProfileName, key: &str, value: &str) -> Result<()> {
-        let document = self.document;
-        document.refuse_trouble(profile)?;
+        let document = self.file.document;
+        self.file.refuse_lints(profile)?;
         check_writable(key, value)?;
         let end = line_end_of(document);
         let Some(section) = document.section_of(profile) else {
@@ -162,8 +176,8 @@ impl<'a> Inserts<'a> {
         profile: &ProfileName,
         command_line: &str,
     ) -> Result<ProfileName> {
-        let config = self.document;
-        config.refuse_trouble(profile)?;
+        let config = self.file.document;
+        self.file.refuse_lints(profile)?;
         let section = config.section_of(profile);
         let get = |key: &str| section.and_then(|s| s.get(key)).map(|p| p.value.as_str());
         if get("role_arn").is_none() || get("source_profile") != Some(profile.as_str()) {
@@ -189,7 +203,7 @@ impl<'a> Inserts<'a> {
                     .split(BLANKS)
                     .any(|word| word.trim_matches('"') == name)
             };
-            [self.document, credentials]
+            [self.file.document, credentials]
                 .into_iter()
                 .flat_map(Document::sections)
                 .any(in_header)
@@ -207,7 +221,7 @@ impl<'a> Inserts<'a> {
 
     /// The new text, read once.
     pub fn done(mut self) -> Edited {
-        let document = self.document;
+        let document = self.file.document;
         let mut put = Vec::new();
         let mut gap = document
             .lines
@@ -232,7 +246,7 @@ impl<'a> Inserts<'a> {
 
 /// Removes one property with its indented lines. Nothing happens if it is absent.
 pub fn remove_property(document: &Document, profile: &ProfileName, key: &str) -> Result<Edited> {
-    document.refuse_trouble(profile)?;
+    Checked::of(document).refuse_lints(profile)?;
     let property = document.section_of(profile).and_then(|s| s.get(key));
     Ok(match property {
         Some(property) => splice(document, remove_lines(property.all_lines())),
@@ -240,7 +254,186 @@ pub fn remove_property(document: &Document, profile: &ProfileName, key: &str) ->
     })
 }
 
-pub(super) fn check_writable(key: &str, value: &str) -> Result<()> {
+/// Drops the profile's header if nothing is left below it. A comment keeps it: one
+/// behind the header, directly above it, or below it; but a block directly above
+/// the next header, with a blank line before it, belongs to that one.
+pub fn drop_empty_section(document: &Document, profile: &ProfileName) -> Result<Edited> {
+    let checked = Checked::of(document);
+    let mut takes = Removals::from(&checked);
+    takes.section_if_empty(profile)?;
+    Ok(takes.done())
+}
+
+/// Lines of many profiles, taken out of one file in one pass.
+pub struct Removals<'a> {
+    file: &'a Checked<'a>,
+    /// For each line whether it goes.
+    gone: Vec<bool>,
+    /// The sections to drop if nothing is left in them, by the line of the header.
+    emptied: BTreeMap<usize, &'a Section>,
+}
+
+impl<'a> Removals<'a> {
+    pub fn from(file: &'a Checked<'a>) -> Removals<'a> {
+        Removals {
+            file,
+            gone: vec![false; file.document.lines.len()],
+            emptied: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the lines of the profile's access key, whole: a blank or half a key left
+    /// behind is used, or fails, in some SDKs. The section's header stays. Gives how many.
+    pub fn keys(&mut self, profile: &ProfileName) -> Result<usize> {
+        let found = keys_in(self.file, profile)?;
+        let lines: Vec<usize> = found.lines().collect();
+        lines.iter().for_each(|line| self.gone[line - 1] = true);
+        Ok(lines.len())
+    }
+
+    /// As `drop_empty_section`, once all else is taken out.
+    pub fn section_if_empty(&mut self, profile: &ProfileName) -> Result<()> {
+        self.file.refuse_lints(profile)?;
+        if let Some(section) = self.file.document.section_of(profile) {
+            self.emptied.insert(section.line - 1, section);
+        }
+        Ok(())
+    }
+
+    /// The new text, read once.
+    pub fn done(mut self) -> Edited {
+        self.drop_emptied();
+        let lines = (0..self.gone.len()).filter(|&line| self.gone[line]);
+        splice(self.file.document, remove_lines(lines))
+    }
+
+    fn drop_emptied(&mut self) {
+        let emptied = std::mem::take(&mut self.emptied);
+        let (mut seen, mut line_above) = (0, None);
+        for (header, section) in emptied {
+            line_above = (seen..header)
+                .rev()
+                .find(|&line| !self.gone[line])
+                .or(line_above);
+            seen = header;
+            let comment_above =
+                line_above.is_some_and(|line: usize| self.role(line) == Role::Comment);
+            if !comment_above && let Some(end) = self.end_if_empty(section) {
+                self.gone[header..end].fill(true);
+                if end == self.gone.len() {
+                    self.take_blanks_above(header);
+                }
+            }
+        }
+    }
+
+    /// Where the lines end that go with an empty section's header; none if it stays.
+    fn end_if_empty(&self, section: &Section) -> Option<usize> {
+        let stays = |line: usize| !self.gone[line];
+        let header = section.line - 1;
+        let comment_behind = !self
+            .file
+            .document
+            .line_text(header)
+            .trim_end_matches(BLANKS)
+            .ends_with(']');
+        let mut own_lines = section.properties.iter().flat_map(|p| p.all_lines());
+        if comment_behind || own_lines.any(stays) {
+            return None;
+        }
+        let below = header + 1..section.lines.end;
+        let end = below
+            .clone()
+            .find(|&line| stays(line) && self.role(line) != Role::Blank)
+            .unwrap_or(below.end);
+        let has_gap = (below.start..end).any(stays);
+        let is_comment = |line: usize| !stays(line) || self.role(line) == Role::Comment;
+        let rest_is_for_next = end == below.end
+            || has_gap && below.end < self.gone.len() && (end..below.end).all(is_comment);
+        rest_is_for_next.then_some(end)
+    }
+
+    /// At the end of the file the blank lines above a section go too, else those below.
+    fn take_blanks_above(&mut self, header: usize) {
+        for line in (0..header).rev() {
+            if !self.gone[line] && self.role(line) != Role::Blank {
+                return;
+            }
+            self.gone[line] = true;
+        }
+    }
+
+    fn role(&self, line: usize) -> Role {
+        self.file.document.lines[line].role
+    }
+}
+
+/// For `export`: writes the pair into the credentials file and takes our own
+/// `credential_process` out of both files. Gives the edits of config and credentials.
+pub fn put_keys(
+    config: &Document,
+    credentials: &Document,
+    profile: &ProfileName,
+    key: &AccessKey,
+) -> Result<(Edited, Edited)> {
+    let config = remove_own_process(config, profile)?;
+    // Static keys left in the config file would be half-shadowed by what is written.
+    if let Some(line) = keys_in(&Checked::of(&config.document), profile)?
+        .lines()
+        .next()
+    {
+        return Err(left_alone(&config.document, profile, line, "it has a key of its own there")
+            .hint("remove the profile's aws_access_key_id, aws_secret_access_key and aws_session_token lines"));
+    }
+    let credentials = remove_own_process(credentials, profile)?;
+    let [id_key, secret_key, token_key] = KEY_LINES;
+    let document = &credentials.document;
+    if let Some(token) = keys_in(&Checked::of(document), profile)?.token {
+        return Err(left_alone(
+            document,
+            profile,
+            token.line,
+            "a session token stands there",
+        )
+        .hint(format!("remove the {token_key} line")));
+    }
+    let pair = [(id_key, key.id.as_str()), (secret_key, key.secret.expose())];
+    let credentials = credentials.then(|document| {
+        let checked = Checked::of(document);
+        let mut puts = Inserts::into(&checked);
+        for (key, value) in pair {
+            puts.set(profile, key, value)?;
+        }
+        Ok(puts.done())
+    })?;
+    Ok((config, credentials))
+}
+
+fn left_alone(document: &Document, profile: &ProfileName, line: usize, why: &str) -> Error {
+    Error::new(Kind::Failed, format!("{}: {why}", document.place(line))).profile(profile)
+}
+
+fn remove_own_process(document: &Document, profile: &ProfileName) -> Result<Edited> {
+    Checked::of(document).refuse_lints(profile)?;
+    let process = document
+        .section_of(profile)
+        .and_then(|s| s.get("credential_process"));
+    match process {
+        None => Ok(Edited::nothing(document)),
+        Some(process) if parse_helper(&process.value).is_some() => {
+            remove_property(document, profile, "credential_process")
+        }
+        Some(process) => Err(left_alone(
+            document,
+            profile,
+            process.line,
+            "its credential_process is not awskeep's",
+        )
+        .hint("remove the line, or choose another profile")),
+    }
+}
+
+fn check_writable(key: &str, value: &str) -> Result<()> {
     let odd = |c: char| c.is_control() || c == '\u{feff}';
     let cut = |c: char| c.is_whitespace();
     let comment = value.starts_with(['#', ';'])
@@ -295,7 +488,7 @@ fn replaced_line(document: &Document, property: &Property, value: &str) -> Zeroi
 }
 
 /// Splices that remove these lines, given in order.
-pub(super) fn remove_lines(lines: impl Iterator<Item = usize>) -> Vec<Splice> {
+fn remove_lines(lines: impl Iterator<Item = usize>) -> Vec<Splice> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for line in lines {
         match ranges.last_mut() {

@@ -22,6 +22,12 @@ pub struct AwsFile {
     pub document: Document,
 }
 
+impl AsRef<Document> for AwsFile {
+    fn as_ref(&self) -> &Document {
+        &self.document
+    }
+}
+
 impl AwsFile {
     /// Reads a file; a missing one is empty.
     pub fn read(path: &Path, kind: FileKind) -> Result<AwsFile> {

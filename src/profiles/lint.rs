@@ -2,9 +2,8 @@
 //! file differently, or not at all, so that an edit could change who a person is.
 //! Pure. Finds and explains; nothing is mended here.
 //!
-//! A trouble never quotes a line: what stands in the wrong place may be a secret.
+//! A lint never quotes a line: what stands in the wrong place may be a secret.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
@@ -17,7 +16,7 @@ pub struct Lint {
     /// 1-based line number.
     pub line: usize,
     pub what: String,
-    pub mend: String,
+    pub fix: String,
 }
 
 /// An access key's line that not every SDK reads.
@@ -28,7 +27,7 @@ pub struct HiddenKey<'a> {
     /// 1-based line number.
     pub line: usize,
     pub what: &'static str,
-    pub mend: &'static str,
+    pub fix: &'static str,
 }
 
 /// The keys that hold an access key; their lines are secrets.
@@ -49,61 +48,88 @@ const MUST_BE_PLAIN: [&str; 7] = [
     "source_profile",
 ];
 
-/// What is wrong with a `\r` within a line, and its mend.
+/// What is wrong with a `\r` within a line, and its fix.
 const LONE_RETURN: (&str, &str) = (
     "a carriage return stands alone, which SDKs read differently",
     "end lines with LF or CRLF",
 );
 
-impl Document {
+/// A document with what is wrong with it as a whole: found once, and in the way of every
+/// profile.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    pub document: &'a Document,
+    pub file_lints: Vec<Lint>,
+}
+
+impl AsRef<Document> for Checked<'_> {
+    fn as_ref(&self) -> &Document {
+        self.document
+    }
+}
+
+impl<'a> Checked<'a> {
+    pub fn of(document: &'a Document) -> Checked<'a> {
+        let mut file_lints = Vec::new();
+        document.find_in_whole_file(&mut file_lints);
+        file_lints.sort();
+        Checked {
+            document,
+            file_lints,
+        }
+    }
+
     /// Every reason not to edit this profile's section, by line. Empty: go ahead.
-    pub fn troubles(&self, profile: &ProfileName) -> Vec<Lint> {
-        let mut found = self.file_troubles().to_vec();
-        let sections: Vec<&Section> = self.sections_meaning(profile).collect();
+    pub fn lints(&self, profile: &ProfileName) -> Vec<Lint> {
+        let mut found = self.file_lints.clone();
+        let sections: Vec<&Section> = self.document.sections_meaning(profile).collect();
         several_sections(&sections, profile, &mut found);
         for section in sections {
-            self.odd_header(section, profile, &mut found);
+            self.document.odd_header(section, profile, &mut found);
             repeated_keys(section, &mut found);
-            self.strays_in(section, &mut found);
-            self.odd_properties(section, &mut found);
+            self.document.strays_in(section, &mut found);
+            self.document.odd_properties(section, &mut found);
         }
         found.sort();
         found.dedup();
         found
     }
 
-    /// Those of the whole file, which are in the way of every profile: found once.
-    pub fn file_troubles(&self) -> &[Lint] {
-        self.whole_file.get_or_init(|| {
-            let mut found = Vec::new();
-            self.find_in_whole_file(&mut found);
-            found.sort();
-            found
-        })
+    /// What is in the way of an edit. Lints of the whole file come alone: until they are
+    /// fixed, a profile's own may be none at all.
+    pub fn in_the_way(&self, profile: &ProfileName) -> Vec<Lint> {
+        match &self.file_lints[..] {
+            [] => self.lints(profile),
+            of_the_file => of_the_file.to_vec(),
+        }
     }
 
-    /// Where it is, and what is wrong.
-    pub fn place_of(&self, trouble: &Lint) -> String {
-        format!("{}:{}: {}", self.name(), trouble.line, trouble.what)
-    }
-
-    /// Refuses, naming file, line and mend, if anything is wrong. Those of the whole file
-    /// come alone: until they are mended, a profile's own may be no trouble at all.
-    pub fn refuse_trouble(&self, profile: &ProfileName) -> Result<()> {
-        let troubles = match self.file_troubles() {
-            [] => Cow::Owned(self.troubles(profile)),
-            of_the_file => Cow::Borrowed(of_the_file),
-        };
-        let Some(first) = troubles.first() else {
+    /// Refuses, naming file, line and fix, if anything is in the way.
+    pub fn refuse_lints(&self, profile: &ProfileName) -> Result<()> {
+        let lints = self.in_the_way(profile);
+        let Some(first) = lints.first() else {
             return Ok(());
         };
-        let place = self.place_of(first);
+        let place = first.place_in(self.document.name());
         let refusal = Error::new(Kind::Failed, place).profile(profile);
-        Err(troubles.iter().fold(refusal, |failure, trouble| {
-            failure.hint(format!("line {}: {}", trouble.line, trouble.mend))
-        }))
+        Err(lints
+            .iter()
+            .fold(refusal, |failure, lint| failure.hint(lint.fix_of_line())))
+    }
+}
+
+impl Lint {
+    /// Where it is, and what is wrong.
+    pub fn place_in(&self, file: &str) -> String {
+        format!("{file}:{}: {}", self.line, self.what)
     }
 
+    pub fn fix_of_line(&self) -> String {
+        format!("line {}: {}", self.line, self.fix)
+    }
+}
+
+impl Document {
     /// What makes a parser give up on, or mix up, the whole file.
     fn find_in_whole_file(&self, found: &mut Vec<Lint>) {
         let has_mark = self.text().starts_with('\u{feff}');
@@ -131,8 +157,8 @@ impl Document {
                 if concerns_its_section(stray, text) {
                     continue;
                 }
-                let (what, mend) = stray_words(stray, text);
-                add(found, index + 1, what, mend);
+                let (what, fix) = stray_words(stray, text);
+                add(found, index + 1, what, fix);
             }
         }
         headers_by_blanks(self.sections(), found);
@@ -152,8 +178,8 @@ impl Document {
             if let Role::Stray(stray) = self.lines[index].role
                 && concerns_its_section(stray, text)
             {
-                let (what, mend) = stray_words(stray, text);
-                add(found, index + 1, what, mend);
+                let (what, fix) = stray_words(stray, text);
+                add(found, index + 1, what, fix);
             }
         }
     }
@@ -185,7 +211,7 @@ impl Document {
                 continue;
             }
             let text = self.line_text(index);
-            let (what, mend) = match self.lines[index].role {
+            let (what, fix) = match self.lines[index].role {
                 _ if text.contains('\r') => LONE_RETURN,
                 Role::Stray(stray) => stray_words(stray, text),
                 Role::Blank
@@ -201,7 +227,7 @@ impl Document {
                 section,
                 line,
                 what,
-                mend,
+                fix,
             });
         }
         hidden
@@ -375,11 +401,11 @@ pub(super) fn plain_header(kind: super::FileKind, profile: &ProfileName) -> Stri
     }
 }
 
-fn add(found: &mut Vec<Lint>, line: usize, what: impl Into<String>, mend: impl Into<String>) {
+fn add(found: &mut Vec<Lint>, line: usize, what: impl Into<String>, fix: impl Into<String>) {
     found.push(Lint {
         line,
         what: what.into(),
-        mend: mend.into(),
+        fix: fix.into(),
     });
 }
 

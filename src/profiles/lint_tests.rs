@@ -1,5 +1,6 @@
-//! A table of every trouble: the text, and the lines that are named.
+//! A table of every lint: the text, and the lines that are named.
 
+use crate::profiles::Checked;
 use crate::profiles::Document;
 use crate::profiles::FileKind;
 use crate::profiles::FileKind::{Config, Credentials};
@@ -8,18 +9,19 @@ use crate::types::keys::ProfileName;
 fn check(kind: FileKind, profile: &str, text: &str, expected: &[(usize, &str)]) {
     let profile: ProfileName = profile.parse().unwrap();
     let document = Document::parse(kind, text);
-    let troubles = document.troubles(&profile);
-    let lines: Vec<usize> = troubles.iter().map(|t| t.line).collect();
+    let checked = Checked::of(&document);
+    let lints = checked.lints(&profile);
+    let lines: Vec<usize> = lints.iter().map(|t| t.line).collect();
     let expected_lines: Vec<usize> = expected.iter().map(|e| e.0).collect();
-    assert_eq!(lines, expected_lines, "{text:?}: {troubles:?}");
-    for (trouble, (_, word)) in troubles.iter().zip(expected) {
-        assert!(trouble.what.contains(word), "{text:?}: {trouble:?}");
-        assert!(!trouble.mend.is_empty());
+    assert_eq!(lines, expected_lines, "{text:?}: {lints:?}");
+    for (lint, (_, word)) in lints.iter().zip(expected) {
+        assert!(lint.what.contains(word), "{text:?}: {lint:?}");
+        assert!(!lint.fix.is_empty());
     }
-    let shown = format!("{troubles:?} {document:?} {:?}", document.sections());
+    let shown = format!("{lints:?} {document:?} {:?}", document.sections());
     assert!(!shown.contains("s3cret"), "{shown}");
     assert_eq!(
-        document.refuse_trouble(&profile).is_err(),
+        checked.refuse_lints(&profile).is_err(),
         !expected.is_empty()
     );
 }

@@ -3,15 +3,14 @@
 //! replaced. Nothing here decides what should be moved; that is the commands' part.
 
 pub mod attach;
+mod aws_files;
 pub mod command_line;
 pub mod document;
 pub mod edits;
 pub mod files;
-pub mod insert;
 pub mod lint;
 pub(crate) mod parse;
 pub mod program_path;
-pub mod remove;
 pub mod sdk_reader;
 pub mod undo;
 
@@ -27,7 +26,8 @@ mod property_tests;
 #[cfg(test)]
 pub(crate) use crate::profiles::parse::LINES_READ;
 
-pub use crate::profiles::lint::Lint;
-pub use command_line::{Helper, PointsAt, parse_helper, points_at};
+pub use crate::profiles::lint::{Checked, Lint};
+pub use aws_files::{AwsFiles, CheckedFiles};
+pub use command_line::{Helper, parse_helper};
 pub use document::{Document, FileKind, Header, Property, Section};
 pub use undo::{Edited, Hunk};

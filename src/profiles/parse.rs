@@ -4,21 +4,24 @@
 use zeroize::Zeroizing;
 
 use crate::profiles::document::{
-    BLANKS, CommentBehind, FileKind, Header, Line, Property, Role, Section, Stray, is_identifier,
+    BLANKS, CommentBehind, Document, FileKind, Header, Line, Property, Role, Section, Stray,
+    is_identifier,
 };
 
-/// All lines, each with its role, and all sections.
-pub(super) fn read_lines(kind: FileKind, text: &str) -> (Vec<Line>, Vec<Section>) {
-    let mut reader = Reader::new(kind, text);
-    #[cfg(test)]
-    LINES_READ.set(LINES_READ.get() + reader.lines.len());
-    for index in 0..reader.lines.len() {
-        reader.read_line(index);
+impl Document {
+    /// Never fails: what makes no sense is kept, and `lint` finds it.
+    pub fn parse(kind: FileKind, text: &str) -> Document {
+        let mut reader = Reader::new(kind, text);
+        #[cfg(test)]
+        LINES_READ.set(LINES_READ.get() + reader.lines.len());
+        for index in 0..reader.lines.len() {
+            reader.read_line(index);
+        }
+        if let Some(last) = reader.sections.last_mut() {
+            last.lines.end = reader.lines.len();
+        }
+        Document::of_lines(kind, text, reader.lines, reader.sections)
     }
-    if let Some(last) = reader.sections.last_mut() {
-        last.lines.end = reader.lines.len();
-    }
-    (reader.lines, reader.sections)
 }
 
 #[cfg(test)]

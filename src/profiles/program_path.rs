@@ -41,6 +41,15 @@ pub fn choose(env: &Env, named: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// As `choose`, for a line of a file.
+pub fn choose_text(env: &Env, named: Option<&Path>) -> Result<String> {
+    let path = choose(env, named)?.into_os_string();
+    path.into_string().map_err(|path| {
+        let message = format!("{} is not UTF-8", Path::new(&path).display());
+        Error::new(Kind::Usage, message).hint("name another copy with --helper-path")
+    })
+}
+
 fn named_path(env: &Env, named: &Path) -> Result<PathBuf> {
     let path = env.here.join(named);
     let is_file = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file());

@@ -8,13 +8,14 @@ use std::process::Command;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::profiles::document::Role;
-use crate::profiles::edits::{Inserts, keys_in, remove_property, set_property};
+use crate::profiles::document::{Role, is_identifier};
+use crate::profiles::edits::{
+    Inserts, Removals, drop_empty_section, keys_in, remove_property, set_property,
+};
 use crate::profiles::lint::KEY_LINES;
-use crate::profiles::remove::{Removals, drop_empty_section, take_out_keys};
 use crate::profiles::sdk_reader::{Change, differs_by_exactly, read};
 use crate::profiles::undo::{Edited, KeyField, put_back};
-use crate::profiles::{Document, FileKind, Header};
+use crate::profiles::{Checked, Document, FileKind, Header};
 use crate::types::keys::{ProfileName, Secret};
 
 type Plain = BTreeMap<String, BTreeMap<String, String>>;
@@ -42,13 +43,12 @@ fn aws_runtime_folder() -> PathBuf {
 fn merged(documents: [&Document; 2]) -> Plain {
     let mut all = Plain::new();
     for document in documents {
-        for (name, properties) in document.profiles() {
-            let profile = all.entry(name).or_default();
-            profile.extend(
-                properties
-                    .into_iter()
-                    .map(|(k, p)| (k, p.value.to_string())),
-            );
+        for name in document.profile_names() {
+            let sections = document.sections_of(&name).into_iter();
+            let properties = sections.flat_map(|section| &section.properties);
+            let read = properties.filter(|p| is_identifier(&p.key));
+            let profile = all.entry(name.clone()).or_default();
+            profile.extend(read.map(|p| (p.key.clone(), p.value.to_string())));
         }
     }
     all
@@ -224,7 +224,7 @@ fn line_diff<'a>(old: &'a str, new: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
 
 /// The way back is exact, and what is remembered for it holds no secret.
 fn check_undo(old: &Document, edited: &Edited, profile: &ProfileName) {
-    let found = keys_in(old, profile).unwrap();
+    let found = keys_in(&Checked::of(old), profile).unwrap();
     let secret_of = |field: KeyField, _: Option<&_>| match field {
         KeyField::Secret => found.secret.as_ref().map(|f| f.value.duplicate()),
         KeyField::Token => found.token.as_ref().map(|f| f.value.duplicate()),
@@ -277,13 +277,13 @@ proptest! {
         let had_section = old.section_of(&name).is_some();
         let had = old.property(name.as_str(), key).is_some();
         let Ok(edited) = set_property(&old, &name, key, value) else {
-            prop_assert!(!old.troubles(&name).is_empty());
+            prop_assert!(!Checked::of(&old).lints(&name).is_empty());
             return Ok(());
         };
         let new = edited.document.text();
         prop_assert_eq!(differs_by_exactly(kind, &text, new, &[Change::set(&name, key)]), Ok(()));
         prop_assert_eq!(edited.document.property(name.as_str(), key).unwrap().value.as_str(), value);
-        prop_assert!(edited.document.troubles(&name).is_empty());
+        prop_assert!(Checked::of(&edited.document).lints(&name).is_empty());
         let (gone, come) = line_diff(&text, new);
         prop_assert_eq!(gone.len(), usize::from(had));
         prop_assert!(come.iter().all(|l| l.starts_with(key) || !had_section), "{:?}", come);
@@ -297,19 +297,26 @@ proptest! {
     #[test]
     fn keys_are_taken_out_whole_and_come_back(kind in kind(), text in messy_text(), name in name()) {
         let old = Document::parse(kind, &text);
-        let Ok(taken) = take_out_keys(&old, &name) else {
-            prop_assert!(!old.troubles(&name).is_empty());
+        let checked = Checked::of(&old);
+        let mut takes = Removals::from(&checked);
+        let Ok(count) = takes.keys(&name) else {
+            prop_assert!(!checked.lints(&name).is_empty());
             return Ok(());
         };
-        let new = &taken.edited.document;
-        prop_assert!(keys_in(new, &name).unwrap().is_none());
+        let taken = takes.done();
+        let new = &taken.document;
+        prop_assert!(keys_in(&Checked::of(new), &name).unwrap().is_none());
         let changes = KEY_LINES.map(|key| Change::removed(&name, key));
         prop_assert_eq!(differs_by_exactly(kind, &text, new.text(), &changes), Ok(()));
         let (gone, come) = line_diff(&text, new.text());
-        prop_assert_eq!(gone.len(), taken.removed.len());
+        prop_assert_eq!(gone.len(), count);
         prop_assert!(come.is_empty() && gone.iter().all(|l| l.starts_with("aws_")));
-        check_undo(&old, &taken.edited, &name);
-        let dropped = taken.edited.then(|d| drop_empty_section(d, &name)).unwrap();
+        check_undo(&old, &taken, &name);
+        // The section too, as an import takes it: in the same pass.
+        let mut takes = Removals::from(&checked);
+        takes.keys(&name).unwrap();
+        takes.section_if_empty(&name).unwrap();
+        let dropped = takes.done();
         let changes: Vec<Change> = changes.into_iter().chain([Change::dropped(&name)]).collect();
         let new = dropped.document.text();
         prop_assert_eq!(differs_by_exactly(kind, &text, new, &changes), Ok(()));
@@ -318,6 +325,14 @@ proptest! {
         prop_assert!(come.is_empty() && gone.iter().all(key_or_bare), "{:?} {:?}", gone, come);
         check_undo(&old, &dropped, &name);
     }
+}
+
+/// One profile's keys alone.
+fn without_keys(document: &Document, name: &ProfileName) -> Document {
+    let checked = Checked::of(document);
+    let mut takes = Removals::from(&checked);
+    takes.keys(name).unwrap();
+    takes.done().document
 }
 
 const ALL: [&str; 3] = ["p", "q", "default"];
@@ -329,17 +344,18 @@ proptest! {
     fn many_edits_at_once_are_the_same_as_one_by_one(kind in kind(), text in messy_text()) {
         let old = Document::parse(kind, &text);
         let mut names: Vec<ProfileName> = ALL.iter().map(|name| name.parse().unwrap()).collect();
-        names.retain(|name| old.troubles(name).is_empty());
+        names.retain(|name| Checked::of(&old).lints(name).is_empty());
         // In the order of the file, as a person would go through it.
         names.sort_by_key(|name| old.section_of(name).map_or(usize::MAX, |section| section.line));
 
-        let mut takes = Removals::from(&old);
-        let mut puts = Inserts::into(&old);
+        let checked = Checked::of(&old);
+        let mut takes = Removals::from(&checked);
+        let mut puts = Inserts::into(&checked);
         let (mut taken, mut put) = (old.clone(), old.clone());
         for name in &names {
             takes.keys(name).unwrap();
             takes.section_if_empty(name).unwrap();
-            taken = take_out_keys(&taken, name).unwrap().edited.document;
+            taken = without_keys(&taken, name);
             puts.set(name, "k", "v").unwrap();
             put = set_property(&put, name, "k", "v").unwrap().document;
         }
@@ -363,9 +379,12 @@ proptest! {
 fn what_is_not_known_cannot_be_put_back() {
     let text = "[p]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = s3cret\n";
     let old = Document::parse(FileKind::Credentials, text);
-    let taken = take_out_keys(&old, &"p".parse().unwrap()).unwrap();
+    let checked = Checked::of(&old);
+    let mut takes = Removals::from(&checked);
+    takes.keys(&"p".parse().unwrap()).unwrap();
+    let taken = takes.done();
     let lost = |_: KeyField, _: Option<&_>| None::<Secret>;
-    let failure = put_back(&taken.edited.document, &taken.edited.undo, lost).unwrap_err();
+    let failure = put_back(&taken.document, &taken.undo, lost).unwrap_err();
     assert!(
         failure.message.contains("AKIAIOSFODNN7EXAMPLE"),
         "{failure}"

@@ -33,6 +33,18 @@ impl Consumer {
         Consumer::Java,
     ];
 
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Consumer::CliV1 => "the AWS CLI 1 and boto3",
+            Consumer::CliV2 => "the AWS CLI 2",
+            Consumer::Go => "the Go SDK (Terraform)",
+            Consumer::JavaScript => "the JavaScript SDK",
+            Consumer::Rust => "the Rust SDK",
+            Consumer::Java => "the Java SDK",
+        }
+    }
+
     pub(super) fn rules(self) -> &'static ConsumerRules {
         match self {
             Consumer::CliV1 => &CLI_V1,

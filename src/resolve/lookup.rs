@@ -45,7 +45,7 @@ impl<'a> Lookup<'a> {
 
     pub fn exists(&self, name: &str) -> bool {
         let there = |document| !self.sections(document, name).is_empty();
-        there(self.inputs.config) || there(self.inputs.credentials)
+        there(self.inputs.files.config) || there(self.inputs.files.credentials)
     }
 
     pub fn sections(&self, document: &'a Document, name: &str) -> Vec<&'a Section> {
@@ -64,9 +64,9 @@ impl<'a> Lookup<'a> {
     /// The credentials file's property wins over the config file's.
     pub fn find(&self, name: &str, key: &str, place: Where) -> Option<Hit<'a>> {
         let files: &[&'a Document] = match place {
-            Where::Config => &[self.inputs.config],
-            Where::Credentials => &[self.inputs.credentials],
-            Where::Either => &[self.inputs.credentials, self.inputs.config],
+            Where::Config => &[self.inputs.files.config],
+            Where::Credentials => &[self.inputs.files.credentials],
+            Where::Either => &[self.inputs.files.credentials, self.inputs.files.config],
         };
         files.iter().find_map(|file| self.find_in(file, name, key))
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use self::lookup::Lookup;
-use crate::profiles::document::Document;
+use crate::profiles::{AwsFiles, Document};
 use crate::resolve::consumers::{Chosen, ConsumerRules};
 
 pub use self::consumers::Consumer;
@@ -25,8 +25,7 @@ mod walk;
 /// What there is to look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    pub config: &'a Document,
-    pub credentials: &'a Document,
+    pub files: AwsFiles<&'a Document>,
     pub env: &'a BTreeMap<String, String>,
     pub asked: Asked<'a>,
 }
@@ -120,11 +119,13 @@ pub fn resolve_all(inputs: Inputs<'_>) -> Vec<Resolution> {
 pub fn resolve(inputs: Inputs<'_>, consumer: Consumer) -> Resolution {
     let rules = consumer.rules();
     let (profile, chosen) = choose(inputs, rules);
-    let config = dialect::as_read(inputs.config, rules.reading);
-    let credentials = dialect::as_read(inputs.credentials, rules.reading);
+    let config = dialect::as_read(inputs.files.config, rules.reading);
+    let credentials = dialect::as_read(inputs.files.credentials, rules.reading);
     let inputs = Inputs {
-        config: &config.document,
-        credentials: &credentials.document,
+        files: AwsFiles {
+            config: &config.document,
+            credentials: &credentials.document,
+        },
         ..inputs
     };
     let lookup = Lookup {

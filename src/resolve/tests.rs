@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::profiles::{Document, FileKind};
+use crate::profiles::{AwsFiles, Document, FileKind};
 use crate::resolve::{Asked, Inputs, Location, Resolved, resolve_all};
 
 #[test]
@@ -44,8 +44,10 @@ fn run(case: &Path) -> (Value, Value) {
     let expected: Value = serde_json::from_str(&text("expected.json")).unwrap();
     let asked = expected["asked"].as_str();
     let resolutions = resolve_all(Inputs {
-        config: &config,
-        credentials: &credentials,
+        files: AwsFiles {
+            config: &config,
+            credentials: &credentials,
+        },
         env: &env,
         asked: asked.map_or(Asked::ByEnvironment, Asked::ByName),
     });

@@ -133,7 +133,10 @@ impl<'a> Lookup<'a> {
     /// What a consumer checks before it looks at any source.
     fn refused_profile(&self, name: &str, visit: Visit) -> Option<String> {
         if self.rules.half_key == HalfKey::AnyHalfFails {
-            let place = match self.sections(self.inputs.credentials, name).as_slice() {
+            let place = match self
+                .sections(self.inputs.files.credentials, name)
+                .as_slice()
+            {
                 [] => Where::Config,
                 _ => Where::Credentials,
             };
@@ -321,7 +324,7 @@ impl<'a> Lookup<'a> {
             ("login", "login_session"),
             ("web identity", "web_identity_token_file"),
         ] {
-            for file in [self.inputs.credentials, self.inputs.config] {
+            for file in [self.inputs.files.credentials, self.inputs.files.config] {
                 let hit = self.find_in(file, profile, key);
                 let shadowed = hit.filter(|h| !used.contains(&&h.place));
                 found.extend(shadowed.map(|hit| Shadowed {

@@ -10,7 +10,7 @@ use crate::aws::prove;
 use crate::cli::{ProfileArgs, SessionArgs};
 use crate::config::Key;
 use crate::error::{Error, Kind, Result};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::records;
 use crate::records::Record;
 use crate::store::entries::{Entries, StoredEntry};
@@ -145,10 +145,7 @@ impl Handed {
 }
 
 fn meant(entries: &Entries<'_>, files: &AwsFiles, name: &ProfileName) -> Result<StoredEntry> {
-    let role = [&files.config, &files.credentials]
-        .into_iter()
-        .find_map(|file| file.document.property(name.as_str(), "role_arn"));
-    if role.is_some() {
+    if files.property(name.as_str(), "role_arn").is_some() {
         return Err(Error::new(
             Kind::Usage,
             format!("profile {name} is a role; its key alone is not that role"),

@@ -3,7 +3,7 @@
 
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::store::error::StoreError;
 use crate::store::file;
 use crate::store::file::FileState;

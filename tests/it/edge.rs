@@ -331,7 +331,7 @@ fn proven_at(
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let (env, captured) = sandbox.env(answers);
-    let files = awskeep::profiles::attach::AwsFiles::read(&env).unwrap();
+    let files = awskeep::profiles::AwsFiles::read(&env).unwrap();
     let place = awskeep::aws::place::place_to_prove(
         &env,
         &files.config.document,

@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use awskeep::import::changes;
-use awskeep::import::changes::FileWrite;
 use awskeep::import::classify;
-use awskeep::import::classify::{FilePair, Stored, Verdict};
+use awskeep::import::classify::changes;
+use awskeep::import::classify::changes::FileWrite;
+use awskeep::import::classify::{Stored, Verdict};
 use awskeep::import::sources::key_input;
+use awskeep::profiles::edits::{FoundKeys, Inserts, Removals};
+use awskeep::profiles::lint::KEY_LINES;
+use awskeep::profiles::sdk_reader::Change;
 use awskeep::profiles::undo::{KeyField, put_back};
-use awskeep::profiles::{Document, FileKind, edits, remove, sdk_reader};
+use awskeep::profiles::{AwsFiles, Checked, Document, FileKind, sdk_reader};
 use awskeep::resolve::{Asked, Inputs, resolve_all};
 use awskeep::types::keys::{AccessKeyId, ProfileName, Secret};
 use proptest::prelude::*;
@@ -155,7 +158,11 @@ fn secret_of(_: KeyField, _: Option<&AccessKeyId>) -> Option<Secret> {
 }
 
 /// The step passes the check that stands before every write, and comes back.
-fn check_step(step: &FileWrite, old: &Document) -> Result<(), TestCaseError> {
+fn check_step(
+    step: &FileWrite,
+    old: &Document,
+    secret_of: impl Fn(KeyField, Option<&AccessKeyId>) -> Option<Secret>,
+) -> Result<(), TestCaseError> {
     let new = &step.edited.document;
     if new.text() == old.text() {
         // Not written, so not checked.
@@ -189,17 +196,18 @@ proptest! {
         prop_assume!(!has_odd_secrets(&config) && !has_odd_secrets(&credentials));
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
-        let files = FilePair { config: &config, credentials: &credentials };
-        let mut rows = classify::rows(files, &Stored::default(), &[]);
-        let made = changes::changes(files, &mut rows, &Stored::default(), "/b/awskeep");
-        check_step(&made.point, &config)?;
-        check_step(&made.take_from_credentials, &credentials)?;
-        check_step(&made.take_from_config, &made.point.edited.document)?;
+        let files = AwsFiles { config: &config, credentials: &credentials };
+        let files = files.checked();
+        let mut rows = classify::rows(&files, &Stored::default(), &[]);
+        let made = changes::changes(&files, &mut rows, &Stored::default(), "/b/awskeep");
+        check_step(&made.point, &config, secret_of)?;
+        check_step(&made.take_from_credentials, &credentials, secret_of)?;
+        check_step(&made.take_from_config, &made.point.edited.document, secret_of)?;
         for row in &rows {
             match &row.verdict {
                 Verdict::Refused(refusal) => {
                     let told = format!("{refusal:?}");
-                    prop_assert!(!told.contains(SECRET) && !refusal.mend.is_empty(), "{}", told);
+                    prop_assert!(!told.contains(SECRET) && !refusal.fix().is_empty(), "{}", told);
                 }
                 Verdict::Move(found) => {
                     prop_assert!(found.key.id.as_str().starts_with("AKIA"));
@@ -219,17 +227,30 @@ proptest! {
         for name in old.profile_names().into_iter().chain(["new".to_owned()]) {
             let Ok(profile) = name.parse::<ProfileName>() else { continue };
             let (key, value) = ("credential_process", "/b/awskeep credential-process me");
-            let set = edits::set_property(&old, &profile, key, value);
-            let taken = remove::take_out_keys(&old, &profile);
-            let dropped = remove::drop_empty_section(&old, &profile);
-            let is_in_trouble = !old.troubles(&profile).is_empty();
-            prop_assert_eq!([set.is_err(), taken.is_err(), dropped.is_err()], [is_in_trouble; 3]);
-            let Ok(set) = set else { continue };
-            let change = [sdk_reader::Change::set(&profile, key)];
-            let checked = sdk_reader::differs_by_exactly(kind, &text, set.document.text(), &change);
-            prop_assert_eq!(checked, Ok(()));
-            let back = put_back(&set.document, &set.undo, secret_of).unwrap();
-            prop_assert_eq!(back.text(), &text);
+            let checked = Checked::of(&old);
+            let (mut puts, mut takes) = (Inserts::into(&checked), Removals::from(&checked));
+            let set = puts.set(&profile, key, value);
+            let taken = takes.keys(&profile);
+            let dropped = takes.section_if_empty(&profile);
+            let is_odd = !checked.lints(&profile).is_empty();
+            prop_assert_eq!([set.is_err(), taken.is_err(), dropped.is_err()], [is_odd; 3]);
+            if is_odd {
+                continue;
+            }
+            let set = FileWrite { edited: puts.done(), changes: vec![Change::set(&profile, key)] };
+            let stands = FoundKeys::of(&old, &profile);
+            let secret_of = |field, _: Option<&AccessKeyId>| {
+                let stood = match field {
+                    KeyField::Secret => &stands.secret,
+                    KeyField::Token => &stands.token,
+                    KeyField::NotAnId => &stands.id,
+                };
+                stood.as_ref().map(|stood| stood.value.duplicate())
+            };
+            check_step(&set, &old, secret_of)?;
+            let removed = KEY_LINES.map(|key| Change::removed(&profile, key)).into_iter();
+            let changes = removed.chain([Change::dropped(&profile)]).collect();
+            check_step(&FileWrite { edited: takes.done(), changes }, &old, secret_of)?;
         }
     }
 
@@ -247,7 +268,8 @@ proptest! {
         let env: BTreeMap<String, String> =
             variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         for asked in [Asked::ByEnvironment, Asked::ByName(name)] {
-            let inputs = Inputs { config: &config, credentials: &credentials, env: &env, asked };
+            let files = AwsFiles { config: &config, credentials: &credentials };
+            let inputs = Inputs { files, env: &env, asked };
             let told = serde_json::to_string(&resolve_all(inputs)).unwrap();
             let is_named = env.values().any(|value| value == SECRET);
             let is_elsewhere = has_secret_elsewhere(&config) || has_secret_elsewhere(&credentials);

@@ -1,11 +1,11 @@
 //! Over random messy files: what is not meant does not change, and the way back ends
 //! where it began.
 
-use awskeep::import::changes;
 use awskeep::import::classify;
-use awskeep::import::classify::{FilePair, Stored, Verdict};
+use awskeep::import::classify::changes;
+use awskeep::import::classify::{Stored, Verdict};
 use awskeep::profiles::undo::put_back;
-use awskeep::profiles::{Document, FileKind};
+use awskeep::profiles::{AwsFiles, Document, FileKind};
 use awskeep::types::keys::Secret;
 use proptest::prelude::*;
 
@@ -78,10 +78,11 @@ proptest! {
     fn an_import_and_its_undo_are_nothing(config in file(FileKind::Config), credentials in file(FileKind::Credentials)) {
         let config = Document::parse(FileKind::Config, &config);
         let credentials = Document::parse(FileKind::Credentials, &credentials);
-        let files = FilePair { config: &config, credentials: &credentials };
+        let files = AwsFiles { config: &config, credentials: &credentials };
+        let files = files.checked();
         let known = Stored::default();
-        let mut rows = classify::rows(files, &known, &[]);
-        let made = changes::changes(files, &mut rows, &known, "/usr/bin/awskeep");
+        let mut rows = classify::rows(&files, &known, &[]);
+        let made = changes::changes(&files, &mut rows, &known, "/usr/bin/awskeep");
 
         for row in &rows {
             if let Verdict::Move(found) = &row.verdict {

@@ -18,7 +18,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use awskeep::profiles::lint::{HiddenKey, KEY_LINES};
-use awskeep::profiles::{Document, FileKind};
+use awskeep::profiles::{AwsFiles, Document, FileKind};
 use awskeep::resolve::{Asked, Consumer, Inputs, Resolved, resolve};
 
 use crate::programs::{in_test_env, run_with_input};
@@ -251,8 +251,10 @@ fn the_sdks_read_odd_files_as_resolve_says() {
     let (mut wrong, mut unseen) = (Vec::new(), Vec::new());
     for (name, (config, credentials)) in &files {
         let inputs = Inputs {
-            config: &Document::parse(FileKind::Config, config),
-            credentials: &Document::parse(FileKind::Credentials, credentials),
+            files: AwsFiles {
+                config: &Document::parse(FileKind::Config, config),
+                credentials: &Document::parse(FileKind::Credentials, credentials),
+            },
             env: &none,
             asked: Asked::ByName("p"),
         };
@@ -264,7 +266,7 @@ fn the_sdks_read_odd_files_as_resolve_says() {
                 let what = format!("seed {name}, {whose}: resolve says {ours}, it is {theirs}");
                 wrong.push(what + &shown());
             }
-            let documents = [inputs.config, inputs.credentials];
+            let documents = [inputs.files.config, inputs.files.credentials];
             if theirs.starts_with("AKIA") && !documents.iter().any(|d| sees(d, theirs)) {
                 unseen.push(format!("seed {name}, {whose}: {theirs}") + &shown());
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Import;
 use crate::error::{Error, Kind, Result};
 use crate::import::apply::From;
-use crate::import::names;
+use crate::import::classify::names;
 use crate::system::disk;
 
 use crate::system::env::Env;

@@ -2,14 +2,17 @@
 //! touched, and that every profile is who it was afterwards. Edge.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use zeroize::Zeroizing;
 
 use crate::aws::place;
 use crate::aws::{Account, Signer, prove};
 use crate::error::{Error, Kind, Result};
 use crate::import::apply::{Before, Prepared, ProvenKey};
-use crate::import::classify::{FilePair, Migrate, ProfileChange};
-use crate::import::through;
-use crate::profiles::attach::AwsFiles;
+use crate::import::classify::{Migrate, ProfileChange};
+use crate::import::sources::key_input;
+use crate::profiles::AwsFiles;
 use crate::profiles::command_line;
 use crate::profiles::command_line::Platform;
 use crate::store::entries::Entries;
@@ -31,13 +34,50 @@ pub(super) fn serve_all(
         }
         before("serve")?;
         let line = command_line::build(&now.helper, &found.entry, Platform::HERE)?;
-        same_key(
-            &through::fetch(env, &line)?,
-            &entries.get(&found.entry)?.item,
-        )?;
+        same_key(&fetch(env, &line)?, &entries.get(&found.entry)?.item)?;
         served.push(&found.entry);
     }
     Ok(())
+}
+
+/// The key that an SDK would get: runs the line that stands in the profile. There is no
+/// shell; the answer is read as strictly as the strictest SDK does: one JSON object, nothing
+/// on stderr.
+///
+/// # Errors
+/// `Kind::Failed` if the program cannot be run, fails, or answers something else.
+fn fetch(env: &Env, line: &str) -> Result<AccessKey> {
+    let words = command_line::words(line);
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(Error::new(Kind::Bug, "a credential_process of no words"));
+    };
+    let failed = |what: &str| {
+        Error::new(Kind::Failed, format!("{program} {what}"))
+            .hint(format!("try it: {line}"))
+            .hint("name the installed awskeep with --helper-path")
+    };
+    let output = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&env.vars)
+        .current_dir(&env.here)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed("cannot be run").cause(error))?;
+    let answer = Zeroizing::new(output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(failed("does not serve the key").cause(said.trim()));
+    }
+    if !said.is_empty() {
+        return Err(failed(
+            "writes to stderr, which some SDKs take for its answer",
+        ));
+    }
+    let text = std::str::from_utf8(&answer).map_err(|_| failed("does not answer with text"))?;
+    key_input::from_json(text)
+        .and_then(|found| found.long_term())
+        .map_err(|failure| failed("does not answer with a key").cause(failure.message))
 }
 
 fn same_key(fetched: &AccessKey, item: &Item) -> Result<()> {
@@ -68,33 +108,29 @@ pub(super) fn fetch_all(
         if fetched.contains(&line) {
             continue;
         }
-        let fetch = || {
-            let key = through::fetch(env, &line)?;
+        let check = || {
+            let key = fetch(env, &line)?;
             let item = entries.get(&found.entry)?.item;
             same_key(&key, &item)?;
             same_user(env, &item, &key, proofs.get(&found.key.id))
         };
-        fetch().map_err(|failure| failure.hint("put everything back: awskeep import --undo"))?;
+        check().map_err(|failure| failure.hint("put everything back: awskeep import --undo"))?;
         fetched.push(line);
     }
     Ok(())
 }
 
 fn line_of(written: &AwsFiles, found: &Migrate) -> Result<String> {
-    let files = FilePair {
-        config: &written.config.document,
-        credentials: &written.credentials.document,
-    };
     let process = |profile: &str| {
-        files
-            .both()
-            .into_iter()
-            .find_map(|document| document.property(profile, "credential_process"))
-            .map(|property| property.value.to_string())
+        let found = written.property(profile, "credential_process");
+        found.map(|(_, process)| process.value.to_string())
     };
     let profile = found.profile.as_str();
     let source = || {
-        let source = files.config.property(profile, "source_profile")?;
+        let source = written
+            .config
+            .document
+            .property(profile, "source_profile")?;
         process(&source.value)
     };
     let line = match found.shape {

@@ -3,13 +3,11 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::import::apply::{Before, Prepared};
-use crate::import::changes::FileWrite;
 use crate::import::record::{Hash, Prior, Progress, RecordedKey, UndoRecord, UndoRecords, Write};
 use crate::profiles::attach;
 use crate::profiles::files::AwsFile;
-use crate::profiles::sdk_reader;
 use crate::system::disk;
 use crate::system::env::Env;
 
@@ -33,7 +31,7 @@ pub(super) fn edit(env: &Env, now: &mut Prepared, before: Before<'_>) -> Result<
         };
         if step.edited.document.text() != file.document.text() {
             before(name)?;
-            if let Err(failure) = write(file, step) {
+            if let Err(failure) = attach::replace(file, step.edited.clone(), &step.changes) {
                 only_what_was_done(&records, &path, record, file, done);
                 return Err(failure);
             }
@@ -128,23 +126,4 @@ pub(super) fn refuse_unsafe(now: &Prepared) -> Result<()> {
         now.files.credentials.refuse_unsafe()?;
     }
     Ok(())
-}
-
-fn write(file: &mut AwsFile, step: &FileWrite) -> Result<()> {
-    let new = &step.edited.document;
-    sdk_reader::differs_by_exactly(
-        file.document.kind(),
-        file.document.text(),
-        new.text(),
-        &step.changes,
-    )
-    .map_err(|what| {
-        Error::new(
-            Kind::Failed,
-            format!("{} is left as it is", file.path.display()),
-        )
-        .cause(what)
-        .hint("edit the profile by hand, then run it again")
-    })?;
-    file.replace(new.clone()).map(drop)
 }

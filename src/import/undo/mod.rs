@@ -12,22 +12,23 @@ use crate::config::Key;
 use crate::error::{Error, Kind, Result};
 use crate::import::apply::Before;
 use crate::import::record::{
-    File, Hash, KEPT, Prior, Progress, UndoRecord, UndoRecords, Write, line_hash,
+    Hash, KEPT, Prior, Progress, UndoRecord, UndoRecords, Write, line_hash,
 };
-use crate::import::rejoin;
-use crate::import::rejoin::{RejoinInput, Rejoined, rejoin};
+use crate::import::undo::rejoin::{RejoinInput, Rejoined, rejoin};
 use crate::import::{diff, masking};
-use crate::profiles::Document;
+use crate::profiles::AwsFiles;
 use crate::profiles::attach;
-use crate::profiles::attach::AwsFiles;
 use crate::profiles::files::AwsFile;
 use crate::profiles::undo::{Hunk, KeyField, TakenLine, put_back};
+use crate::profiles::{Document, FileKind};
 use crate::records;
 use crate::records::Record;
 use crate::store::entries::{Entries, StoredEntry};
 use crate::system::disk;
 use crate::system::env::Env;
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName, Secret};
+
+mod rejoin;
 
 /// What an undo would do.
 pub struct Undo {
@@ -84,7 +85,7 @@ pub fn prepare(env: &Env, entries: &Entries<'_>) -> Result<Undo> {
     let keys = keys(entries, &taken)?;
     let mut files = Vec::new();
     // Keys first, so that every profile answers all the time.
-    for file in [File::Credentials, File::Config] {
+    for file in [FileKind::Credentials, FileKind::Config] {
         let writes: Vec<&Write> = taken
             .iter()
             .flat_map(|(_, record)| &record.writes)
@@ -108,14 +109,13 @@ fn refuse_lost_sources(now: &AwsFiles, files: &[Back]) -> Result<()> {
         let back = files.iter().find(|back| back.file.path == file.path);
         back.map_or_else(|| file.document.clone(), |back| back.new.clone())
     };
-    let documents = [of(&now.config), of(&now.credentials)];
-    let all: Vec<String> = documents.iter().flat_map(Document::profile_names).collect();
-    for document in &documents {
+    let then = now.map(of);
+    for document in [&then.config, &then.credentials] {
         for name in document.profile_names() {
             let Some(source) = document.property(&name, "source_profile") else {
                 continue;
             };
-            if !all.contains(&source.value) && now.has(&source.value) {
+            if !then.has(&source.value) && now.has(&source.value) {
                 return Err(Error::new(
                     Kind::Failed,
                     format!(
@@ -215,10 +215,10 @@ fn keys(entries: &Entries<'_>, records: &[(PathBuf, UndoRecord)]) -> Result<Keys
 }
 
 /// The AWS file that an undo writes: that of now, whatever the records name.
-fn file_of_now(env: &Env, file: File, writes: &[&Write]) -> Result<PathBuf> {
+fn file_of_now(env: &Env, file: FileKind, writes: &[&Write]) -> Result<PathBuf> {
     let (now, variable) = match file {
-        File::Config => (env.aws_config_file()?, "AWS_CONFIG_FILE"),
-        File::Credentials => (env.aws_credentials_file()?, "AWS_SHARED_CREDENTIALS_FILE"),
+        FileKind::Config => (env.aws_config_file()?, "AWS_CONFIG_FILE"),
+        FileKind::Credentials => (env.aws_credentials_file()?, "AWS_SHARED_CREDENTIALS_FILE"),
     };
     let is_now = |path: &Path| {
         let real = path.canonicalize().ok();
@@ -246,7 +246,7 @@ fn back(path: &Path, writes: &[&Write], keys: &Keys) -> Result<Option<Back>> {
     let (Some(first), Some(last)) = (writes.first(), writes.last()) else {
         return Ok(None);
     };
-    let file = AwsFile::read(path, first.file.kind())?;
+    let file = AwsFile::read(path, first.file)?;
     let (at, left) = match back_exactly(&file, writes, keys)? {
         Some(at) => (at, Vec::new()),
         None => match back_by_sections(&file, writes, keys)? {

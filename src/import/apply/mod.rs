@@ -13,14 +13,14 @@ use crate::aws::Place;
 use crate::aws::place;
 use crate::config::Key;
 use crate::error::{Error, Kind, Result};
-use crate::import::changes;
-use crate::import::changes::Changes;
 use crate::import::classify;
-use crate::import::classify::{FilePair, Migrate, Obstacle, Row, Stored, Verdict};
+use crate::import::classify::changes;
+use crate::import::classify::changes::Changes;
+use crate::import::classify::obstacle::{Fault, Obstacle};
+use crate::import::classify::{Migrate, Row, Stored, Verdict};
 use crate::import::enroll;
 use crate::import::enroll::{Over, Proven};
-use crate::import::{checks, write};
-use crate::profiles::attach::AwsFiles;
+use crate::profiles::AwsFiles;
 use crate::profiles::document::Document;
 use crate::profiles::files::AwsFile;
 use crate::profiles::program_path;
@@ -32,6 +32,9 @@ use crate::store::item::{Endpoint, Identity};
 use crate::system::env::Env;
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName, KeyIdKind, ProfileName};
 use crate::types::store_kind::StoreKind;
+
+mod checks;
+mod write;
 
 /// Called before each effect with its name; an error stops right there.
 pub type Before<'a> = &'a dyn Fn(&'static str) -> Result<()>;
@@ -91,18 +94,11 @@ pub fn prepare(env: &Env, entries: &Entries<'_>, wanted: &Request) -> Result<Pre
     let files = AwsFiles::read(env)?;
     refuse_one_file(&files)?;
     let known = known(entries)?;
-    let helper = program_path::choose(env, wanted.helper_path.as_deref())?;
-    let helper = helper.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("{} is not UTF-8", helper.display()))
-            .hint("name another copy with --helper-path")
-    })?;
-    let both = FilePair {
-        config: &files.config.document,
-        credentials: &files.credentials.document,
-    };
+    let helper = program_path::choose_text(env, wanted.helper_path.as_deref())?;
+    let checked = files.checked();
     let mut rows = match &wanted.from {
-        From::Files => classify::rows(both, &known, &wanted.profiles),
-        From::Given(keys) => classify::given_rows(both, &known, keys),
+        From::Files => classify::rows(&checked, &known, &wanted.profiles),
+        From::Given(keys) => classify::given_rows(&checked, &known, keys),
     };
     for profile in wanted
         .profiles
@@ -121,7 +117,7 @@ pub fn prepare(env: &Env, entries: &Entries<'_>, wanted: &Request) -> Result<Pre
             }));
         }
     }
-    let changes = changes::changes(both, &mut rows, &known, &helper);
+    let changes = changes::changes(&checked, &mut rows, &known, &helper);
     Ok(Prepared {
         files,
         rows,
@@ -149,11 +145,8 @@ pub fn run(
     write::refuse_unsafe(&now)?;
     let proofs = prove_all(env, &mut now, wanted)?;
     save_all(env, entries, &now, wanted, &proofs, before)?;
-    let both = FilePair {
-        config: &now.files.config.document,
-        credentials: &now.files.credentials.document,
-    };
-    now.changes = changes::changes(both, &mut now.rows, &now.known, &now.helper);
+    let checked = now.files.checked();
+    now.changes = changes::changes(&checked, &mut now.rows, &now.known, &now.helper);
     if moves(&now.rows).next().is_none() {
         return Ok(Done {
             rows: now.rows,
@@ -259,7 +252,8 @@ fn prove_all(
             Ok(proof) => drop(proofs.insert(id.clone(), proof)),
             // Services that speak S3's language give out ids of AWS's form, too.
             Err(failure) if failure.kind == Kind::Aws && id.kind() == KeyIdKind::Unusual => {
-                let refusal = Obstacle::not_of_aws(failure.message);
+                let place = failure.message;
+                let refusal = Obstacle::Line(place, Fault::NotOfAws);
                 refusals.insert(id.clone(), refusal);
             }
             Err(failure) => match failure.kind {

@@ -1,17 +1,22 @@
 //! Which profiles' keys are moved, into which entries, and which are left alone and
-//! why. Pure: both files and what is stored already go in, rows come out. Nothing
+//! why (`obstacle`). Pure: both files and what is stored already go in, rows come out. Nothing
 //! is proven here; AWS may still refuse a key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, Subject};
-use crate::import::judge::{judge, judge_given};
+use crate::import::classify::obstacle::{Fault, Obstacle};
+use crate::import::classify::profile::{judge, judge_given};
 use crate::import::masking::by_shape;
-use crate::import::names;
+use crate::profiles::CheckedFiles;
 use crate::profiles::document::{Document, Header};
-use crate::profiles::lint::{HiddenKey, KEY_LINES};
-use crate::profiles::parse_helper;
+use crate::profiles::lint::{HiddenKey, KEY_LINES, Lint};
 use crate::types::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+
+pub mod changes;
+pub(super) mod names;
+pub mod obstacle;
+mod profile;
+mod same;
 
 /// What the stores hold already.
 #[derive(Debug, Clone, Default)]
@@ -60,99 +65,8 @@ pub enum ProfileChange {
     PointedAlready,
 }
 
-/// Why a profile is left alone, and what a person can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
-    pub reason: String,
-    pub mend: String,
-    pub weight: Weight,
-}
-
-/// Whether a refusal is worth a failing exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// A long-term key stays in plaintext.
-    KeyStays,
-    /// Nothing that should be moved: a temporary key, or another service's.
-    Nothing,
-}
-
-impl Obstacle {
-    pub fn new(reason: impl Into<String>, mend: impl Into<String>) -> Obstacle {
-        Obstacle {
-            // Values of the files stand in it, and one may be a secret in the wrong place.
-            reason: by_shape(&reason.into()),
-            mend: by_shape(&mend.into()),
-            weight: Weight::KeyStays,
-        }
-    }
-
-    /// A key of another service: no failure, however often an import sees it.
-    pub fn not_of_aws(place: String) -> Obstacle {
-        Obstacle {
-            weight: Weight::Nothing,
-            ..Obstacle::new(
-                format!("{place}: its key id is not one of AWS's"),
-                "nothing to do: it belongs to another service",
-            )
-        }
-    }
-
-    pub fn of(failure: &Error) -> Obstacle {
-        // The row says which profile it is.
-        let what = match &failure.subject {
-            Some(Subject::Profile(_)) => failure.message.clone(),
-            Some(Subject::Entry(_)) | None => failure.told(),
-        };
-        let reason = match &failure.cause {
-            Some(cause) => format!("{what}: {cause}"),
-            None => what,
-        };
-        Obstacle::new(reason, failure.hints.join("; "))
-    }
-}
-
-/// Both files.
-#[derive(Debug, Clone, Copy)]
-pub struct FilePair<'a> {
-    pub config: &'a Document,
-    pub credentials: &'a Document,
-}
-
-impl<'a> FilePair<'a> {
-    /// The credentials file first, as SDKs prefer it.
-    pub fn both(&self) -> [&'a Document; 2] {
-        [self.credentials, self.config]
-    }
-
-    pub(super) fn value(&self, profile: &str, key: &str) -> Option<(&'a Document, usize, &'a str)> {
-        self.both().into_iter().find_map(|document| {
-            let property = document.property(profile, key)?;
-            Some((document, property.line, property.value.as_str()))
-        })
-    }
-
-    /// The entry that a profile's own `credential_process` names.
-    pub fn entry_of(&self, profile: &str) -> Option<EntryName> {
-        let (_, _, value) = self.value(profile, "credential_process")?;
-        Some(parse_helper(value)?.entry)
-    }
-
-    /// All profiles' names, each once.
-    pub fn profile_names(&self) -> Vec<String> {
-        let mut names = self.credentials.profile_names();
-        let mut seen: BTreeSet<String> = names.iter().cloned().collect();
-        for name in self.config.profile_names() {
-            if seen.insert(name.clone()) {
-                names.push(name);
-            }
-        }
-        names
-    }
-}
-
 /// Rows for the wanted profiles, or for all that have a key.
-pub fn rows(files: FilePair<'_>, known: &Stored, wanted: &[ProfileName]) -> Vec<Row> {
+pub fn rows(files: &CheckedFiles<'_>, known: &Stored, wanted: &[ProfileName]) -> Vec<Row> {
     let names = files.profile_names();
     let hidden = hidden_keys(files);
     let mut rows: Vec<Row> = names
@@ -170,7 +84,7 @@ pub fn rows(files: FilePair<'_>, known: &Stored, wanted: &[ProfileName]) -> Vec<
 
 /// Rows for keys that come from elsewhere, each for one profile.
 pub fn given_rows(
-    files: FilePair<'_>,
+    files: &CheckedFiles<'_>,
     known: &Stored,
     given: &[(ProfileName, AccessKey)],
 ) -> Vec<Row> {
@@ -188,19 +102,13 @@ pub fn given_rows(
 }
 
 /// For each profile that has a key's line which not every SDK reads, why it is left alone.
-fn hidden_keys(files: FilePair<'_>) -> BTreeMap<String, Obstacle> {
+fn hidden_keys(files: &CheckedFiles<'_>) -> BTreeMap<String, Obstacle> {
     let mut refusals = BTreeMap::new();
-    for document in files.both() {
-        for hidden in document.hidden_keys() {
-            let name = hidden.section.and_then(|section| match &section.header {
-                Header::Default | Header::PrefixedDefault => Some("default".to_owned()),
-                Header::Profile(name) => Some(name.clone()),
-                Header::SsoSession(_) | Header::Services(_) | Header::Other => None,
-            });
-            if let Some(name) = name {
-                refusals
-                    .entry(name)
-                    .or_insert_with(|| hidden_key(document, &hidden));
+    for file in files.in_order() {
+        for hidden in file.document.hidden_keys() {
+            if let Some(name) = hidden.section.and_then(|section| section.header.profile()) {
+                let refusal = || hidden_key(file.document, &hidden);
+                refusals.entry(name.to_owned()).or_insert_with(refusal);
             }
         }
     }
@@ -208,48 +116,52 @@ fn hidden_keys(files: FilePair<'_>) -> BTreeMap<String, Obstacle> {
 }
 
 fn hidden_key(document: &Document, hidden: &HiddenKey<'_>) -> Obstacle {
-    let (name, line) = (document.name(), hidden.line);
-    Obstacle::new(format!("{name}:{line}: {}", hidden.what), hidden.mend)
+    Obstacle::HiddenKey {
+        file: document.name().to_owned(),
+        lint: Lint {
+            line: hidden.line,
+            what: hidden.what.to_owned(),
+            fix: hidden.fix.to_owned(),
+        },
+    }
 }
 
-fn row(files: FilePair<'_>, known: &Stored, name: &str, hidden: Option<&Obstacle>) -> Option<Row> {
-    let has_key = KEY_LINES.iter().any(|key| files.value(name, key).is_some());
-    if let (false, Some(refusal)) = (has_key, hidden) {
-        return Some(Row {
-            profile: name.to_owned(),
-            key_id: None,
-            verdict: Verdict::Refused(refusal.clone()),
-        });
-    }
-    if !has_key {
-        let entry = files.entry_of(name)?;
-        return Some(Row {
-            profile: name.to_owned(),
-            key_id: None,
-            verdict: Verdict::Done(entry),
-        });
-    }
-    let key_id = files
-        .value(name, KEY_LINES[0])
-        .and_then(|(_, _, value)| value.parse().ok());
-    let verdict = match judge(files, known, name) {
-        Ok(found) => Verdict::Move(found),
-        Err(refusal) => Verdict::Refused(refusal),
+fn row(
+    files: &CheckedFiles<'_>,
+    known: &Stored,
+    name: &str,
+    hidden: Option<&Obstacle>,
+) -> Option<Row> {
+    let has_key = has_key(files, name);
+    let verdict = match hidden {
+        Some(refusal) if !has_key => Verdict::Refused(refusal.clone()),
+        _ if !has_key => Verdict::Done(files.entry_of(name)?),
+        _ => match judge(files, known, name) {
+            Ok(found) => Verdict::Move(found),
+            Err(refusal) => Verdict::Refused(refusal),
+        },
     };
+    let id = files.property(name, KEY_LINES[0]);
     Some(Row {
         profile: name.to_owned(),
-        key_id,
+        key_id: id.and_then(|(_, id)| id.value.parse().ok()),
         verdict,
     })
+}
+
+fn has_key(files: &CheckedFiles<'_>, name: &str) -> bool {
+    let mut lines = KEY_LINES.iter();
+    lines.any(|key| files.property(name, key).is_some())
 }
 
 /// Where the name of a profile would stand.
 const NO_PROFILE: &str = "(no profile)";
 
 /// Sections that are no profile to the specification, and hold key lines all the same.
-fn odd_headers(files: FilePair<'_>) -> Vec<Row> {
+fn odd_headers(files: &CheckedFiles<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for document in files.both() {
+    for file in files.in_order() {
+        let document = file.document;
         let hidden = document.hidden_keys();
         rows.extend(
             hidden
@@ -279,13 +191,9 @@ fn odd_headers(files: FilePair<'_>) -> Vec<Row> {
                 key_id: section
                     .get(KEY_LINES[0])
                     .and_then(|property| property.value.parse().ok()),
-                verdict: Verdict::Refused(Obstacle::new(
-                    format!(
-                        "{}:{}: this header names no profile that every SDK reads",
-                        document.name(),
-                        section.line
-                    ),
-                    "give it a plain name: [NAME] in the credentials file, [profile NAME] in the config file",
+                verdict: Verdict::Refused(Obstacle::Line(
+                    document.place(section.line),
+                    Fault::OddHeader,
                 )),
             });
         }
@@ -308,13 +216,8 @@ fn refuse_two_secrets(rows: &mut [Row]) {
         if let Verdict::Move(found) = &row.verdict
             && keys[&found.key.id].len() > 1
         {
-            row.verdict = Verdict::Refused(Obstacle::new(
-                format!(
-                    "{} stands in several profiles with different secrets",
-                    found.key.id
-                ),
-                "correct the wrong one",
-            ));
+            let id = found.key.id.clone();
+            row.verdict = Verdict::Refused(Obstacle::TwoSecrets(id));
         }
     }
 }
@@ -337,20 +240,14 @@ fn name_entries(rows: &mut [Row], all: &[String], known: &Stored) {
         groups[at].1.push(row.profile.clone());
     }
     let mut taken: BTreeSet<String> = known.names.iter().map(ToString::to_string).collect();
-    let profiles: BTreeSet<&String> = all.iter().collect();
+    let profiles: BTreeSet<&str> = all.iter().map(String::as_str).collect();
     let mut chosen: BTreeMap<AccessKeyId, EntryName> = BTreeMap::new();
     for (id, group) in &groups {
         // Other profiles' names are taken too, unless they have this key.
-        let mut avoid = taken.clone();
-        let wanted = names::entry_name(group.iter().map(String::as_str), &BTreeSet::new());
-        let mut probe = wanted.to_string();
-        let mut number = 2;
-        while profiles.contains(&probe) && !group.contains(&probe) {
-            avoid.insert(probe);
-            probe = format!("{wanted}-{number}");
-            number += 1;
-        }
-        let name = names::entry_name(group.iter().map(String::as_str), &avoid);
+        let is_others =
+            |name: &str| profiles.contains(name) && !group.iter().any(|own| own == name);
+        let is_taken = |name: &str| taken.contains(name) || is_others(name);
+        let name = names::entry_name(group.iter().map(String::as_str), is_taken);
         taken.insert(name.to_string());
         chosen.insert(id.clone(), name);
     }

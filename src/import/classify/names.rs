@@ -4,18 +4,16 @@
 //! another. Characters that entries cannot have become `-`. A name never means an
 //! entry and a profile of another entry.
 
-use std::collections::BTreeSet;
-
 use crate::types::keys::EntryName;
 
 /// The longest name of an entry.
 const MOST: usize = 64;
 
 /// The entry's name for a key that these profiles have, in the order of the files.
-/// `taken` are the names that mean something else.
-pub fn entry_name<'a>(
+/// What is taken means something else.
+pub(super) fn entry_name<'a>(
     profiles: impl Iterator<Item = &'a str> + Clone,
-    taken: &BTreeSet<String>,
+    is_taken: impl Fn(&str) -> bool,
 ) -> EntryName {
     let best = profiles
         .clone()
@@ -25,7 +23,7 @@ pub fn entry_name<'a>(
     let base = mapped(best);
     let mut name = base.clone();
     let mut number = 2;
-    while taken.contains(&name) {
+    while is_taken(&name) {
         let end = format!("-{number}");
         let room = base.len().min(MOST - end.len());
         name = format!("{}{end}", &base[..room]);
@@ -69,8 +67,7 @@ mod tests {
             (&[&long], &[], &long[..64]),
             (&[&long], &[&long[..64]], &format!("{}-2", &long[..62])),
         ] {
-            let taken = taken.iter().map(ToString::to_string).collect();
-            let name = entry_name(profiles.iter().copied(), &taken);
+            let name = entry_name(profiles.iter().copied(), |name| taken.contains(&name));
             assert_eq!(name.as_str(), expected, "{profiles:?}");
         }
     }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use crate::import::classify::FilePair;
-use crate::profiles::document::Document;
-use crate::profiles::parse_helper;
+use crate::profiles::{AwsFiles, Document, parse_helper};
 use crate::resolve::{Asked, Consumer, Inputs, Resolved, resolve};
 use crate::types::keys::EntryName;
 
@@ -32,21 +30,24 @@ pub struct Different {
 
 /// The profiles that would change, among those that `moved` ones have a part in.
 pub fn differences(
-    before: FilePair<'_>,
-    after: FilePair<'_>,
+    before: AwsFiles<&Document>,
+    after: AwsFiles<&Document>,
     moved: &BTreeSet<String>,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Vec<Different> {
     let mut found = Vec::new();
     for profile in before.profile_names() {
-        let chain = chain(before, &profile);
+        let chain = before.chain(&profile);
         if !chain.iter().any(|name| moved.contains(name)) {
             continue;
         }
         // Only the sections that matter: hundreds of profiles must not cost their square.
-        let was = only(before, &chain);
-        let is = only(after, &self::chain(after, &profile));
-        let told = |part: &Part, consumer: Consumer| who(part, &profile, consumer, entry_of_key);
+        let was = before.map(|file| sections_of(file, &chain));
+        let chain_after = after.chain(&profile);
+        let is = after.map(|file| sections_of(file, &chain_after));
+        let told = |part: &AwsFiles<Document>, consumer: Consumer| {
+            who(part, &profile, consumer, entry_of_key)
+        };
         let everybody: Vec<Who> = Consumer::ALL.map(|consumer| told(&was, consumer)).into();
         let different = Consumer::ALL
             .into_iter()
@@ -72,20 +73,7 @@ pub fn differences(
     found
 }
 
-/// Both files with a few profiles in them.
-struct Part {
-    config: Document,
-    credentials: Document,
-}
-
-/// These profiles' sections of both files, and what reaches every profile.
-fn only(files: FilePair<'_>, profiles: &[String]) -> Part {
-    Part {
-        config: sections_of(files.config, profiles),
-        credentials: sections_of(files.credentials, profiles),
-    }
-}
-
+/// These profiles' sections of a file, and what reaches every profile.
 fn sections_of(document: &Document, profiles: &[String]) -> Document {
     let mut own = document.other_sections();
     own.retain(|section| section.inner == "DEFAULT");
@@ -99,20 +87,8 @@ fn sections_of(document: &Document, profiles: &[String]) -> Document {
     Document::parse(document.kind(), &text)
 }
 
-/// A consumer's name for people.
-pub fn consumer_name(consumer: Consumer) -> &'static str {
-    match consumer {
-        Consumer::CliV1 => "the AWS CLI 1 and boto3",
-        Consumer::CliV2 => "the AWS CLI 2",
-        Consumer::Go => "the Go SDK (Terraform)",
-        Consumer::JavaScript => "the JavaScript SDK",
-        Consumer::Rust => "the Rust SDK",
-        Consumer::Java => "the Java SDK",
-    }
-}
-
 /// Whether no file gives the profile any credentials.
-fn nobody(files: &Part, profile: &str) -> bool {
+fn nobody(files: &AwsFiles<Document>, profile: &str) -> bool {
     Consumer::ALL.into_iter().all(|consumer| {
         matches!(
             who(files, profile, consumer, &BTreeMap::new()),
@@ -121,31 +97,15 @@ fn nobody(files: &Part, profile: &str) -> bool {
     })
 }
 
-fn chain(files: FilePair<'_>, profile: &str) -> Vec<String> {
-    let mut chain = vec![profile.to_owned()];
-    loop {
-        let at = chain.last().map_or("", String::as_str);
-        let source = files
-            .both()
-            .into_iter()
-            .find_map(|document| document.property(at, "source_profile"));
-        match source {
-            Some(source) if !chain.contains(&source.value) => chain.push(source.value.to_string()),
-            Some(_) | None => return chain,
-        }
-    }
-}
-
 fn who(
-    files: &Part,
+    files: &AwsFiles<Document>,
     profile: &str,
     consumer: Consumer,
     entry_of_key: &BTreeMap<String, EntryName>,
 ) -> Who {
     let none = BTreeMap::new();
     let inputs = Inputs {
-        config: &files.config,
-        credentials: &files.credentials,
+        files: files.documents(),
         env: &none,
         asked: Asked::ByName(profile),
     };
