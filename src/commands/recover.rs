@@ -9,14 +9,16 @@ use crate::aws::{Account, CallFailureClass, Caller, ListedKey, Session, Signer, 
 use crate::cli::Recover;
 use crate::commands::{Invocation, Mode};
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::context::Around;
+use crate::lifecycle::context::Signs;
 use crate::lifecycle::execute;
-use crate::lifecycle::execute::{Promoted, RunResult, Signs};
-use crate::lifecycle::observed::{Observed, RetireMode, Trigger};
+use crate::lifecycle::execute::{Promoted, RunResult};
+use crate::lifecycle::host::Around;
+use crate::lifecycle::model::{RetireMode, Trigger};
+use crate::lifecycle::observed::Observed;
 use crate::lifecycle::phrases;
 use crate::lifecycle::phrases::Preview;
 use crate::lifecycle::plan::{Question, Refusal, Step};
-use crate::lifecycle::{context, host};
+use crate::lifecycle::{host, options};
 use crate::profiles::edits;
 use crate::profiles::{AwsFiles, Checked};
 use crate::sessions::denial::denied;
@@ -263,7 +265,7 @@ impl AtWork<'_> {
                 env.ui.tell(&line);
             }
         }
-        let request = context::request_now(
+        let request = options::request_now(
             &self.entries.settings,
             name,
             Trigger::Recover,
@@ -281,15 +283,18 @@ impl AtWork<'_> {
         };
         let (vault, reach) = (&self.held.vault, self.reach.clone());
         let ended =
-            context::with_tools(env, self.account, vault, reach, &around, |tools| match self
-                .context
-                .mode
-            {
-                Mode::Act => execute::rotate(tools, name, self.identity, request),
-                Mode::Say => {
-                    execute::explain(tools, name, self.identity, request).map(RunResult::foreseen)
-                }
-            })?;
+            host::with_context(
+                env,
+                self.account,
+                vault,
+                reach,
+                &around,
+                |run_context| match self.context.mode {
+                    Mode::Act => execute::rotate(run_context, name, self.identity, request),
+                    Mode::Say => execute::explain(run_context, name, self.identity, request)
+                        .map(RunResult::foreseen),
+                },
+            )?;
         match &ended.step {
             Step::Done => self.tell(&ended),
             Step::Refuse(Refusal::NeedsMfa) => Err(self.needs_mfa()),

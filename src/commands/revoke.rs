@@ -11,12 +11,14 @@ use crate::aws::{Account, CallFailureClass, KeyStatus, ListedKey, Signer, prove}
 use crate::cli::Revoke;
 use crate::commands::Invocation;
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::context::Around;
-use crate::lifecycle::execute::{RunResult, Signs};
-use crate::lifecycle::observed::{MakeRoom, Observed, Request, RetireMode, Trigger};
+use crate::lifecycle::context::Signs;
+use crate::lifecycle::execute::RunResult;
+use crate::lifecycle::host::Around;
+use crate::lifecycle::model::{MakeRoom, Request, RetireMode, Trigger};
+use crate::lifecycle::observed::Observed;
 use crate::lifecycle::phrases;
 use crate::lifecycle::plan::{Question, Refusal, Step, Wait};
-use crate::lifecycle::{context, host, timeline};
+use crate::lifecycle::{host, options, timeline};
 use crate::records;
 use crate::records::Record;
 use crate::sessions::cache;
@@ -295,7 +297,7 @@ impl AtWork<'_> {
         let (env, name) = (self.context.env, self.held.name());
         let request = Request {
             make_room: MakeRoom::Yes,
-            ..context::request_now(&self.entries.settings, name, trigger, RetireMode::Retire)?
+            ..options::request_now(&self.entries.settings, name, trigger, RetireMode::Retire)?
         };
         let ask = |question: &Question, known: &Observed| {
             let agreed = env.ui.confirm(&phrases::question(question, known));
@@ -309,10 +311,10 @@ impl AtWork<'_> {
             signs: Signs::Current,
         };
         let (vault, reach) = (&self.held.vault, self.reach.clone());
-        let ended = context::with_tools(env, self.account, vault, reach, &around, |tools| {
-            let ended = cache::rotate(tools, name, self.identity, request)
+        let ended = host::with_context(env, self.account, vault, reach, &around, |run_context| {
+            let ended = cache::rotate(run_context, name, self.identity, request)
                 .map_err(|failure| failure.hint(self.by_an_admin(&self.held.item.current.id)))?;
-            cache::put_away(tools, name, &ended)?;
+            cache::put_away(run_context, name, &ended)?;
             Ok(ended)
         })?;
         self.done(id, &ended)

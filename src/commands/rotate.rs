@@ -18,7 +18,7 @@ use crate::cli::Rotate;
 use crate::commands::rotate::turn::{Turn, TurnResult};
 use crate::commands::{Form, Invocation, Mode};
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::observed::Trigger;
+use crate::lifecycle::model::Trigger;
 use crate::lifecycle::phrases;
 use crate::lifecycle::phrases::{Preview, RotationReport, Wish};
 use crate::lifecycle::{host, options, report};

@@ -10,7 +10,7 @@ use crate::aws::{Account, CallFailureClass, KeyStatus, LastUse, ListedKey, Signe
 use crate::cli::Status;
 use crate::commands::{Form, Invocation};
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::context;
+use crate::lifecycle::options;
 use crate::lifecycle::report;
 use crate::lifecycle::report::{Attention, EntryReport, Next};
 use crate::records::{Record, Records};
@@ -198,7 +198,7 @@ fn row(
     troubles: &mut Vec<Error>,
 ) -> Result<Row> {
     let name = held.name();
-    let rules = context::rules(&entries.settings, name, receipts)?;
+    let rules = options::rules(&entries.settings, name, receipts)?;
     let mut life = EntryReport::of(&held.item, rules, entries.now());
     // The key is served without it: the rest is shown all the same.
     let session = held.vault.find_session(name).unwrap_or_else(|failure| {

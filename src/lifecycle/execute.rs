@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use crate::aws::{Account, Call, CallFailure, CallFailureClass as Class, Signer, prove};
 use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::{Context, Signs, pause, random};
+use crate::lifecycle::model::{CreateSaid, Request, Trigger};
 use crate::lifecycle::observed::{
-    AwsTime, CreateSaid, IntentIs, LastUseSaid, Learned, Listing, Observed, Proof, Request, Signed,
-    Trigger, is_young, remember,
+    AwsTime, IntentIs, LastUseSaid, Learned, Listing, Observed, Proof, Signed, is_young, remember,
 };
 use crate::lifecycle::plan::{Question, Refusal, Step, Wait, next_step};
-use crate::lifecycle::proof::{pause, random};
 use crate::records::Record;
 use crate::sessions::denial::denied;
 use crate::store::Vault;
 use crate::store::durable::Kept;
 use crate::store::item::{Identity, Item, Slot, Stored};
 use crate::system::disk::Reach;
-use crate::system::env::Clock;
-use crate::types::keys::{AccessKey, AccessKeyId, EntryName, ProfileName};
+use crate::types::keys::{AccessKey, AccessKeyId, EntryName};
 use crate::types::time::{Span, Timestamp};
 use crate::ui::YesNo;
 
@@ -35,44 +34,6 @@ const PATIENCE: Span = Span::minutes(2);
 
 /// The step's name in receipts of a received CreateAccessKey reply.
 pub const CREATE_RECEIPT: &str = "create";
-
-/// What a run works with.
-pub struct Context<'a, A> {
-    pub account: &'a A,
-    pub vault: &'a Vault,
-    pub clock: &'a Clock,
-    /// Appends a receipt and syncs it.
-    pub append: &'a dyn Fn(&Record) -> Result<()>,
-    /// Whether a receipt could be written now.
-    pub can_note: &'a dyn Fn() -> Result<()>,
-    /// All receipts there are.
-    pub receipts: &'a dyn Fn() -> Result<Vec<Record>>,
-    /// Makes what the vault has saved survive a power cut, as far as one can.
-    pub sync: &'a dyn Fn(),
-    /// Whether the process was asked to stop.
-    pub stop: &'a dyn Fn() -> bool,
-    /// Given a line for each wait of more than a second that a call of its own takes.
-    pub on_wait: &'a dyn Fn(&str),
-    /// Asks a person.
-    pub ask: &'a dyn Fn(&Question, &Observed) -> Result<YesNo>,
-    /// Told before each step is performed.
-    pub on_step: &'a dyn Fn(&Step, &Observed),
-    /// Whom the lock that this run holds keeps out.
-    pub reach: Reach,
-    pub signs: Signs<'a>,
-}
-
-/// Who signs calls on the user's keys. A key is proven by its own signature, always.
-#[derive(Clone, Copy)]
-pub enum Signs<'a> {
-    /// The key in service.
-    Current,
-    /// Somebody else who may handle the user's keys, by the rights of a profile.
-    Other {
-        signer: Signer<'a>,
-        via: &'a ProfileName,
-    },
-}
 
 /// How a run ended: with a step that cannot be performed now, or with nothing left.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +63,7 @@ pub enum Promoted {
 
 /// One run on one entry; what it remembers is lost with it, and may be.
 pub struct Run<'a, A> {
-    pub(super) tools: &'a Context<'a, A>,
+    pub(super) context: &'a Context<'a, A>,
     pub(super) entry: EntryName,
     pub(super) identity: Identity,
     pub(super) request: Request,
@@ -131,16 +92,16 @@ pub struct Run<'a, A> {
 /// What stops a run in the middle: the store, the network, a denial. Running it
 /// again goes on. What the plan refuses or waits for is no error but an `RunResult`.
 pub fn rotate<A: Account>(
-    tools: &Context<'_, A>,
+    context: &Context<'_, A>,
     entry: &EntryName,
     identity: &Identity,
     request: Request,
 ) -> Result<RunResult> {
-    let mut run = Run::new(tools, entry, identity, request);
+    let mut run = Run::new(context, entry, identity, request);
     for _ in 0..MOST_STEPS {
         let known = run.observe()?;
         let step = next_step(&known);
-        (tools.on_step)(&step, &known);
+        (context.on_step)(&step, &known);
         let promoted = run.promoted;
         match &step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => {
@@ -158,7 +119,7 @@ pub fn rotate<A: Account>(
                     promoted,
                 });
             }
-            _ if (tools.stop)() => {
+            _ if (context.stop)() => {
                 let step = Step::Wait(Wait::Stopped);
                 return Ok(RunResult {
                     step,
@@ -168,7 +129,7 @@ pub fn rotate<A: Account>(
             }
             _ => {
                 if leaves_receipt(&step, &known.item) {
-                    (tools.can_note)()?;
+                    (context.can_note)()?;
                 }
                 run.perform(&step, &known)?;
             }
@@ -182,12 +143,12 @@ pub fn rotate<A: Account>(
 /// # Errors
 /// As `rotate`.
 pub fn explain<A: Account>(
-    tools: &Context<'_, A>,
+    context: &Context<'_, A>,
     entry: &EntryName,
     identity: &Identity,
     request: Request,
 ) -> Result<Observed> {
-    let mut run = Run::new(tools, entry, identity, request);
+    let mut run = Run::new(context, entry, identity, request);
     let item = run.read_item()?;
     let (known, _) = run.known(item)?;
     match next_step(&known) {
@@ -233,17 +194,17 @@ fn leaves_receipt(step: &Step, item: &Item) -> bool {
 
 impl<'a, A: Account> Run<'a, A> {
     pub(super) fn new(
-        tools: &'a Context<'a, A>,
+        context: &'a Context<'a, A>,
         entry: &EntryName,
         identity: &Identity,
         request: Request,
     ) -> Run<'a, A> {
-        let command = match tools.signs {
+        let command = match context.signs {
             Signs::Current => format!("awskeep rotate {entry} --finish"),
             Signs::Other { via, .. } => format!("awskeep recover {entry} --via {via}"),
         };
         Run {
-            tools,
+            context,
             entry: entry.clone(),
             identity: identity.clone(),
             request,
@@ -287,14 +248,14 @@ impl<'a, A: Account> Run<'a, A> {
         let (listing, aws_time) = self.look(&item)?;
         let intent_is = match &item.intent {
             Some(intent)
-                if !self.tools.reach.keeps_out(&intent.host)
+                if !self.context.reach.keeps_out(&intent.host)
                     && !self.nonces.contains(&intent.nonce) =>
             {
                 IntentIs::Foreign
             }
             Some(_) | None => IntentIs::Ours,
         };
-        let local_time = self.tools.clock.now();
+        let local_time = self.context.clock.now();
         let known = Observed {
             received: self.received(&item)?,
             kept: self.kept(&item, local_time),
@@ -309,7 +270,7 @@ impl<'a, A: Account> Run<'a, A> {
             last_use: self.last_use.clone(),
             activated: self.activated.clone(),
             answers: self.answers.clone(),
-            signed: match self.tools.signs {
+            signed: match self.context.signs {
                 Signs::Current => Signed::ByCurrent,
                 Signs::Other { via, .. } => Signed::ByOther { via: via.clone() },
             },
@@ -322,13 +283,13 @@ impl<'a, A: Account> Run<'a, A> {
     /// left.
     fn kept(&self, item: &Item, now: Timestamp) -> Kept {
         match item.previous {
-            Some(_) => self.tools.vault.kept(item, now),
+            Some(_) => self.context.vault.kept(item, now),
             None => Kept::Yes,
         }
     }
 
     pub(super) fn read_item(&self) -> Result<Item> {
-        item_of(self.tools.vault, &self.entry)
+        item_of(self.context.vault, &self.entry)
     }
 
     /// A key that this run made and that the item lost to another writer goes back in.
@@ -350,10 +311,10 @@ impl<'a, A: Account> Run<'a, A> {
     /// Older receipts do not count: their keys may be in use elsewhere by now. Without a
     /// lock none do: whoever wrote them may be about to save the key.
     fn received(&self, item: &Item) -> Result<BTreeSet<AccessKeyId>> {
-        let (Some(intent), Reach::Locked(_)) = (&item.intent, &self.tools.reach) else {
+        let (Some(intent), Reach::Locked(_)) = (&item.intent, &self.context.reach) else {
             return Ok(BTreeSet::new());
         };
-        Ok((self.tools.receipts)()?
+        Ok((self.context.receipts)()?
             .into_iter()
             .filter(|receipt| receipt.intent.as_ref() == Some(&intent.nonce))
             .filter_map(|receipt| receipt.key_id)
@@ -364,8 +325,8 @@ impl<'a, A: Account> Run<'a, A> {
     /// ListAccessKeys, less the keys that this run deleted.
     fn look(&self, item: &Item) -> Result<(Listing, AwsTime)> {
         let user = &self.identity.arn;
-        let by_current = matches!(self.tools.signs, Signs::Current);
-        match self.signed(item, |signer| self.tools.account.list_keys(signer, user)) {
+        let by_current = matches!(self.context.signs, Signs::Current);
+        match self.signed(item, |signer| self.context.account.list_keys(signer, user)) {
             Ok(answer) => {
                 let aws_time = answer.aws_time.map_or(AwsTime::NotSaid, AwsTime::At);
                 let mut keys = answer.value;
@@ -396,7 +357,7 @@ impl<'a, A: Account> Run<'a, A> {
         item: &Item,
         work: impl FnOnce(Signer<'_>, Option<&Slot>) -> T,
     ) -> T {
-        match self.tools.signs {
+        match self.context.signs {
             Signs::Current => work(Signer::Key(&item.current.key()), Some(&item.current)),
             Signs::Other { signer, .. } => work(signer, None),
         }
@@ -410,7 +371,7 @@ impl<'a, A: Account> Run<'a, A> {
         signer: Option<&Slot>,
         call: impl Fn() -> Call<T>,
     ) -> Call<T> {
-        let started = self.tools.clock.now();
+        let started = self.context.clock.now();
         let mut tries = 0;
         loop {
             let failure = match call() {
@@ -424,7 +385,7 @@ impl<'a, A: Account> Run<'a, A> {
                 self.answered.set(true);
             }
             tries += 1;
-            let now = self.tools.clock.now();
+            let now = self.context.clock.now();
             let again = match failure.class {
                 Class::KeyNotAccepted => {
                     signer.is_some_and(|slot| is_young(slot, now))
@@ -442,13 +403,13 @@ impl<'a, A: Account> Run<'a, A> {
                 | Class::ClockSkew
                 | Class::Refused => false,
             };
-            if !again || (self.tools.stop)() {
+            if !again || (self.context.stop)() {
                 return Err(failure);
             }
             if tries == 1 {
-                (self.tools.on_wait)(&waits(&failure, signer, started));
+                (self.context.on_wait)(&waits(&failure, signer, started));
             }
-            self.tools.clock.wait(pause(tries));
+            self.context.clock.wait(pause(tries));
         }
     }
 
@@ -457,7 +418,7 @@ impl<'a, A: Account> Run<'a, A> {
         if self.read_item()? != *old {
             return Ok(Saved::OtherwiseChanged);
         }
-        match self.tools.vault.save(new) {
+        match self.context.vault.save(new) {
             Ok(()) => Ok(Saved::Yes),
             // Somebody may have written in between: then the next look tells.
             Err(failure) => match self.read_item() {
@@ -471,16 +432,16 @@ impl<'a, A: Account> Run<'a, A> {
     /// Waits, in pieces, so that a request to stop is heard.
     pub(super) fn rest(&self, length: Span) {
         let mut left = length.0;
-        while left > 0 && !(self.tools.stop)() {
+        while left > 0 && !(self.context.stop)() {
             let piece = left.min(1);
-            self.tools.clock.wait(Duration::from_secs(piece));
+            self.context.clock.wait(Duration::from_secs(piece));
             left -= piece;
         }
     }
 
     /// A receipt of what was done to a key of this item.
     pub(super) fn receipt(&self, step: &str, item: &Item, id: &AccessKeyId) -> Record {
-        Record::new(self.tools.clock.now(), &self.entry, step)
+        Record::new(self.context.clock.now(), &self.entry, step)
             .key(id)
             .slot(item.place_of(id))
     }
@@ -488,7 +449,7 @@ impl<'a, A: Account> Run<'a, A> {
     /// That a receipt could not be written stops nothing: they are for people, and saving
     /// a key counts more than the one of its creation.
     pub(super) fn note(&self, receipt: &Record) {
-        let _ = (self.tools.append)(receipt);
+        let _ = (self.context.append)(receipt);
     }
 
     pub(super) fn unfinished(&self, why: &str) -> Error {

@@ -36,6 +36,7 @@
 pub mod context;
 pub mod execute;
 pub mod host;
+pub mod model;
 pub mod observed;
 pub mod options;
 mod perform;

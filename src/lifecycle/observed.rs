@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::{KeyStatus, ListedKey};
+use crate::lifecycle::model::{CreateSaid, Request, Trigger};
 use crate::lifecycle::step::Question;
 use crate::lifecycle::timeline;
 use crate::lifecycle::timeline::born;
 use crate::store::durable::Kept;
 use crate::store::item::{Item, Slot};
 use crate::types::keys::{AccessKeyId, ProfileName};
-use crate::types::lease::Attended;
 use crate::types::time::{Span, Timestamp};
 use crate::ui::YesNo;
 
@@ -83,20 +83,6 @@ pub enum IntentIs {
     Foreign,
 }
 
-/// What this run's last CreateAccessKey said, if it was not a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CreateSaid {
-    NotAsked,
-    /// Two keys are there, or about to be.
-    LimitExceeded,
-    /// No telling whether a key was made.
-    NoAnswer,
-    /// Nor from this answer: AWS was busy, or something else answered.
-    Unclear(String),
-    /// A key was made; its secret is lost.
-    MadeButLost,
-}
-
 /// What a proof of a key said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -134,62 +120,6 @@ pub enum LastUseSaid {
     },
     /// The user's policy forbids to look.
     MayNotLook,
-}
-
-/// What is wanted, and by whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    pub trigger: Trigger,
-    pub attended: Attended,
-    pub retire: RetireMode,
-    pub settle: Span,
-    pub hold: Span,
-    /// None: keys never get too old.
-    pub max_age: Option<Span>,
-    /// The lease that counts from the next promote on.
-    pub lease: Span,
-    /// A key that a person named to be deleted.
-    pub discard: Option<AccessKeyId>,
-    pub make_room: MakeRoom,
-    /// Where the current id still stands in an AWS file, unless a person said go on.
-    pub in_files: Vec<InFile>,
-}
-
-/// A line of an AWS file that holds the current key's id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InFile {
-    pub path: String,
-    pub line: usize,
-}
-
-/// Whether a new key is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// Only what was begun is finished.
-    Finish,
-    IfDue,
-    Now,
-    /// One that works, whichever it is: the served one may be dead.
-    Recover,
-}
-
-/// What a person allows to be done to `previous` before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RetireMode {
-    No,
-    /// `--retire-now`
-    Retire,
-    /// `--delete-now`
-    Delete,
-}
-
-/// Whether a replaced key that is in the way of a new one is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MakeRoom {
-    /// Once it is inactive, if a person agrees.
-    Ask,
-    /// At once: a person has agreed.
-    Yes,
 }
 
 /// How IAM lists a key.

@@ -11,12 +11,15 @@ use crate::store::item::Item;
 use crate::system::env::Env;
 use crate::types::keys::EntryName;
 use crate::types::lease;
-use crate::types::lease::Attended;
+use crate::types::lease::{Attended, Auto};
 use crate::types::time::{Span, Timestamp};
 
 use crate::lifecycle::execute::RunResult;
-use crate::lifecycle::observed::InFile;
+use crate::lifecycle::model::{InFile, MakeRoom, Request, RetireMode, Trigger};
 use crate::lifecycle::plan::{Step, Wait};
+use crate::lifecycle::report::{HandledBy, KeyRules};
+use crate::records::Record;
+use crate::sessions::cache::SESSION_RECEIPT;
 
 pub fn max_age(settings: &Settings, name: &EntryName) -> Result<Option<Span>> {
     match settings.value(Key::MaxAge, Some(name)) {
@@ -87,4 +90,47 @@ pub fn still_to_wait(ended: &RunResult, wait: Option<WaitFor>) -> Option<Timesta
         | Wait::ClocksApart { .. }
         | Wait::NoAwsTime => None,
     }
+}
+
+/// The request of a run that a person asked for: a settle as for somebody who waits,
+/// keys in files left to that person.
+pub fn request_now(
+    settings: &Settings,
+    name: &EntryName,
+    trigger: Trigger,
+    retire: RetireMode,
+) -> Result<Request> {
+    let KeyRules { max_age, hold, .. } = rules(settings, name, &[])?;
+    Ok(Request {
+        trigger,
+        attended: Attended::Yes,
+        retire,
+        settle: settle(settings, name, Attended::Yes)?,
+        hold,
+        max_age,
+        lease: settings.length(Key::Lease, Some(name))?,
+        discard: None,
+        make_room: MakeRoom::Ask,
+        in_files: Vec::new(),
+    })
+}
+
+/// How old an entry's keys may get, how long a replaced one is held, and whether the
+/// receipts know of an MFA session.
+pub fn rules(settings: &Settings, name: &EntryName, receipts: &[Record]) -> Result<KeyRules> {
+    let max_age = max_age(settings, name)?;
+    let hold = lease::hold(settings.length(Key::Hold, Some(name))?, max_age);
+    let of_session = |receipt: &Record| receipt.entry == *name && receipt.step == SESSION_RECEIPT;
+    Ok(KeyRules {
+        max_age,
+        hold,
+        handled_by: match receipts.iter().any(of_session) {
+            true => HandledBy::Session,
+            false => HandledBy::Key,
+        },
+        retired: match settings.auto(Some(name))? {
+            Auto::On => Attended::No,
+            Auto::Off => Attended::Yes,
+        },
+    })
 }

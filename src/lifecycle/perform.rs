@@ -6,11 +6,12 @@
 
 use crate::aws::{Account, Call, CallFailure, CallFailureClass as Class, CreatedKey, Signer};
 use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::pause;
 use crate::lifecycle::execute::{CREATE_RECEIPT, Promoted, Run, Saved, nonce};
-use crate::lifecycle::observed::{CreateSaid, LastUseSaid, Observed, Proof, Trigger, believable};
+use crate::lifecycle::model::{CreateSaid, Trigger};
+use crate::lifecycle::observed::{LastUseSaid, Observed, Proof, believable};
 use crate::lifecycle::plan::Step;
 use crate::lifecycle::proof;
-use crate::lifecycle::proof::pause;
 use crate::lifecycle::transition;
 use crate::lifecycle::transition::Service;
 
@@ -34,7 +35,7 @@ impl<A: Account> Run<'_, A> {
         match step {
             Step::Done | Step::Refuse(_) | Step::Wait(_) => Ok(()),
             Step::Ask(question) => {
-                let answer = (self.tools.ask)(question, known)?;
+                let answer = (self.context.ask)(question, known)?;
                 self.answers.push((question.clone(), answer));
                 Ok(())
             }
@@ -56,7 +57,7 @@ impl<A: Account> Run<'_, A> {
                 Ok(())
             }
             Step::LetKeep { until } => {
-                let left = until.since(self.tools.clock.now());
+                let left = until.since(self.context.clock.now());
                 self.rest(left.max(Span::seconds(1)));
                 Ok(())
             }
@@ -107,7 +108,7 @@ impl<A: Account> Run<'_, A> {
         let intent = Intent {
             nonce: nonce.clone(),
             at: known.now(),
-            host: self.tools.reach.name(),
+            host: self.context.reach.name(),
             seen,
             pad: String::new(),
             unknown: serde_json::Map::new(),
@@ -157,12 +158,13 @@ impl<A: Account> Run<'_, A> {
     fn create(&self, signer: Signer<'_>) -> Result<(CreatedKey, Option<String>), CallFailure> {
         let mut tries = 0;
         loop {
-            let call: Call<CreatedKey> = self.tools.account.create_key(signer, &self.identity.arn);
+            let call: Call<CreatedKey> =
+                self.context.account.create_key(signer, &self.identity.arn);
             match call {
                 Ok(answer) => return Ok((answer.value, answer.request_id)),
-                Err(no) if no.class == Class::Busy && tries < CREATES && !(self.tools.stop)() => {
+                Err(no) if no.class == Class::Busy && tries < CREATES && !(self.context.stop)() => {
                     tries += 1;
-                    self.tools.clock.wait(pause(tries));
+                    self.context.clock.wait(pause(tries));
                 }
                 Err(no) => return Err(no),
             }
@@ -201,19 +203,19 @@ impl<A: Account> Run<'_, A> {
             .request(request)
             .made_under(nonce.map_or("", String::as_str));
         self.note(&receipt);
-        let mut slot = Slot::new(created.key, self.tools.clock.now());
+        let mut slot = Slot::new(created.key, self.context.clock.now());
         slot.created_at = believable(created.created_at, slot.saved_at);
         let mut last = None;
         for attempt in 0..SAVES {
             match self.save_pending(&slot) {
                 Ok(()) => {
-                    (self.tools.sync)();
+                    (self.context.sync)();
                     self.minted = Some(slot);
                     return Ok(());
                 }
                 Err(failure) => last = Some(failure),
             }
-            self.tools.clock.wait(pause(attempt));
+            self.context.clock.wait(pause(attempt));
         }
         Err(self.take_back(decided_on, &id, last))
     }
@@ -229,12 +231,12 @@ impl<A: Account> Run<'_, A> {
             return Err(self.unfinished("another pending key stands in its place"));
         }
         transition::keep(&mut item, slot.clone());
-        self.tools.vault.save(&item)
+        self.context.vault.save(&item)
     }
 
     /// The store did not take the new key: it is deleted by who made it.
     fn take_back(&self, item: &Item, id: &AccessKeyId, why: Option<Error>) -> Error {
-        let (account, user) = (self.tools.account, &self.identity.arn);
+        let (account, user) = (self.context.account, &self.identity.arn);
         let deleted = self.with_signer(item, |signer, _| account.delete_key(signer, user, id));
         let why = why.unwrap_or_else(|| self.unfinished("the new key could not be saved"));
         let entry = &self.entry;
@@ -271,7 +273,7 @@ impl<A: Account> Run<'_, A> {
             true => Span::ZERO,
             false => proof::PATIENCE,
         };
-        let proof = proof::prove(self.tools, &slot.key(), &self.identity, patience);
+        let proof = proof::prove(self.context, &slot.key(), &self.identity, patience);
         let receipt = |step| self.receipt(step, &known.item, id);
         match (&proof, serves) {
             (Proof::Accepted, false) => {
@@ -292,14 +294,14 @@ impl<A: Account> Run<'_, A> {
             transition::promote(item, lease, service);
         })?;
         let Some(item) = promoted else { return Ok(()) };
-        (self.tools.sync)();
+        (self.context.sync)();
         self.in_service(known, &item, "promote", "replaces");
         Ok(())
     }
 
     /// The later of both clocks: leases may have been counted by either.
     pub(super) fn promote_time(&self, known: &Observed) -> Timestamp {
-        known.now().max(self.tools.clock.now())
+        known.now().max(self.context.clock.now())
     }
 
     /// Saves a change of the key in service, with a note of who took it.
@@ -308,8 +310,8 @@ impl<A: Account> Run<'_, A> {
         known: &Observed,
         change: impl FnOnce(&mut Item, Service),
     ) -> Result<Option<Item>> {
-        let vault = self.tools.vault;
-        let now = || self.tools.clock.now();
+        let vault = self.context.vault;
+        let now = || self.context.clock.now();
         let service = Service {
             now: self.promote_time(known),
             replaced: known.status(&known.item.current.id).cloned(),
@@ -375,7 +377,7 @@ impl<A: Account> Run<'_, A> {
     fn swap(&mut self, known: &Observed) -> Result<()> {
         let swapped = self.serve_from_now(known, transition::swap)?;
         let Some(item) = swapped else { return Ok(()) };
-        (self.tools.sync)();
+        (self.context.sync)();
         self.in_service(known, &item, "undo", "is current again instead of");
         Ok(())
     }
@@ -405,7 +407,7 @@ impl<A: Account> Run<'_, A> {
                 format!("{id} is served, and was to be deleted"),
             ));
         }
-        let (account, user) = (self.tools.account, &self.identity.arn);
+        let (account, user) = (self.context.account, &self.identity.arn);
         let said = self.signed(&known.item, |signer| account.delete_key(signer, user, id));
         let receipt = self.receipt(step, &known.item, id);
         let receipt = match said {

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::lifecycle::execute::{Promoted, RunResult};
-use crate::lifecycle::observed::{CreateSaid, Observed, Signed};
+use crate::lifecycle::model::CreateSaid;
+use crate::lifecycle::observed::{Observed, Signed};
 pub use crate::lifecycle::phrases::foreseen::{Preview, explained};
 use crate::lifecycle::plan::{Step, Wait};
 use crate::lifecycle::report::command_of_rest;

@@ -5,9 +5,10 @@
 //! nobody can explain is asked about, always.
 
 use crate::aws::KeyStatus;
+use crate::lifecycle::model::{CreateSaid, MakeRoom, RetireMode, Trigger};
 use crate::lifecycle::observed::{
-    AwsTime, CLOCKS_APART, CreateSaid, IntentIs, KeyState, LIST_LAG, LastUseSaid, Listing,
-    MakeRoom, NotYet, Observed, Proof, RetireMode, Trigger, is_young,
+    AwsTime, CLOCKS_APART, IntentIs, KeyState, LIST_LAG, LastUseSaid, Listing, NotYet, Observed,
+    Proof, is_young,
 };
 pub use crate::lifecycle::step::{Death, LateUse, Question, Refusal, Step, Wait};
 use crate::lifecycle::timeline;

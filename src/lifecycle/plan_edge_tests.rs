@@ -1,6 +1,7 @@
 //! The edges of the plan's rows: whose proof it is, the very second a time is over,
 //! which steps need AWS's time.
 
+use crate::lifecycle::model::*;
 use crate::lifecycle::observed::*;
 use crate::lifecycle::plan::{Question, Refusal, Step, Wait, next_step};
 use crate::lifecycle::plan_tests::*;

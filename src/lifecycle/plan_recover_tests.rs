@@ -1,6 +1,7 @@
 //! Each row of the plan's table for `recover`, and where room is made, by name.
 
 use crate::aws::KeyStatus;
+use crate::lifecycle::model::*;
 use crate::lifecycle::observed::*;
 use crate::lifecycle::plan::{Death, Question, Refusal, Step, Wait};
 use crate::lifecycle::plan_tests::*;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::{KeyStatus, ListedKey};
+use crate::lifecycle::model::*;
 use crate::lifecycle::observed::*;
 use crate::lifecycle::plan::{Death, LateUse, Refusal, Step, Wait, next_step};
 use crate::store::durable::Kept;

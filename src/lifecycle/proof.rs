@@ -2,11 +2,9 @@
 //! several times in a row on fresh connections, as the right user. Waits between
 //! tries, up to a bound. Pure but for the calls and waits it is given.
 
-use std::time::Duration;
-
 use crate::aws::prove::IN_A_ROW;
 use crate::aws::{Account, CallFailure, CallFailureClass as Class, OTHER_USER, Signer};
-use crate::lifecycle::execute::Context;
+use crate::lifecycle::context::{Context, pause};
 use crate::lifecycle::observed::{NotYet, Proof};
 use crate::store::item::Identity;
 use crate::types::keys::{AccessKey, Principal};
@@ -33,23 +31,23 @@ enum Said {
 /// Shows the key to both services until each has accepted it `IN_A_ROW` times in
 /// a row, or patience ends.
 pub fn prove<A: Account>(
-    tools: &Context<'_, A>,
+    context: &Context<'_, A>,
     key: &AccessKey,
     expected: &Identity,
     patience: Span,
 ) -> Proof {
-    let started = tools.clock.now();
+    let started = context.clock.now();
     let (mut sts, mut iam) = (0, 0);
     for call in 0..MOST_CALLS {
-        if (tools.stop)() {
+        if (context.stop)() {
             let said = "asked to stop".into();
             let because = NotYet::Stopped;
             return Proof::NotYet { said, because };
         }
         let (said, in_a_row) = if sts < IN_A_ROW {
-            (ask_sts(tools.account, key, expected), &mut sts)
+            (ask_sts(context.account, key, expected), &mut sts)
         } else {
-            (ask_iam(tools.account, key, expected), &mut iam)
+            (ask_iam(context.account, key, expected), &mut iam)
         };
         match said {
             Said::Accepted => *in_a_row += 1,
@@ -61,10 +59,10 @@ pub fn prove<A: Account>(
             Said::No { because, said } => {
                 // What was accepted before counts no more: servers learn one by one.
                 (sts, iam) = (0, 0);
-                if tools.clock.now().since(started) >= patience {
+                if context.clock.now().since(started) >= patience {
                     return Proof::NotYet { said, because };
                 }
-                tools.clock.wait(pause(call));
+                context.clock.wait(pause(call));
             }
         }
         if sts >= IN_A_ROW && iam >= IN_A_ROW {
@@ -121,19 +119,4 @@ fn refused(service: &str, failure: &CallFailure) -> Said {
             said,
         },
     }
-}
-
-/// One to two seconds, growing to four; no two processes keep step.
-pub fn pause(attempt: u32) -> Duration {
-    let base_ms = 1_000 * u64::from(attempt.min(2) + 1);
-    Duration::from_millis(base_ms + random() % 1_000)
-}
-
-/// A number that nobody can foresee, for jitter and nonces: std's hash keys come
-/// from the system's randomness.
-pub fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new()
-        .build_hasher()
-        .finish()
 }

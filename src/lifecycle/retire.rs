@@ -27,7 +27,7 @@ impl<A: Account> Run<'_, A> {
         status: &KeyStatus,
         step: &str,
     ) -> Call<()> {
-        let (account, user) = (self.tools.account, &self.identity.arn);
+        let (account, user) = (self.context.account, &self.identity.arn);
         let said = self.signed(item, |signer| account.set_status(signer, user, id, status));
         let receipt = self.receipt(step, item, id);
         self.note(&match &said {
@@ -38,7 +38,7 @@ impl<A: Account> Run<'_, A> {
     }
 
     pub(super) fn ask_last_use(&mut self, known: &Observed, id: &AccessKeyId) -> Result<()> {
-        let account = self.tools.account;
+        let account = self.context.account;
         self.last_use = match self.signed(&known.item, |signer| account.last_used(signer, id)) {
             Ok(answer) => match answer.value {
                 LastUse::Never => LastUseSaid::Never,

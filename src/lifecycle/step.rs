@@ -1,7 +1,7 @@
 //! The steps of a rotation, the refusals and the waits, as data: they
 //! compare, and nothing is done here. Pure.
 
-use crate::lifecycle::observed::{CreateSaid, InFile};
+use crate::lifecycle::model::{CreateSaid, InFile};
 use crate::types::keys::AccessKeyId;
 use crate::types::time::Timestamp;
 

@@ -4,9 +4,10 @@
 
 use crate::aws::Account;
 use crate::error::{Error, Kind, Result};
+use crate::lifecycle::context::Context;
 use crate::lifecycle::execute;
-use crate::lifecycle::execute::{Context, Promoted, RunResult};
-use crate::lifecycle::observed::Request;
+use crate::lifecycle::execute::{Promoted, RunResult};
+use crate::lifecycle::model::Request;
 use crate::lifecycle::plan::{Refusal, Step, Wait};
 use crate::lifecycle::report;
 use crate::lifecycle::report::is_idle;
@@ -25,30 +26,30 @@ pub const SESSION_RECEIPT: &str = "mfa-session";
 /// # Errors
 /// Those of `execute::rotate` and of `InSession::open`.
 pub fn rotate<A: Account>(
-    tools: &Context<'_, InSession<'_, A>>,
+    context: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     identity: &Identity,
     request: Request,
 ) -> Result<RunResult> {
-    let account = tools.account;
+    let account = context.account;
     let begin = || {
-        let item = execute::item_of(tools.vault, entry)?;
-        open_and_keep(tools, &item, identity)
+        let item = execute::item_of(context.vault, entry)?;
+        open_and_keep(context, &item, identity)
     };
     if account.codes.opens() == Opens::AtOnce && account.session.borrow().is_none() {
         begin()?;
     }
-    let run = || execute::rotate(tools, entry, identity, request.clone());
-    let ended = run().map_err(|failure| given_up(tools, entry, failure))?;
+    let run = || execute::rotate(context, entry, identity, request.clone());
+    let ended = run().map_err(|failure| given_up(context, entry, failure))?;
     if ended.step != Step::Refuse(Refusal::NeedsMfa) {
         return Ok(ended);
     }
     if begin()? == SessionOpened::NoCode {
-        tools.vault.erase_session(entry)?;
-        note_once(tools, entry);
+        context.vault.erase_session(entry)?;
+        note_once(context, entry);
         return Ok(ended);
     }
-    let again = run().map_err(|failure| given_up(tools, entry, failure))?;
+    let again = run().map_err(|failure| given_up(context, entry, failure))?;
     Ok(match ended.promoted {
         Promoted::Yes => RunResult {
             promoted: Promoted::Yes,
@@ -60,14 +61,14 @@ pub fn rotate<A: Account>(
 
 /// What AWS refused for good before anything was begun needs no session any more.
 fn given_up<A: Account>(
-    tools: &Context<'_, InSession<'_, A>>,
+    context: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     failure: Error,
 ) -> Error {
-    let idle = || execute::item_of(tools.vault, entry).is_ok_and(|item| is_idle(&item));
-    if failure.kind == Kind::Aws && tools.account.session.borrow().is_some() && idle() {
+    let idle = || execute::item_of(context.vault, entry).is_ok_and(|item| is_idle(&item));
+    if failure.kind == Kind::Aws && context.account.session.borrow().is_some() && idle() {
         // The refusal is what is told; what stays behind ends by itself.
-        let _ = tools.vault.erase_session(entry);
+        let _ = context.vault.erase_session(entry);
     }
     failure
 }
@@ -78,13 +79,13 @@ fn given_up<A: Account>(
 /// # Errors
 /// `Kind::Store` if the store does not erase it.
 pub fn put_away<A: Account>(
-    tools: &Context<'_, InSession<'_, A>>,
+    context: &Context<'_, InSession<'_, A>>,
     entry: &EntryName,
     ended: &RunResult,
 ) -> Result<()> {
-    if tools.account.session.borrow().is_some() && needs_no_more(&ended.step, &ended.known.item) {
-        *tools.account.session.borrow_mut() = None;
-        return tools.vault.erase_session(entry);
+    if context.account.session.borrow().is_some() && needs_no_more(&ended.step, &ended.known.item) {
+        *context.account.session.borrow_mut() = None;
+        return context.vault.erase_session(entry);
     }
     Ok(())
 }
@@ -104,15 +105,15 @@ fn needs_no_more(step: &Step, item: &Item) -> bool {
 }
 
 fn open_and_keep<A: Account>(
-    tools: &Context<'_, InSession<'_, A>>,
+    context: &Context<'_, InSession<'_, A>>,
     item: &Item,
     identity: &Identity,
 ) -> Result<SessionOpened> {
     let entry = &item.entry;
-    let opened = tools
+    let opened = context
         .account
         .open(entry, &identity.arn, &item.current.key())?;
-    let session = tools.account.session.borrow();
+    let session = context.account.session.borrow();
     if let (SessionOpened::Yes { request_id }, Some(session)) = (&opened, &*session) {
         let kept = KeptSession::new(
             identity.clone(),
@@ -123,26 +124,26 @@ fn open_and_keep<A: Account>(
         );
         let mut result = format!("open until {}", session.expires_at);
         // It is good for this run all the same; only a later one needs another code.
-        if let Err(failure) = tools.vault.save_session(entry, kept) {
+        if let Err(failure) = context.vault.save_session(entry, kept) {
             result = format!("{result}, not kept: {}", failure.message);
         }
-        let receipt = Record::new(tools.clock.now(), entry, SESSION_RECEIPT)
+        let receipt = Record::new(context.clock.now(), entry, SESSION_RECEIPT)
             .key(&session.key.id)
             .request(request_id.as_deref())
             .result(result);
         // Receipts are for people.
-        let _ = (tools.append)(&receipt);
+        let _ = (context.append)(&receipt);
     }
     Ok(opened)
 }
 
 /// That a code is needed stays known, for `status`; but no run after run repeats it.
-fn note_once<A: Account>(tools: &Context<'_, InSession<'_, A>>, entry: &EntryName) {
-    let known = (tools.receipts)().unwrap_or_default();
+fn note_once<A: Account>(context: &Context<'_, InSession<'_, A>>, entry: &EntryName) {
+    let known = (context.receipts)().unwrap_or_default();
     let told = report::last_failure(&known, entry).is_some_and(|last| last.step == SESSION_RECEIPT);
     if !told {
-        let receipt = Record::new(tools.clock.now(), entry, SESSION_RECEIPT);
-        let _ = (tools.append)(&receipt.failed("a code is needed, and nobody was there"));
+        let receipt = Record::new(context.clock.now(), entry, SESSION_RECEIPT);
+        let _ = (context.append)(&receipt.failed("a code is needed, and nobody was there"));
     }
 }
 

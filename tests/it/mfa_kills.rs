@@ -4,7 +4,7 @@
 use std::panic::catch_unwind;
 use std::rc::Rc;
 
-use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::model::Trigger;
 use awskeep::lifecycle::plan::{Refusal, Step};
 use awskeep::store::item::Identity;
 use awskeep::store::session_item::KeptSession;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::model::Trigger;
 use awskeep::lifecycle::plan::{Step, Wait};
 use awskeep::types::time::Span;
 

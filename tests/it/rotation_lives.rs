@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use awskeep::error::Result;
 use awskeep::lifecycle::execute::{Promoted, RunResult};
-use awskeep::lifecycle::observed::{MakeRoom, Request, RetireMode, Trigger};
+use awskeep::lifecycle::model::{MakeRoom, Request, RetireMode, Trigger};
 use awskeep::lifecycle::plan::{Refusal, Step, Wait};
 use awskeep::types::keys::AccessKeyId;
 use awskeep::types::lease::Attended;

@@ -14,8 +14,9 @@ use awskeep::aws::{
     Signer,
 };
 use awskeep::error::Result;
-use awskeep::lifecycle::execute::{Context, Signs};
-use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::context::Context;
+use awskeep::lifecycle::context::Signs;
+use awskeep::lifecycle::model::Trigger;
 use awskeep::records::Record;
 use awskeep::sessions::denial::Expected;
 use awskeep::sessions::obtain::{Code, CodeSource, InSession, Opens};

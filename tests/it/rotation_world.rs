@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use awskeep::aws::{Account, Signer};
 use awskeep::error::{Error, Kind, Result};
+use awskeep::lifecycle::context::Context;
+use awskeep::lifecycle::context::Signs;
 use awskeep::lifecycle::execute;
-use awskeep::lifecycle::execute::{Context, Promoted, RunResult, Signs};
-use awskeep::lifecycle::observed::{MakeRoom, Request, RetireMode, Trigger};
+use awskeep::lifecycle::execute::{Promoted, RunResult};
+use awskeep::lifecycle::model::{MakeRoom, Request, RetireMode, Trigger};
 use awskeep::lifecycle::plan::Question;
 use awskeep::records::Record;
 use awskeep::sessions::cache;

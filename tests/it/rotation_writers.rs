@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use awskeep::lifecycle::execute::Promoted;
-use awskeep::lifecycle::observed::Trigger;
+use awskeep::lifecycle::model::Trigger;
 use awskeep::types::time::Timestamp;
 
 use crate::rotation_world::{Event, Other, Pacing, USER, World, request};

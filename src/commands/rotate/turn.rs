@@ -11,14 +11,17 @@ use crate::cli::Rotate;
 use crate::commands::{Form, Invocation, Mode};
 use crate::config::Key;
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::context::Around;
+use crate::lifecycle::context::Context;
+use crate::lifecycle::context::Signs;
 use crate::lifecycle::execute;
-use crate::lifecycle::execute::{Context, RunResult, Signs};
-use crate::lifecycle::observed::{MakeRoom, Observed, Request, RetireMode, Trigger};
+use crate::lifecycle::execute::RunResult;
+use crate::lifecycle::host::Around;
+use crate::lifecycle::model::{MakeRoom, Request, RetireMode, Trigger};
+use crate::lifecycle::observed::Observed;
 use crate::lifecycle::phrases;
 use crate::lifecycle::phrases::Preview;
 use crate::lifecycle::plan::{Question, Step, next_step};
-use crate::lifecycle::{context, options, timeline};
+use crate::lifecycle::{host, options, timeline};
 use crate::sessions::cache;
 use crate::sessions::mfa::{Codes, GivenCode};
 use crate::sessions::obtain::InSession;
@@ -69,7 +72,7 @@ impl Turn<'_> {
         let on_step = |step: &Step, known: &Observed| self.context.progress(step, known);
         let on_wait = |line: &str| self.context.at_work(name, line);
         let ask = |question: &Question, known: &Observed| self.asked(question, known);
-        context::with_tools(
+        host::with_context(
             env,
             &account,
             vault,
@@ -81,7 +84,7 @@ impl Turn<'_> {
                 ask: &ask,
                 signs: Signs::Current,
             },
-            |tools| self.act(tools, &held, &identity, request),
+            |run_context| self.act(run_context, &held, &identity, request),
         )
     }
 
@@ -111,7 +114,7 @@ impl Turn<'_> {
 
     fn act(
         &self,
-        tools: &Context<'_, InSession<'_, LiveAccount>>,
+        run_context: &Context<'_, InSession<'_, LiveAccount>>,
         held: &StoredEntry,
         identity: &Identity,
         request: &mut Request,
@@ -127,7 +130,7 @@ impl Turn<'_> {
             self.context.env.ui.tell(&line);
         }
         if !self.acts() {
-            let mut known = execute::explain(tools, held.name(), identity, request.clone())?;
+            let mut known = execute::explain(run_context, held.name(), identity, request.clone())?;
             if let Some(item) = undone {
                 known.item = item;
             }
@@ -137,8 +140,8 @@ impl Turn<'_> {
         if let Some(item) = undone.filter(|item| *item != held.item) {
             held.vault.save(&item)?;
         }
-        let ended = cache::rotate(tools, held.name(), identity, request.clone())?;
-        cache::put_away(tools, held.name(), &ended)?;
+        let ended = cache::rotate(run_context, held.name(), identity, request.clone())?;
+        cache::put_away(run_context, held.name(), &ended)?;
         Ok(TurnResult::Run(Box::new(ended)))
     }
 

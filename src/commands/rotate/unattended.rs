@@ -13,7 +13,7 @@ use crate::cli::Rotate;
 use crate::commands::Invocation;
 use crate::commands::rotate::{leave_receipt, one};
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::{context, report};
+use crate::lifecycle::{options, report};
 use crate::records::{Record, Records};
 use crate::sessions::mfa::GivenCode;
 use crate::store::entries::{Entries, Inventory, StoredEntry};
@@ -288,7 +288,7 @@ impl Round<'_> {
     fn situation<'i>(&self, entries: &Entries<'_>, held: &'i StoredEntry) -> Result<Situation<'i>> {
         Ok(Situation {
             item: &held.item,
-            rules: context::rules(&entries.settings, held.name(), &self.receipts)?,
+            rules: options::rules(&entries.settings, held.name(), &self.receipts)?,
             auto: entries.settings.auto(Some(held.name()))?,
             now: self.now(),
         })

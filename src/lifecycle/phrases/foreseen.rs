@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::lifecycle::observed::{
-    AwsTime, IntentIs, KeyState, Observed, Request, RetireMode, Trigger,
-};
+use crate::lifecycle::model::{Request, RetireMode, Trigger};
+use crate::lifecycle::observed::{AwsTime, IntentIs, KeyState, Observed};
 use crate::lifecycle::phrases::refusals::refused;
 use crate::lifecycle::phrases::{
     clocks_apart, current_not_proven, current_unseen, no_answer, not_accepted_yet, old,

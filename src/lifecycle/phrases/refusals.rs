@@ -2,7 +2,8 @@
 //! next command. Pure.
 
 use crate::error::{Error, Kind};
-use crate::lifecycle::observed::{CreateSaid, Observed, Signed};
+use crate::lifecycle::model::CreateSaid;
+use crate::lifecycle::observed::{Observed, Signed};
 use crate::lifecycle::phrases::command;
 use crate::lifecycle::plan::{Death, LateUse, Refusal};
 use crate::sessions::obtain;
