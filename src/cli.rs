@@ -28,7 +28,7 @@ pub use rotating::*;
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 store missing or locked, \
-    5 a person is needed, 6 AWS refused, 7 unfinished, 8 attention (--check), 70 a bug of ours"
+    5 interactive input is needed, 6 AWS refused, 7 unfinished, 8 attention (--check), 70 a bug of ours"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -101,7 +101,7 @@ pub enum Command {
     /// Where keys are kept: which stores work here, and moving between them
     #[command(subcommand)]
     Store(Store),
-    /// Let keys rotate by themselves: a hook in the shell's startup file, or a timer
+    /// Let keys rotate automatic: a hook in the shell's startup file, or a timer
     Setup(SetupArgs),
     /// Print a shell's hook
     Hook(OfShell),

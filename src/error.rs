@@ -63,7 +63,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Entry(name) => write!(f, "entry {name}"),
-            Subject::Profile(name) => write!(f, "profile {name} is left alone"),
+            Subject::Profile(name) => write!(f, "profile {name} is skipped"),
         }
     }
 }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(of_entry.told(), "entry work: two\nlines");
         assert_eq!(
             failure.profile("team").told(),
-            "profile team is left alone: two\nlines"
+            "profile team is skipped: two\nlines"
         );
     }
 

@@ -157,7 +157,8 @@ pub fn place_to_prove(
         .all(|c| c.is_ascii_alphanumeric() || c == '-')
     {
         return Err(
-            Error::new(Kind::Usage, format!("{region:?} is no region")).hint("--region us-east-1")
+            Error::new(Kind::Usage, format!("{region:?} is not a valid region"))
+                .hint("--region us-east-1"),
         );
     }
     let partition = partition_of_region(&region).to_owned();

@@ -121,7 +121,7 @@ fn not_a_user(key: &AccessKey, arn: &str, principal: &Principal) -> Error {
     }
     Error::new(
         Kind::Aws,
-        format!("{} belongs to {arn}, which is no IAM user", key.id),
+        format!("{} belongs to {arn}, which is not an IAM user", key.id),
     )
     .hint("awskeep keeps the long-term keys of IAM users")
 }
@@ -135,7 +135,7 @@ pub fn refused(key: &AccessKey, service: &str, failure: &CallFailure) -> Error {
     let passing = |message: String| Error::new(Kind::Failed, message).cause(&said);
     match failure.class {
         _ if failure.code == STOPPED => {
-            Error::new(Kind::Unfinished, "stopped as asked").hint("run it again to go on")
+            Error::new(Kind::Unfinished, "stopped as asked").hint("run it again to continue")
         }
         CallFailureClass::KeyNotAccepted => aws(format!("{service} does not accept {id}"))
             .hint("the key is deleted, inactive, or of another partition: check it, and --region"),

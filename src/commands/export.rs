@@ -59,7 +59,7 @@ pub fn run(context: &Invocation<'_>, args: &Export) -> Result<()> {
     }
     records::note(env, &Record::new(env.now(), &name, "export").key(&id));
     env.ui.warn(&format!(
-        "the secret of {id} stands in {} now; entry {name} still has it too: awskeep remove {name}",
+        "the secret of {id} is in {} now; entry {name} still has it too: awskeep remove {name}",
         file.display()
     ));
     context.done(

@@ -171,7 +171,7 @@ fn import(context: &Invocation<'_>, args: &Import, from: From) -> Result<Came> {
     }
     warn(env);
     env.ui.confirm(&format!(
-        "move the keys of {count} profiles into a store, and take them out of the files?"
+        "move the keys of {count} profiles into a store, and remove them from the files?"
     ))?;
     let done = apply::run(env, &entries, &wanted, &prepared, &|_| Ok(()))?;
     // What moved is to be looked after, whatever else was refused.
@@ -269,10 +269,10 @@ fn what_happens(row: &Row, files: &CheckedFiles<'_>) -> String {
         },
         Verdict::Done(entry) => format!("uses entry {entry} already"),
         Verdict::Refused(_) if files.in_order().iter().any(|file| is_stopped_by(file, row)) => {
-            "left alone: see above".to_owned()
+            "skipped: see above".to_owned()
         }
         Verdict::Refused(refusal) => {
-            format!("left alone: {} ({})", refusal.reason(), refusal.fix())
+            format!("skipped: {} ({})", refusal.reason(), refusal.fix())
         }
     }
 }
@@ -288,7 +288,7 @@ fn warn(env: &Env) {
     }
     if env.var("AWS_ACCESS_KEY_ID").is_some() {
         env.ui.warn(
-            "AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set",
+            "AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and remove it from where it is set",
         );
     }
 }
@@ -313,7 +313,7 @@ fn tell(context: &Invocation<'_>, done: &Done) -> Result<()> {
                 moved += 1;
             }
             Verdict::Refused(refusal) => ui.tell(&format!(
-                "profile {} is left alone: {}\nhint: {}",
+                "profile {} is skipped: {}\nhint: {}",
                 row.profile,
                 refusal.reason(),
                 refusal.fix()

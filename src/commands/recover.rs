@@ -132,7 +132,7 @@ fn via(
                 Kind::Usage,
                 format!("profile {profile} uses the same dead key of entry {entry}"),
             )
-            .hint("name a profile of somebody who may handle this user's keys"));
+            .hint("name a profile that is allowed to manage this user's keys"));
         }
         let (there, here) = (place::place_of(&other.item), place::place_of(&held.item));
         if (&there.partition, &there.endpoint) != (&here.partition, &here.endpoint) {
@@ -224,13 +224,20 @@ impl AtWork<'_> {
             Err(no) if no.class == CallFailureClass::NeedsMfa => Err(self.needs_mfa()),
             Err(no) if no.class == CallFailureClass::NoSuchEntity => Err(Error::new(
                 Kind::NotFound,
-                format!("{} is gone at AWS, and its keys with it", self.identity.arn),
+                format!(
+                    "{} no longer exists in AWS, and its keys with it",
+                    self.identity.arn
+                ),
             )
             .hint(format!("awskeep remove {name}"))),
             Err(no) if no.class == CallFailureClass::Denied => {
                 let denial = denied(name, "ListAccessKeys", &no);
                 Err(Error {
-                    message: format!("profile {} may not look: {}", self.args.via, denial.told()),
+                    message: format!(
+                        "profile {} is not allowed to list keys: {}",
+                        self.args.via,
+                        denial.told()
+                    ),
                     subject: None,
                     hints: vec!["name a profile with rights on this user's keys".into()],
                     ..denial

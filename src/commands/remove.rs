@@ -227,7 +227,7 @@ fn leave_profiles(context: &Invocation<'_>, args: &Remove, not_found: Error) -> 
 }
 
 fn unpointing(profile: &ProfileName) -> String {
-    format!("take credential_process out of profile {profile}")
+    format!("remove credential_process from profile {profile}")
 }
 
 fn plan(

@@ -116,7 +116,7 @@ fn identity(held: &StoredEntry) -> Result<Identity> {
 }
 
 /// A leaked key does not wait for a place for a lock: without one what another awskeep
-/// began lately is left alone, and nothing is deleted on the word of a receipt.
+/// began lately is skipped, and nothing is deleted on the word of a receipt.
 fn reach(context: &Invocation<'_>, user: &Taken, name: &EntryName) -> Reach {
     match user {
         Taken::Held(locks) => locks.reach(),
@@ -393,7 +393,7 @@ impl AtWork<'_> {
             String::new()
         };
         let line = format!(
-            "{id} is inactive since {inactive_since}{serves}\n\
+            "{id} has been inactive since {inactive_since}{serves}\n\
              sessions made with {id} live on: those of GetSessionToken up to 36 hours, assumed roles up to 12\n\
              end them, with an administrator's rights:\n  {}\n\
              and for every role that the user may assume:\n  {}",

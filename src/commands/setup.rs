@@ -2,7 +2,7 @@
 //! startup file, or a timer where there is no shell, turns `auto` on for the entries that a
 //! person names, and takes all of it (but `auto`) out again with `--remove`.
 //!
-//! A startup file that is not ours to edit is left alone: the lines are printed instead,
+//! A startup file that is not ours to edit is skipped: the lines are printed instead,
 //! and the exit code says that a person is needed.
 
 use std::path::Path;
@@ -73,7 +73,7 @@ pub fn run(context: &Invocation<'_>, args: &SetupArgs) -> Result<()> {
         Direction::TakeOut => Vec::new(),
     };
     if context.mode == Mode::Say {
-        let on = |entry: &EntryName| format!("let entry {entry} rotate by itself");
+        let on = |entry: &EntryName| format!("let entry {entry} rotate automatically");
         let mut steps = plan.steps();
         steps.extend(auto.iter().map(on));
         if steps.is_empty() {
@@ -182,7 +182,7 @@ fn tell(
         ui.tell(&format!("{} {}", change.did(), change.path.display()));
     }
     for entry in auto {
-        ui.tell(&format!("entry {entry} rotates by itself from now on"));
+        ui.tell(&format!("entry {entry} rotates automatically from now on"));
     }
     match asked {
         // What is in the way is told at the end.
@@ -254,14 +254,14 @@ fn auto(context: &Invocation<'_>, flags: &[String]) -> Result<Vec<EntryName>> {
     }
     let names: Vec<&str> = off.iter().map(EntryName::as_str).collect();
     ui.tell(
-        "an entry may rotate by itself: at two thirds of its max_age it gets a new key without asking, \
+        "an entry may rotate automatically: at two thirds of its max_age it gets a new key without asking, \
          and the old key ends when what awskeep handed out has expired.\n\
          whatever else has a copy of the key (another machine, CI, a container, a program's own \
          settings) stops working then: leave such an entry out",
     );
     let answer = ui
         .ask(&format!(
-            "which of these shall rotate by themselves: {} (names, all, or none)",
+            "which of these shall rotate automatically: {} (names, all, or none)",
             names.join(", ")
         ))
         .map_err(|failure| failure.hint("--auto ENTRY, --auto all, or --auto none"))?;

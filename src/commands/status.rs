@@ -415,7 +415,7 @@ fn by_themselves(told: &Told) -> String {
             names.join(", ")
         ),
         (_, by) => format!(
-            "by themselves: {}; started by {}\n",
+            "automatic: {}; started by {}\n",
             names.join(", "),
             by.join(", ")
         ),

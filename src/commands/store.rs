@@ -161,7 +161,7 @@ fn staying(
         Err(StoreError::Locked(_) | StoreError::Hidden(_)) => {
             context.env.ui.confirm(&format!(
                 "the {old} is locked, so the entries that it may hold cannot be seen, and are found again only after \
-                 awskeep config set store {} --entry NAME; go on?",
+                 awskeep config set store {} --entry NAME; continue?",
                 old.word()
             ))?;
             Ok(Vec::new())

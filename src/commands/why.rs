@@ -115,7 +115,7 @@ fn words(outcome: &resolve::Resolved) -> String {
     match outcome {
         resolve::Resolved::Env => "the key in the environment".into(),
         resolve::Resolved::Static { place: at, id } => {
-            let id = id.as_deref().unwrap_or("something that is no key id");
+            let id = id.as_deref().unwrap_or("something that is not a key id");
             format!("plaintext {id} ({})", place(at))
         }
         resolve::Resolved::Process { place: at, command } => match parse_helper(command) {

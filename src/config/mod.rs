@@ -186,7 +186,7 @@ impl Settings {
                 None if properties.is_empty() => continue,
                 None => {
                     self.mistake(
-                        Error::new(Kind::Usage, "a setting stands before the first section")
+                        Error::new(Kind::Usage, "a setting comes before the first section")
                             .hint("put [default] above it"),
                     );
                     continue;
@@ -202,7 +202,7 @@ impl Settings {
                         self.mistake(
                             Error::new(
                                 Kind::Usage,
-                                format!("[{header}] is no section awskeep knows"),
+                                format!("[{header}] is not a section awskeep knows"),
                             )
                             .hint("sections are [default] and [entry NAME]"),
                         );
@@ -333,12 +333,12 @@ mod tests {
             ),
             (
                 "[profile work]\n",
-                "/c/awskeep/config: [profile work] is no section awskeep knows",
+                "/c/awskeep/config: [profile work] is not a section awskeep knows",
                 "sections are [default] and [entry NAME]",
             ),
             (
                 "auto = on\n",
-                "/c/awskeep/config: a setting stands before the first section",
+                "/c/awskeep/config: a setting comes before the first section",
                 "put [default] above it",
             ),
         ] {

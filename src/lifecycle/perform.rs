@@ -74,14 +74,14 @@ impl<A: Account> Run<'_, A> {
                 self.edit(known, transition::clear)?;
                 if let Some(id) = gone {
                     let receipt = self.receipt("clear", &known.item, &id);
-                    self.note(&receipt.result("is gone at AWS"));
+                    self.note(&receipt.result("no longer exists in AWS"));
                 }
                 Ok(())
             }
         }
     }
 
-    /// Changes the item that was decided on; another one is left alone.
+    /// Changes the item that was decided on; another one is skipped.
     pub(super) fn edit(&self, known: &Observed, change: impl FnOnce(&mut Item)) -> Result<()> {
         self.edit_item(&known.item, change).map(|_| ())
     }
@@ -228,7 +228,7 @@ impl<A: Account> Run<'_, A> {
             .as_ref()
             .is_some_and(|there| there.id != slot.id)
         {
-            return Err(self.unfinished("another pending key stands in its place"));
+            return Err(self.unfinished("another pending key is in its place"));
         }
         transition::keep(&mut item, slot.clone());
         self.context.vault.save(&item)
@@ -358,7 +358,7 @@ impl<A: Account> Run<'_, A> {
         self.edit(known, |item| item.pending = None)?;
         if let Some(pending) = &known.item.pending {
             let receipt = self.receipt("drop-pending", &known.item, &pending.id);
-            self.note(&receipt.result("is gone at AWS"));
+            self.note(&receipt.result("no longer exists in AWS"));
         }
         Ok(())
     }

@@ -136,7 +136,7 @@ fn waiting(wait: &Wait, known: &Observed, promoted: Promoted, asked: Wish) -> Re
         }
         Wait::NotListedYet { until } => {
             let why = format!(
-                "AWS's lists do not show the last change yet; go on: awskeep rotate {entry} --finish"
+                "AWS's lists do not show the last change yet; continue: awskeep rotate {entry} --finish"
             );
             Ok(looked_at_again(*until, &why, known))
         }
@@ -299,7 +299,7 @@ fn in_service(known: &Observed) -> String {
     let current = &known.item.current;
     match current.promoted_at {
         Some(at) => format!(
-            "{}: {} is in service since {at}",
+            "{}: {} has been in service since {at}",
             known.item.entry, current.id
         ),
         None => format!("{}: {} is in service", known.item.entry, current.id),

@@ -132,7 +132,10 @@ impl EntryReport {
         }
         if let Some(since) = item.current.absent_seen_at {
             life.attention.push(Attention {
-                why: format!("{} is in no list of IAM since {since}", item.current.id),
+                why: format!(
+                    "{} has been in no list of IAM since {since}",
+                    item.current.id
+                ),
                 command: format!("awskeep rotate {} --explain", item.entry),
             });
         }
@@ -296,7 +299,7 @@ fn wanted(key: &KeyReport, entry: &EntryName, now: Timestamp) -> Option<Attentio
     let (late, why) = match key.next {
         Next::Rotate => (
             now >= at,
-            format!("{} is due since {}", key.key_id, at.day()),
+            format!("{} has been due since {}", key.key_id, at.day()),
         ),
         Next::Deactivate => (
             now >= at + RETIREMENT_SLACK,

@@ -59,14 +59,14 @@ fn a_key_in_service_is_due_after_two_thirds() {
         |_| (),
         60,
         "rotate: awskeep rotate work",
-        &["AKIAAAAAAAAAAAAAAAAA is due since 22 Jan 2027"],
+        &["AKIAAAAAAAAAAAAAAAAA has been due since 22 Jan 2027"],
     );
     let gone = |item: &mut Item| item.current.absent_seen_at = Some(BORN);
     check(
         gone,
         1,
         "make sure that it is gone: awskeep rotate work --explain",
-        &["AKIAAAAAAAAAAAAAAAAA is in no list of IAM since 2026-11-23T08:00:00Z"],
+        &["AKIAAAAAAAAAAAAAAAAA has been in no list of IAM since 2026-11-23T08:00:00Z"],
     );
 }
 

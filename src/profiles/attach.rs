@@ -170,7 +170,7 @@ impl AwsFiles {
                     ),
                 )
                 .hint(
-                    "take that line out, or choose another profile with --profile, or --no-profile",
+                    "remove that line, or choose another profile with --profile, or --no-profile",
                 ));
             }
         }
@@ -181,20 +181,20 @@ impl AwsFiles {
 /// Other sources of credentials in a profile, and what to do about each.
 /// Source: the SDKs' chain orders; every pair of these resolves differently somewhere.
 const OTHERS: [(&str, &str); 9] = [
-    ("aws_access_key_id", "take the key's lines out of that file"),
+    ("aws_access_key_id", "remove the key's lines from that file"),
     (
         "aws_secret_access_key",
-        "take the key's lines out of that file",
+        "remove the key's lines from that file",
     ),
-    ("aws_session_token", "take the key's lines out of that file"),
+    ("aws_session_token", "remove the key's lines from that file"),
     (
         "role_arn",
         "name a base profile and make it this profile's source_profile",
     ),
-    ("credential_source", "take that line out"),
-    ("web_identity_token_file", "take that line out"),
-    ("sso_session", "take the sso lines out"),
-    ("sso_start_url", "take the sso lines out"),
+    ("credential_source", "remove that line"),
+    ("web_identity_token_file", "remove that line"),
+    ("sso_session", "remove the sso lines"),
+    ("sso_start_url", "remove the sso lines"),
     ("login_session", "run aws logout for it"),
 ];
 

@@ -115,9 +115,9 @@ fn refuse_path(path: &str, platform: Platform) -> Result<()> {
     match odd {
         _ if path.contains("  ") || path.ends_with(' ') => Err(Error::new(
             Kind::Usage,
-            format!("{path:?} has blanks that SDKs read differently"),
+            format!("{path:?} has spaces that SDKs read differently"),
         )
-        .hint("give a path without blanks with --helper-path")),
+        .hint("give a path without spaces with --helper-path")),
         Some(odd) => Err(Error::new(
             Kind::Usage,
             format!("{path:?} has {odd:?} in it, which SDKs read differently"),

@@ -389,13 +389,10 @@ pub fn put_keys(
     let [id_key, secret_key, token_key] = KEY_LINES;
     let document = &credentials.document;
     if let Some(token) = keys_in(&Checked::of(document), profile)?.token {
-        return Err(left_alone(
-            document,
-            profile,
-            token.line,
-            "a session token stands there",
-        )
-        .hint(format!("remove the {token_key} line")));
+        return Err(
+            left_alone(document, profile, token.line, "a session token is there")
+                .hint(format!("remove the {token_key} line")),
+        );
     }
     let pair = [(id_key, key.id.as_str()), (secret_key, key.secret.expose())];
     let credentials = credentials.then(|document| {
@@ -446,10 +443,10 @@ fn check_writable(key: &str, value: &str) -> Result<()> {
             Kind::Usage,
             format!("the value for {key} cannot be written to an AWS file"),
         )
-        .hint("no control characters, no blanks at the ends, no comment signs"));
+        .hint("no control characters, no spaces at the ends, no comment signs"));
     }
     if key.is_empty() || !is_identifier(key) || key.contains(|c: char| c.is_ascii_uppercase()) {
-        return Err(Error::new(Kind::Bug, format!("{key:?} is no key")));
+        return Err(Error::new(Kind::Bug, format!("{key:?} is not a key")));
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ const MUST_BE_PLAIN: [&str; 7] = [
 
 /// What is wrong with a `\r` within a line, and its fix.
 const LONE_RETURN: (&str, &str) = (
-    "a carriage return stands alone, which SDKs read differently",
+    "a carriage return is alone, which SDKs read differently",
     "end lines with LF or CRLF",
 );
 
@@ -294,7 +294,7 @@ impl Document {
             add(
                 found,
                 section.line,
-                "SDKs read this header differently (quotes, blanks, or a comment close to it)",
+                "SDKs read this header differently (quotes, spaces, or a comment close to it)",
                 format!("write it as {plain}"),
             );
         }
@@ -324,8 +324,8 @@ impl Document {
                 add(
                     found,
                     index + 1,
-                    "an unusual blank or control character stands here",
-                    "write the line again with plain blanks",
+                    "there is an unusual space or control character here",
+                    "write the line again with plain spaces",
                 );
             }
         }
@@ -377,7 +377,7 @@ impl Document {
             add(
                 found,
                 property.line,
-                format!("the value of {key} goes on over several lines"),
+                format!("the value of {key} continues over several lines"),
                 "write it on one line",
             );
         }
@@ -387,7 +387,7 @@ impl Document {
                 found,
                 property.line,
                 format!("the quotes are part of {key} to all SDKs but Go's"),
-                "take the quotes out",
+                "remove the quotes",
             );
         }
     }
@@ -421,7 +421,7 @@ fn headers_by_blanks(sections: &[Section], found: &mut Vec<Lint>) {
                 found,
                 section.line,
                 format!(
-                    "this header and the one on line {} differ in blanks only, which SDKs read differently",
+                    "this header and the one on line {} differ only in spaces, which SDKs read differently",
                     there.line
                 ),
                 "write both the same way, or merge the sections",
@@ -466,7 +466,7 @@ fn repeated_keys(section: &Section, found: &mut Vec<Lint>) {
                 found,
                 property.line,
                 format!(
-                    "the same key stands on line {} already; the AWS CLI refuses the file",
+                    "the same key is on line {} already; the AWS CLI refuses the file",
                     earlier.line
                 ),
                 "remove one of the two lines",
@@ -508,7 +508,7 @@ fn stray_words(stray: Stray, text: &str) -> (&'static str, &'static str) {
             "end the header with ]",
         ),
         Stray::BeforeAnySection => (
-            "this line stands before the first section, and SDKs refuse the file",
+            "this line comes before the first section, and SDKs refuse the file",
             "move it below a [section] header",
         ),
         Stray::IndentedFirst => (

@@ -34,7 +34,7 @@ fn each_trouble_is_found_on_its_line() {
         ("[DEFAULT]\na=1\n[p]\nb=2\n", vec![(1, "[DEFAULT]")]),
         ("\u{feff}[p]\na=1\n", vec![(1, "byte order")]),
         ("[ p ]\na=1\n", vec![(1, "header")]),
-        ("[p]\na=1\n[q]\n[q\u{a0}]\n", vec![(4, "blanks only")]),
+        ("[p]\na=1\n[q]\n[q\u{a0}]\n", vec![(4, "only in spaces")]),
         ("[\"p\"]\na=1\n", vec![(1, "header")]),
         ("[p]# note\na=1\n", vec![(1, "header")]),
         ("[p] # see [q]\na=1\n", vec![(1, "header")]),
@@ -60,7 +60,7 @@ fn each_trouble_is_found_on_its_line() {
         ),
         ("[p]\na = 1\rb = 2\n", vec![(2, "alone"), (2, "control")]),
         ("[p]\na = x\n  [q]\n", vec![(3, "indented section")]),
-        ("[p]\na = \u{a0}s3cret\n", vec![(2, "unusual blank")]),
+        ("[p]\na = \u{a0}s3cret\n", vec![(2, "unusual space")]),
         ("[p]\naws_access_key_id = \"A\"\n", vec![(2, "quotes")]),
         (
             "[p]\naws_secret_access_key = s3cret # old\n",

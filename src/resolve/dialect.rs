@@ -123,7 +123,7 @@ impl Reader<'_> {
                 .and_then(|text| text.rsplit_once(']'));
             if let Some((inner, _)) = inner.filter(|(inner, _)| !inner.is_empty()) {
                 if inner != "DEFAULT" && !seen.insert((inner, None)) {
-                    self.refuse(index, "the section stands there twice");
+                    self.refuse(index, "the section is there twice");
                 }
                 (header, in_value) = (Some(inner), false);
                 self.open_section(index, inner);
@@ -133,7 +133,7 @@ impl Reader<'_> {
                 (Some(inner), Some((key, value))) if !key.trim().is_empty() => {
                     let key = key.trim().to_lowercase();
                     if !seen.insert((inner, Some(key.clone()))) {
-                        self.refuse(index, "the key stands there twice");
+                        self.refuse(index, "the key is there twice");
                     }
                     in_value = true;
                     self.add(index, key, value);

@@ -143,7 +143,8 @@ fn note_once<A: Account>(context: &Context<'_, InSession<'_, A>>, entry: &EntryN
     let told = report::last_failure(&known, entry).is_some_and(|last| last.step == SESSION_RECEIPT);
     if !told {
         let receipt = Record::new(context.clock.now(), entry, SESSION_RECEIPT);
-        let _ = (context.append)(&receipt.failed("a code is needed, and nobody was there"));
+        let _ =
+            (context.append)(&receipt.failed("a code is needed, and nobody was there to enter it"));
     }
 }
 

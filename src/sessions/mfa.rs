@@ -225,7 +225,7 @@ fn digits_of(text: &str, what: &str) -> Result<Secret> {
     }
     Err(Error::new(
         Kind::Usage,
-        format!("{what} is no MFA code: six digits are expected"),
+        format!("{what} is not an MFA code: six digits are expected"),
     ))
 }
 
@@ -358,7 +358,7 @@ mod tests {
         }
         for text in ["", "12345", "1234567", "12345a", "１２３４５６", "123 456"] {
             let no = digits_of(text, "it").unwrap_err();
-            assert_eq!(no.message, "it is no MFA code: six digits are expected");
+            assert_eq!(no.message, "it is not an MFA code: six digits are expected");
         }
     }
 

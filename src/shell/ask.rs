@@ -119,7 +119,7 @@ pub fn failure(env: &Env, shell: Shell, missing: Missing, startup: &Path) -> Err
         )),
         None => failed(format!(
             "{} do not load the hook, although {file} names it: a startup file ends \
-             before that, or takes the hook out again",
+             before that, or removes the hook again",
             missing.of(word)
         ))
         .hint(format!(

@@ -136,7 +136,7 @@ fn find(text: &[u8]) -> Result<Option<Found>, Damage> {
     if text.contains(&0) {
         return Err(Damage {
             line: 1,
-            what: "it is no plain text (UTF-16?)",
+            what: "it is not plain text (UTF-16?)",
         });
     }
     let mut found: Option<Found> = None;
@@ -278,7 +278,7 @@ mod tests {
                 3,
                 "there is a second block",
             ),
-            ("\u{0}a", 1, "it is no plain text (UTF-16?)"),
+            ("\u{0}a", 1, "it is not plain text (UTF-16?)"),
         ] {
             let damage = Damage { line, what };
             assert_eq!(

@@ -159,7 +159,7 @@ pub fn found(env: &Env) -> Vec<Plan> {
         .collect()
 }
 
-const AUTO_STAYS: &str = "which entries may rotate by themselves is as it was\nhint: awskeep config set auto off --entry ENTRY";
+const AUTO_STAYS: &str = "which entries may rotate automatically is as it was\nhint: awskeep config set auto off --entry ENTRY";
 
 /// A timer of the user's systemd.
 ///

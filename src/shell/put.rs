@@ -123,7 +123,7 @@ impl FileChange {
             return Err(Error::new(
                 Kind::Unfinished,
                 format!(
-                    "{} was changed by somebody else meanwhile",
+                    "{} was changed by another process meanwhile",
                     self.path.display()
                 ),
             )
@@ -197,5 +197,5 @@ fn damaged(path: &Path, damage: &Damage) -> Error {
         Kind::Failed,
         format!("{}:{}: {}", path.display(), damage.line, damage.what),
     )
-    .hint("take the lines between awskeep's marks, and the marks, out by hand; then run it again")
+    .hint("remove the lines between awskeep's marks, and the marks, by hand; then run it again")
 }

@@ -67,7 +67,7 @@ pub fn setup(shell: Shell, places: &Places, read: impl Fn(&Path) -> Option<Vec<u
             .as_ref()
             .unwrap_or(&places.home)
             .join(".zshrc"),
-        // A file of its own among others that fish reads: config.fish is left alone.
+        // A file of its own among others that fish reads: config.fish is skipped.
         Shell::Fish => xdg_config(places).join("fish/conf.d/awskeep.fish"),
         Shell::PowerShell => powershell_profile(places, read),
         // The same for nushell, which reads the folder after config.nu.
@@ -162,7 +162,7 @@ fn hook_name(shell: Shell) -> &'static str {
 
 fn body(shell: Shell, places: &Places, hook: Option<&Path>, completions: &Path) -> String {
     let mut body = format!(
-        "# Replaces AWS keys that are due. To take this out: awskeep setup {} --remove\n",
+        "# Replaces AWS keys that are due. To remove this: awskeep setup {} --remove\n",
         shell.word()
     );
     let Some(hook) = hook else {

@@ -41,21 +41,21 @@ pub fn systemd(program: &Path, places: &[(&str, PathBuf)]) -> Result<[(&'static 
         environment.push_str(&format!("Environment=\"{name}={path}\"\n"));
     }
     let service = format!(
-        "# {MARK} --systemd; it also takes this out: awskeep setup --systemd --remove\n\
+        "# {MARK} --systemd; this also removes it: awskeep setup --systemd --remove\n\
          [Unit]\n\
          Description=Replace AWS keys that are due\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
          Nice=10\n\
-         # 7: begun, goes on with the next run.\n\
+         # 7: begun, the next run continues.\n\
          SuccessExitStatus=7\n\
          {environment}\
          ExecStart=\"{program}\" {}\n",
         ARGUMENTS.join(" ")
     );
     let timer = format!(
-        "# {MARK} --systemd; it also takes this out: awskeep setup --systemd --remove\n\
+        "# {MARK} --systemd; this also removes it: awskeep setup --systemd --remove\n\
          [Unit]\n\
          Description=Replace AWS keys that are due\n\
          \n\
@@ -86,7 +86,7 @@ pub fn launchd(program: &Path) -> Result<String> {
         .collect();
     Ok(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <!-- {MARK} with launchd; it also takes this out: setup, launchd, remove -->\n\
+         <!-- {MARK} with launchd; this also removes it: setup, launchd, remove -->\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
          \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
          <plist version=\"1.0\">\n\
@@ -110,7 +110,7 @@ fn plain(path: &Path, what: &str, refused: &[char], hint: &str) -> Result<String
     text.map(str::to_owned).ok_or_else(|| {
         Error::new(
             Kind::Usage,
-            format!("{} cannot stand in {what}", path.display()),
+            format!("{} cannot be in {what}", path.display()),
         )
         .hint(hint)
     })

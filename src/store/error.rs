@@ -178,7 +178,7 @@ impl StoreError {
             StoreError::Confirms(provider) => {
                 let failure = Error::new(
                     Kind::Store,
-                    format!("{it} wants each access confirmed, which nobody can do for a program"),
+                    format!("{it} wants each access confirmed, which cannot be done for a program"),
                 )
                 .cause(format!("a setting of {provider}"));
                 failure.hint(how_to_trust(provider))
@@ -384,7 +384,7 @@ mod tests {
         );
         check(
             StoreError::Confirms(String::new()),
-            "4 the keychain, needed for entry work, wants each access confirmed, which nobody can do for a program: \
+            "4 the keychain, needed for entry work, wants each access confirmed, which cannot be done for a program: \
              a setting of KeePassXC\nhint: in KeePassXC, open Tools > Settings > Secret Service Integration and turn off \
              \"Confirm when passwords are retrieved by clients\"",
         );

@@ -265,7 +265,7 @@ impl Vault {
                 return Ok(());
             }
         }
-        let again = format!("the {} was started anew again and again", self.kind);
+        let again = format!("the {} was restarted again and again", self.kind);
         Err(Error::new(Kind::Store, again).hint("awskeep store list"))
     }
 

@@ -145,7 +145,7 @@ fn add_refuses_before_anything_is_written() {
             ("ASIAIOSFODNN7EXAMPLE", secret),
             &[],
             2,
-            "ASIAIOSFODNN7EXAMPLE is a temporary key; it dies by itself within hours",
+            "ASIAIOSFODNN7EXAMPLE is a temporary key; it expires within hours",
         ),
         (
             "work",
@@ -323,7 +323,7 @@ fn a_dry_run_changes_nothing() {
         (
             &["remove", "work", "--delete-key"],
             "would delete KEY at AWS\nwould remove entry work from the encrypted file\n\
-             would take credential_process out of profile work\n",
+             would remove credential_process from profile work\n",
         ),
         (
             &["config", "set", "hold", "3d"],

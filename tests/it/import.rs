@@ -90,7 +90,7 @@ fn what_cannot_move_is_refused_and_the_rest_goes_on() {
         (
             "",
             "[x]\naws_access_key_id =\naws_secret_access_key =\n".to_owned(),
-            "the key is blank",
+            "the key is empty",
         ),
         (
             "",
@@ -101,7 +101,7 @@ fn what_cannot_move_is_refused_and_the_rest_goes_on() {
         (
             "",
             format!("[x]\n{key}aws_secret_access_key = other\n"),
-            "the same key stands on line 3 already",
+            "the same key is on line 3 already",
         ),
         (
             "",
@@ -194,7 +194,8 @@ fn temporary_keys_are_no_failure() {
     sandbox.write(CREDENTIALS, text);
     let ran = import(&sandbox, &["--yes"]).exits(0);
     assert!(
-        ran.out.contains("a temporary key, which dies by itself"),
+        ran.out
+            .contains("a temporary key, which expires within hours"),
         "{ran:?}"
     );
     assert_eq!(sandbox.read(CREDENTIALS), text);
@@ -469,7 +470,7 @@ fn a_role_is_named_before_its_base_loses_the_key() {
     planned.shows(expect![[r#"
         would leave profile admin-base, the source_profile of admin, without a key
         would remove entry admin from the encrypted file
-        would take credential_process out of profile admin-base
+        would remove credential_process from profile admin-base
         exit 0
     "#]]);
     let ran = sandbox
@@ -559,7 +560,7 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
             format!("[ci]\nregion = x\r{}\n", key.trim_end().replace('\n', "\r")),
             "ci",
             2,
-            "a carriage return stands alone, which SDKs read differently",
+            "a carriage return is alone, which SDKs read differently",
             "end lines with LF or CRLF",
             false,
         ),
@@ -575,7 +576,7 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
             key.clone(),
             "(no profile)",
             1,
-            "this line stands before the first section, and SDKs refuse the file",
+            "this line comes before the first section, and SDKs refuse the file",
             "move it below a [section] header",
             false,
         ),
@@ -583,7 +584,7 @@ fn keys_that_only_some_programs_read_are_named_and_the_rest_goes_on() {
             format!("\u{feff}[ci]\n{key}"),
             "(no profile)",
             2,
-            "this line stands before the first section, and SDKs refuse the file",
+            "this line comes before the first section, and SDKs refuse the file",
             "",
             false,
         ),
@@ -733,7 +734,7 @@ fn what_is_wrong_with_the_whole_file_is_said_once() {
     assert!(lines[2].starts_with("PROFILE"), "{ran:?}");
     assert_eq!(lines.len(), 6, "{ran:?}");
     for line in &lines[3..] {
-        assert!(line.ends_with("left alone: see above"), "{ran:?}");
+        assert!(line.ends_with("skipped: see above"), "{ran:?}");
     }
     let json = import(&sandbox, &["--dry-run", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();

@@ -32,7 +32,7 @@ fn a_csv_file_becomes_an_entry_and_is_offered_for_removal() {
     kept.shows(expect![[r#"
         PROFILE  KEY                   ACCOUNT       WHAT HAPPENS
         bob      KEY  ACCOUNT  into entry bob
-        move the keys of 1 profiles into a store, and take them out of the files? [y/N] 
+        move the keys of 1 profiles into a store, and remove them from the files? [y/N] 
         profile bob uses entry bob: KEY (arn:aws:iam::ACCOUNT:user/division/bob)
         undo: awskeep import --undo
         remove ~/bob_accessKeys.csv, which still holds the secret? [y/N] 
@@ -86,7 +86,7 @@ fn the_environments_key_becomes_an_entry() {
     ran.shows(expect![[r#"
         PROFILE  KEY                   ACCOUNT       WHAT HAPPENS
         shell    KEY  ACCOUNT  into entry shell
-        warning: AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and take it out of where it is set
+        warning: AWS_ACCESS_KEY_ID is set, and wins over every profile: unset it, and remove it from where it is set
         profile shell uses entry shell: KEY (arn:aws:iam::ACCOUNT:user/division/bob)
         undo: awskeep import --undo
         this key is in an environment, so rc files and other programs may have it: awskeep rotate shell

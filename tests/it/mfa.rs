@@ -116,7 +116,7 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
         code of arn:aws:iam::ACCOUNT:mfa/phone: 
         work: asking AWS for a new key
         work: waiting until AWS knows AKIA…AAAD everywhere, for 2m at most; Ctrl-C is safe
-        work: AKIA…AAAD is in service since TIME
+        work: AKIA…AAAD has been in service since TIME
         …AAAB stays active for what still uses it; it is deactivated after TIME by awskeep rotate work --finish; undo: awskeep rotate work --undo
         exit 0
     "#]]);
@@ -135,7 +135,7 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
     sandbox.later(20 * 24 * HOUR);
     let held = sandbox.alone(&["rotate", "work", "--finish"], 0);
     held.shows(expect![[r#"
-        work: AKIA…AAAD is in service since TIME
+        work: AKIA…AAAD has been in service since TIME
         …AAAB is inactive, deleted in the MFA session of the next rotation; undo: awskeep rotate work --undo
         exit 0
     "#]]);
@@ -147,7 +147,7 @@ fn one_code_puts_a_new_key_into_service_and_deactivates_the_old_one() {
         work: deleting KEY
         work: asking AWS for a new key
         work: waiting until AWS knows AKIA…AAAF everywhere, for 2m at most; Ctrl-C is safe
-        work: AKIA…AAAF is in service since TIME
+        work: AKIA…AAAF has been in service since TIME
         …AAAD stays active for what still uses it; it is deactivated after TIME by awskeep rotate work --finish; undo: awskeep rotate work --undo
         exit 0
     "#]]);

@@ -187,7 +187,9 @@ fn what_is_not_dead_or_not_allowed_is_left_alone() {
     let denied = sandbox.run(&["recover", "work", "--via", "eve"], &["y"]);
     assert_eq!(denied.code, 6, "{denied:?}");
     assert!(
-        denied.err.contains("profile eve may not look"),
+        denied
+            .err
+            .contains("profile eve is not allowed to list keys"),
         "{denied:?}"
     );
 }

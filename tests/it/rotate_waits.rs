@@ -49,7 +49,7 @@ fn wait_stays_until_the_old_key_is_inactive() {
           "next": "delete",
           "not_before": "TIME"
         }
-        work: AKIA…AAAC is in service since TIME
+        work: AKIA…AAAC has been in service since TIME
         …AAAB stays active for what still uses it; it is deactivated after TIME by awskeep rotate work --finish; undo: awskeep rotate work --undo
         work: waiting until TIME, with a look every 10 minutes; Ctrl-C is safe, and awskeep rotate work --finish does the rest
         exit 0

@@ -191,7 +191,7 @@ fn without_auto_a_due_key_is_told_once_a_day() {
     let mut shell = Shell::new(&[]);
     shell.pass(61 * DAY);
     let line = format!(
-        "work: {} is due; now: awskeep rotate work; by itself from now on: awskeep config set auto on --entry work",
+        "work: {} is due; now: awskeep rotate work; automatically from now on: awskeep config set auto on --entry work",
         shell.sandbox.key_id
     );
     shell.calls();

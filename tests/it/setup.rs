@@ -10,7 +10,7 @@ use expect_test::expect;
 use crate::sandbox::{Ran, Sandbox};
 
 const BASH_BODY: &str = "\
-# Replaces AWS keys that are due. To take this out: awskeep setup bash --remove
+# Replaces AWS keys that are due. To remove this: awskeep setup bash --remove
 if [ -r \"${HOME-}\"'/.data/awskeep/hook.bash' ]; then . \"${HOME-}\"'/.data/awskeep/hook.bash'; fi
 ";
 
@@ -193,9 +193,9 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
     // A script has to say it.
     let ran = sandbox.run(&["setup", "bash", "--no-input"], &[]).exits(5);
     ran.shows(expect![[r#"
-        an entry may rotate by itself: at two thirds of its max_age it gets a new key without asking, and the old key ends when what awskeep handed out has expired.
+        an entry may rotate automatically: at two thirds of its max_age it gets a new key without asking, and the old key ends when what awskeep handed out has expired.
         whatever else has a copy of the key (another machine, CI, a container, a program's own settings) stops working then: leave such an entry out
-        awskeep: would ask for: which of these shall rotate by themselves: work (names, all, or none); --no-input was given
+        awskeep: would ask for: which of these shall rotate automatically: work (names, all, or none); --no-input was given
         hint: run it at a terminal, or see --help for other ways to give it
         hint: --auto ENTRY, --auto all, or --auto none
         exit 5
@@ -209,18 +209,18 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
     assert_eq!((ran.code, auto("work").as_str()), (0, "off"), "{ran:?}");
     let ran = sandbox.run(&["setup", "bash"], &["work"]).exits(0);
     ran.shows(expect![[r#"
-        an entry may rotate by itself: at two thirds of its max_age it gets a new key without asking, and the old key ends when what awskeep handed out has expired.
+        an entry may rotate automatically: at two thirds of its max_age it gets a new key without asking, and the old key ends when what awskeep handed out has expired.
         whatever else has a copy of the key (another machine, CI, a container, a program's own settings) stops working then: leave such an entry out
-        which of these shall rotate by themselves: work (names, all, or none): 
-        entry work rotates by itself from now on
+        which of these shall rotate automatically: work (names, all, or none): 
+        entry work rotates automatically from now on
         the files of the hook of bash are as they should be
         whether new shells load it is not known: there is no bash on PATH
         exit 0
     "#]]);
     assert!(
         ran.err.ends_with(&format!(
-            "which of these shall rotate by themselves: work (names, all, or none): \n\
-             entry work rotates by itself from now on\n{AS_IT_SHOULD_BE}"
+            "which of these shall rotate automatically: work (names, all, or none): \n\
+             entry work rotates automatically from now on\n{AS_IT_SHOULD_BE}"
         )),
         "{ran:?}"
     );
@@ -233,7 +233,7 @@ fn who_rotates_by_itself_is_asked_and_never_guessed() {
         deleted ~/.bashrc
         deleted ~/.local/share/bash-completion/completions/awskeep
         deleted ~/.data/awskeep/hook.bash
-        which entries may rotate by themselves is as it was
+        which entries may rotate automatically is as it was
         hint: awskeep config set auto off --entry ENTRY
         exit 0
     "#]]);
@@ -341,7 +341,7 @@ fn damaged_marks_are_refused_before_anything_is_written() {
             1,
             "",
             "awskeep: ~/.bashrc:2: a block begins that does not end\n\
-             hint: take the lines between awskeep's marks, and the marks, out by hand; then run it again\n",
+             hint: remove the lines between awskeep's marks, and the marks, by hand; then run it again\n",
         );
     }
     assert_eq!(files_of(&sandbox), at_first);
@@ -394,18 +394,18 @@ fn a_timer_is_written_and_taken_back() {
     ran.shows(expect![[r#"
         in ~/.config/systemd/user:
 
-        # written by awskeep setup --systemd; it also takes this out: awskeep setup --systemd --remove
+        # written by awskeep setup --systemd; this also removes it: awskeep setup --systemd --remove
         [Unit]
         Description=Replace AWS keys that are due
 
         [Service]
         Type=oneshot
         Nice=10
-        # 7: begun, goes on with the next run.
+        # 7: begun, the next run continues.
         SuccessExitStatus=7
         ExecStart="~/bin/awskeep" rotate --if-due --all --no-input
 
-        # written by awskeep setup --systemd; it also takes this out: awskeep setup --systemd --remove
+        # written by awskeep setup --systemd; this also removes it: awskeep setup --systemd --remove
         [Unit]
         Description=Replace AWS keys that are due
 

@@ -162,7 +162,7 @@ fn who_only_looks_waits_for_nobody_and_is_told_who_is_at_work() {
         for flag in ["--explain", "--dry-run"] {
             let said = looked(&["rotate", "work", flag]);
             let line = said.err.lines().next().unwrap_or_default();
-            let end = ") is at work on it; this is how it stands now";
+            let end = ") is at work on it; this is the state now";
             assert!(line.starts_with(&who) && line.ends_with(end), "{said:?}");
         }
     };

@@ -284,6 +284,37 @@ fn modules_say_what_they_are_for() {
     }
 }
 
+/// Words that no message uses, each with what it says instead.
+#[test]
+fn messages_are_plain_english() {
+    let odd = [
+        ("left alone", "skipped"),
+        ("passed over", "skipped"),
+        ("gone at AWS", "no longer exists in AWS"),
+        ("by itself", "automatically"),
+        ("by themselves", "automatically"),
+        ("stands in", "is in"),
+        ("stands there", "is there"),
+        ("go on", "continue"),
+        ("goes on", "continues"),
+        ("may not look", "is not allowed to"),
+        ("blanks", "spaces"),
+        ("is inactive since", "has been inactive since"),
+        ("is due since", "has been due since"),
+        ("a person is needed", "interactive input is needed"),
+    ];
+    let mut found = Vec::new();
+    for source in sources() {
+        for (number, line) in source.code() {
+            for text in line.split('"').skip(1).step_by(2) {
+                let word = odd.iter().find(|(odd, _)| text.contains(odd));
+                found.extend(word.map(|word| format!("{}:{number}: {word:?}", source.path)));
+            }
+        }
+    }
+    assert_eq!(found, NONE);
+}
+
 /// What the helper passes through, and the rooms that it may see.
 #[test]
 fn the_hot_path_sees_little() {

@@ -72,7 +72,7 @@ fn a_hook_that_its_shell_loads_is_as_it_should_be() {
         assert_eq!((code, said), (0, expected));
         assert_eq!(
             last_of_status(&sandbox, 1),
-            format!("by themselves: work; started by the hook of {name}")
+            format!("automatic: work; started by the hook of {name}")
         );
         let asked = sandbox.awskeep(&["setup", name, "--yes", "--json"]).ok();
         assert_eq!(asked.json()["loaded"], true, "{asked}");
@@ -96,7 +96,7 @@ fn a_zdotdir_that_is_not_exported_is_where_the_hook_goes() {
     assert_eq!(terminal.ask("$+functions[__awskeep_prompt]").0, "1");
     assert_eq!(
         last_of_status(&sandbox, 1),
-        "by themselves: work; started by the hook of zsh"
+        "automatic: work; started by the hook of zsh"
     );
     // One that an earlier awskeep has put beside it goes too.
     fs::copy(
@@ -124,7 +124,7 @@ fn a_login_shell_that_does_not_read_bashrc_has_no_hook() {
     assert_eq!(
         last_of_status(&sandbox, 2),
         "login shells of bash (ssh, tmux) do not load the hook of bash: awskeep setup bash\n\
-         by themselves: work; started by the hook of bash"
+         automatic: work; started by the hook of bash"
     );
     let asked = sandbox.awskeep(&["setup", "bash", "--yes", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&asked.stdout).unwrap();
@@ -181,7 +181,7 @@ fn a_shell_that_does_not_answer_is_not_vouched_for() {
     assert_eq!(
         last_of_status(&sandbox, 2),
         "whether the hook of bash is loaded is not known: bash has not started within a second\n\
-         by themselves: work; started by the hook of bash"
+         automatic: work; started by the hook of bash"
     );
     let ids = sandbox.text("ids");
     assert_eq!(ids.lines().count(), 2, "{ids}");

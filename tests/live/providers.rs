@@ -111,7 +111,7 @@ fn an_item_that_is_locked_in_an_open_collection_is_a_fault_of_its_own() {
     let keychain = Keychain::without_provider();
     let fake = FakeService::start(&keychain, &["open"]).confirming();
     let sandbox = Sandbox::new().on(&keychain);
-    let refused = "wants each access confirmed, which nobody can do for a program: a setting of ";
+    let refused = "wants each access confirmed, which cannot be done for a program: a setting of ";
     let added = add(&sandbox, "work", ID, &[]).exits(4);
     assert!(added.stderr.contains(refused), "{added}");
     assert_eq!(
@@ -590,7 +590,7 @@ fn keepassxc_that_wants_each_access_confirmed_keeps_nothing() {
     let sandbox = Sandbox::new().on(&keychain);
     let _desktop = desktops::keepassxc(&keychain, Asks::BeforeAccess);
     let refused = add(&sandbox, "work", ID, &[]).exits(4).stderr;
-    let expected = "wants each access confirmed, which nobody can do for a program: a setting of KeePassXC\n\
+    let expected = "wants each access confirmed, which cannot be done for a program: a setting of KeePassXC\n\
                     hint: in KeePassXC, open Tools > Settings > Secret Service Integration and turn off \
                     \"Confirm when passwords are retrieved by clients\"\n";
     assert!(refused.ends_with(expected), "{refused}");

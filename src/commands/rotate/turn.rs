@@ -101,7 +101,7 @@ impl Turn<'_> {
                 let who = who.unwrap_or_else(|| "another awskeep".into());
                 let ui = &self.context.env.ui;
                 ui.tell(&format!(
-                    "{name}: {who} is at work on it; this is how it stands now"
+                    "{name}: {who} is at work on it; this is the state now"
                 ));
                 Ok(None)
             }
@@ -186,7 +186,7 @@ impl Turn<'_> {
             && ui.attended()
         {
             ui.confirm(&format!(
-                "{} still stands in {}:{}, and stops working there some time after this; go on?",
+                "{} is still in {}:{}, and stops working there some time after this; continue?",
                 item.current.id, place.path, place.line
             ))?;
             request.in_files.clear();

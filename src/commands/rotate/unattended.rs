@@ -28,12 +28,12 @@ const MANY_LOST: u32 = 3;
 /// Why nothing is rotated here without a person; none if it may be.
 pub fn why_not_here(env: &Env) -> Option<&'static str> {
     if env.path_var("CI").is_some() {
-        return Some("CI is set: keys are not rotated by themselves in CI");
+        return Some("CI is set: keys are not rotated automatically in CI");
     }
     match MemoryFile::of(env) {
         Ok(memory) if memory.is_there() => None,
         Ok(_) | Err(_) => {
-            Some("awskeep has no state folder of this user's here: nothing rotates by itself")
+            Some("awskeep has no state folder of this user's here: nothing rotates automatically")
         }
     }
 }
@@ -261,7 +261,7 @@ impl Round<'_> {
     fn say_due(&mut self, held: &StoredEntry, past: ScheduleState) -> ScheduleState {
         let (name, id) = (held.name(), &held.item.current.id);
         self.leave(&format!(
-            "{name}: {id} is due; now: awskeep rotate {name}; by itself from now on: awskeep config set auto on --entry {name}"
+            "{name}: {id} is due; now: awskeep rotate {name}; automatically from now on: awskeep config set auto on --entry {name}"
         ));
         ScheduleState {
             said_at: Some(self.now()),

@@ -158,7 +158,7 @@ pub fn run(
     enroll::let_keep(
         env,
         &kept.collect::<Result<Vec<_>>>()?,
-        "take them out of the files all the same?",
+        "remove them from the files all the same?",
         "awskeep import",
     )?;
     write::edit(env, &mut now, before)?;
@@ -234,7 +234,7 @@ fn refuse_more_than(agreed: &Prepared, now: &Prepared) -> Result<()> {
     Ok(())
 }
 
-/// Proves every key; what AWS refuses is left alone.
+/// Proves every key; what AWS refuses is skipped.
 fn prove_all(
     env: &Env,
     now: &mut Prepared,

@@ -101,7 +101,7 @@ pub fn given_rows(
     rows
 }
 
-/// For each profile that has a key's line which not every SDK reads, why it is left alone.
+/// For each profile that has a key's line which not every SDK reads, why it is skipped.
 fn hidden_keys(files: &CheckedFiles<'_>) -> BTreeMap<String, Obstacle> {
     let mut refusals = BTreeMap::new();
     for file in files.in_order() {

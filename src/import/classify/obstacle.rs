@@ -10,7 +10,7 @@ use crate::resolve::Consumer;
 use crate::types::escape;
 use crate::types::keys::{AccessKeyId, EntryName, ProfileName};
 
-/// Why a key is left alone. A place, the `String` where there is but one, is a file's name
+/// Why a key is skipped. A place, the `String` where there is but one, is a file's name
 /// and a line.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Obstacle {
@@ -93,19 +93,19 @@ impl Fault {
                 "this header names no profile that every SDK reads",
                 "give it a plain name: [NAME] in the credentials file, [profile NAME] in the config file",
             ),
-            Fault::Blank => ("the key is blank", "take both lines out, or fill them in"),
+            Fault::Blank => ("the key is empty", "remove both lines, or fill them in"),
             Fault::NotAnId => ("this is not an access key id", "correct the line"),
             Fault::NotASecret => ("this is not a secret access key", "correct the line"),
             Fault::NoSecret => (
                 "there is an access key id but no secret",
-                "add the secret, or take the line out",
+                "add the secret, or remove the line",
             ),
             Fault::NoId => (
                 "there is half a key: no access key id beside it",
-                "add the id, or take the line out",
+                "add the id, or remove the line",
             ),
             Fault::Temporary => (
-                "a temporary key, which dies by itself within hours",
+                "a temporary key, which expires within hours",
                 "nothing to do",
             ),
             Fault::NotOfAws => (
@@ -186,25 +186,25 @@ impl Obstacle {
                 said(format!("{place}: {what}"), fix)
             }
             Obstacle::TwoSecrets(id) => said(
-                format!("{id} stands in several profiles with different secrets"),
+                format!("{id} is in several profiles with different secrets"),
                 "correct the wrong one",
             ),
             Obstacle::TwoSecretsInFiles(id) => said(
-                format!("{id} stands in both files with two different secrets"),
-                "take the wrong one's lines out",
+                format!("{id} is in both files with two different secrets"),
+                "remove the wrong one's lines",
             ),
             Obstacle::TwoKeys([(one, file), (other, another)]) => said(
                 format!(
-                    "{one} stands in {file} and {other} in {another}: SDKs disagree which one counts"
+                    "{one} is in {file} and {other} in {another}: SDKs disagree which one counts"
                 ),
                 "take the lines of the key that you do not use out",
             ),
             Obstacle::UsesEntry { profile, entry, id } => (
                 format!(
-                    "it uses entry {entry}, but {id} stands in the files too and wins in most SDKs"
+                    "it uses entry {entry}, but {id} is in the files too and wins in most SDKs"
                 ),
                 format!(
-                    "take the key's lines out, or take out credential_process and import again; who reads which: awskeep why {profile}"
+                    "remove the key's lines, or remove credential_process and import again; who reads which: awskeep why {profile}"
                 ),
             ),
             Obstacle::OtherSource { key, place, fix } => said(
@@ -215,7 +215,7 @@ impl Obstacle {
                 format!(
                     "it runs another credential_process ({place}), and SDKs choose differently"
                 ),
-                "take that line out, or the key's lines",
+                "remove that line, or the key's lines",
             ),
             Obstacle::RoleOnAnother { source, place } => said(
                 format!(
@@ -227,7 +227,7 @@ impl Obstacle {
                 format!(
                     "it has a role without a source_profile ({place}), which SDKs read differently"
                 ),
-                format!("add source_profile = {profile} below role_arn, or take role_arn out"),
+                format!("add source_profile = {profile} below role_arn, or remove role_arn"),
             ),
             Obstacle::AnotherKey { profile, id } => (
                 format!("it has another key, {id}, in the files"),
@@ -252,7 +252,7 @@ impl Obstacle {
                 };
                 (
                     format!(
-                        "{} would then read {what} as somebody else",
+                        "{} would then read {what} as another identity",
                         consumer.name()
                     ),
                     format!("awskeep why {}", escape::argument(changed)),

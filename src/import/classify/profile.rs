@@ -140,23 +140,23 @@ fn pair(document: &Document, keys: &FoundKeys) -> Result<AccessKey, Obstacle> {
 /// Other sources of credentials, which win over a `credential_process` in some SDKs
 /// and lose in others, and what to do about each.
 const OTHERS: [(&str, &str); 6] = [
-    ("credential_source", "take that line out"),
-    ("web_identity_token_file", "take that line out"),
+    ("credential_source", "remove that line"),
+    ("web_identity_token_file", "remove that line"),
     (
         "sso_session",
-        "take the key's lines out if you sign in by sso",
+        "remove the key's lines if you sign in by sso",
     ),
     (
         "sso_start_url",
-        "take the key's lines out if you sign in by sso",
+        "remove the key's lines if you sign in by sso",
     ),
     (
         "sso_account_id",
-        "take the key's lines out if you sign in by sso",
+        "remove the key's lines if you sign in by sso",
     ),
     (
         "login_session",
-        "take the key's lines out if you use aws login",
+        "remove the key's lines if you use aws login",
     ),
 ];
 

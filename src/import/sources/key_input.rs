@@ -43,10 +43,7 @@ impl FoundPair {
         if key.id.kind() == KeyIdKind::Temporary || self.session_token.is_some() {
             return Err(Error::new(
                 Kind::Usage,
-                format!(
-                    "{} is a temporary key; it dies by itself within hours",
-                    key.id
-                ),
+                format!("{} is a temporary key; it expires within hours", key.id),
             )
             .hint("give the long-term key (AKIA…) of an IAM user"));
         }
@@ -331,11 +328,11 @@ mod tests {
             ),
             (
                 r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"wJalr"}"#,
-                "ASIAIOSFODNN7EXAMPLE is a temporary key; it dies by itself within hours",
+                "ASIAIOSFODNN7EXAMPLE is a temporary key; it expires within hours",
             ),
             (
                 r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"wJalr","SessionToken":"t"}"#,
-                "AKIAIOSFODNN7EXAMPLE is a temporary key; it dies by itself within hours",
+                "AKIAIOSFODNN7EXAMPLE is a temporary key; it expires within hours",
             ),
             (
                 r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"wJa lr"}"#,

@@ -33,7 +33,7 @@ pub fn source(env: &Env, args: &Import) -> Result<(From, Option<PathBuf>)> {
             let mut vaulted = aws_vault::read(env)?;
             for (name, why) in &vaulted.passed_over {
                 env.ui
-                    .warn(&format!("aws-vault's {name} is passed over: {why}"));
+                    .warn(&format!("aws-vault's {name} is skipped: {why}"));
             }
             let wanted = |profile: &ProfileName| {
                 args.profiles.is_empty() && rest.is_none()

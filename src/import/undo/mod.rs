@@ -414,5 +414,5 @@ fn changed(file: &AwsFile, write: &Write) -> Error {
             head + 1
         ),
     )
-    .hint("take the change out and run it again, or: awskeep export ENTRY")
+    .hint("undo the change and run it again, or: awskeep export ENTRY")
 }

@@ -97,7 +97,7 @@ fn instead_of_refusing(refusal: &Refusal, known: &Observed) -> Option<Act> {
         Refusal::StandsInFile(place) if attended => Some((
             "ask",
             format!(
-                "ask whether to go on, though {} still stands in {}:{}",
+                "ask whether to continue, though {} is still in {}:{}",
                 known.item.current.id, place.path, place.line
             ),
         )),
@@ -110,9 +110,7 @@ fn asks(question: &Question, known: &Observed) -> Act {
     match question {
         Question::MakeRoom(_) => (
             "make-room",
-            format!(
-                "delete the held key {old} at once, if a person agrees, to make room for a new one"
-            ),
+            format!("delete the held key {old} at once, if you agree, to make room for a new one"),
         ),
         Question::RetireUnkept => (
             "wait",
@@ -136,7 +134,7 @@ fn done(step: &Step, known: &Observed) -> Act {
             "delete-lost",
             format!("delete {id}, which an interrupted rotation made and could not save"),
         ),
-        Step::Discard(id) => ("discard", format!("delete {id}, as a person said")),
+        Step::Discard(id) => ("discard", format!("delete {id}, as you said")),
         Step::Prove(id) => ("prove", format!("wait until AWS knows {id} everywhere")),
         Step::Settle { until } => (
             "settle",
@@ -145,7 +143,7 @@ fn done(step: &Step, known: &Observed) -> Act {
         Step::Promote => ("promote", format!("put {pending} into service")),
         Step::DropPending => (
             "drop-pending",
-            format!("forget {pending}, which is gone at AWS"),
+            format!("forget {pending}, which no longer exists in AWS"),
         ),
         Step::DeletePending(id) => ("delete-pending", format!("delete the new key {id}")),
         Step::Activate(id) => ("activate", format!("activate {id}, to bring it back")),
@@ -163,7 +161,7 @@ fn done(step: &Step, known: &Observed) -> Act {
         Step::Clear => (
             "clear",
             format!(
-                "forget the replaced key {}, which is gone at AWS",
+                "forget the replaced key {}, which no longer exists in AWS",
                 old(known)
             ),
         ),

@@ -22,7 +22,7 @@ pub(super) fn refused(refusal: &Refusal, known: &Observed) -> Error {
         }
         Refusal::StandsInFile(place) => {
             let place = format!("{}:{}", place.path, place.line);
-            let what = format!("{current} still stands in {place}; who reads it there would break");
+            let what = format!("{current} is still in {place}; who reads it there would break");
             of(Kind::PersonNeeded, &what)
                 .hint("take the key lines out, or let awskeep do it: awskeep import")
         }
@@ -48,7 +48,7 @@ pub(super) fn refused(refusal: &Refusal, known: &Observed) -> Error {
             })
         }
         Refusal::PendingDeactivated(id) => {
-            let what = format!("somebody deactivated the new key {id} before it was in service");
+            let what = format!("the new key {id} was deactivated before it was in service");
             of(Kind::PersonNeeded, &what).hint(format!(
                 "activate it at AWS, or delete it: awskeep rotate {entry} --undo"
             ))
@@ -123,7 +123,7 @@ fn dead(death: Death) -> &'static str {
     match death {
         Death::Inactive => "is not active at AWS",
         Death::NotAccepted => "is not accepted by AWS any more",
-        Death::Gone => "is gone at AWS",
+        Death::Gone => "no longer exists in AWS",
     }
 }
 
@@ -163,7 +163,7 @@ fn reactivated(id: &AccessKeyId, known: &Observed) -> Error {
     let entry = &known.item.entry;
     Error::new(
         Kind::PersonNeeded,
-        format!("somebody activated the replaced key {id} again; it is left alone"),
+        format!("the replaced key {id} was activated again; nothing is done with it"),
     )
     .entry(entry)
     .hint(format!(
@@ -195,7 +195,7 @@ fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Observed) -> Error
             "AWS may have made it just now: the answer to our request does not say"
         }
         CreateSaid::NotAsked | CreateSaid::LimitExceeded => {
-            "a rotation that was interrupted may have made it, or a person did"
+            "a rotation that was interrupted may have made it, or an administrator did"
         }
     };
     Error::new(
@@ -207,7 +207,7 @@ fn unexplained(id: &AccessKeyId, create: &CreateSaid, known: &Observed) -> Error
     )
     .entry(entry)
     .hint(format!(
-        "if nobody uses {id}, delete it and go on: awskeep rotate {entry} --discard {id}"
+        "if nobody uses {id}, delete it and continue: awskeep rotate {entry} --discard {id}"
     ))
 }
 

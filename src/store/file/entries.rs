@@ -47,7 +47,7 @@ impl CredentialStoreApi for FileStore {
             return Err(StoreError::Unfit(what).into());
         }
         self.entry(user)
-            .ok_or_else(|| StoreError::Unfit(format!("{user:?} is no entry's name")).into())
+            .ok_or_else(|| StoreError::Unfit(format!("{user:?} is not an entry's name")).into())
     }
 
     /// Lists the folder, which a closed file allows too. Knows `service` and `user`.

@@ -336,7 +336,7 @@ fn read_own(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     only_ours(path, &there)?;
     if !there.is_file() || there.len() > MOST_BYTES {
         return Err(StoreError::Corrupt(format!(
-            "{} is no file of ours",
+            "{} is not a file of ours",
             path.display()
         )));
     }

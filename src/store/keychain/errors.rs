@@ -133,7 +133,7 @@ pub fn unanswered(wait: Duration) -> StoreError {
 
 /// It wants to ask before it does this, and nobody is to be asked now.
 pub fn asks_first() -> StoreError {
-    StoreError::Denied("it asks a person first, and nobody is to be asked now".into())
+    StoreError::Denied("it wants to ask you first, and this command may not ask".into())
 }
 
 fn last(path: &str) -> String {

@@ -449,7 +449,7 @@ impl Bus {
             self.early.push((to, kept));
         }
         Err(errors::of_malformed(Malformed(
-            "too many messages that are no answer",
+            "too many messages that are not answers",
         )))
     }
 
