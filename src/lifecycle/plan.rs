@@ -456,6 +456,10 @@ fn after_promote(k: &Observed, previous: &Slot) -> Step {
         KeyState::Active => previous_active(k, previous),
         KeyState::Inactive => previous_inactive(k, previous),
         KeyState::Absent if k.absent_for(previous, GONE) => Step::Clear,
+        // It goes whether a list lags or not: a leaked key is not kept waiting for it.
+        KeyState::Absent if !is_kept && early(k, previous) == RetireMode::Delete => {
+            Step::Delete(id)
+        }
         KeyState::Absent => Step::Wait(Wait::GoneUnsure {
             until: previous.absent_seen_at.unwrap_or(k.now()) + GONE,
         }),

@@ -364,6 +364,12 @@ fn row_revoke_makes_room_at_once_and_retires_at_once() {
     check(replaced(), wanted(Trigger::Now), Step::Deactivate(id(B)));
     check(held(), wanted(Trigger::Now), Step::Delete(id(B)));
     check(plain(), wanted(Trigger::Now), Step::WriteIntent);
+    let gone = |k: &mut Observed| {
+        wanted(Trigger::Now)(k);
+        k.listing = active(&[A]);
+        previous(k).absent_seen_at = Some(NOW);
+    };
+    check(held(), gone, Step::Delete(id(B)));
     // The leaked key, once another is in service.
     check(replaced(), wanted(Trigger::Finish), Step::Deactivate(id(B)));
     let until = NOW + Span::days(13);

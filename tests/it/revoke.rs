@@ -41,6 +41,21 @@ fn a_leaked_key_is_replaced_and_inactive_at_once() {
 }
 
 #[test]
+fn a_leaked_key_does_not_wait_for_a_replaced_one_that_is_gone() {
+    let sandbox = Sandbox::with_work();
+    let rotated = sandbox.run(&["rotate", "work", "--retire-now", "--yes"], &[]);
+    rotated.exits(0);
+    let leaked = sandbox.served("work");
+    let at = sandbox.now();
+    sandbox
+        .aws
+        .account(|account| account.set_by_hand(&sandbox.key_id, None, at));
+    sandbox.run(&["revoke", "work", "--yes"], &[]).exits(0);
+    assert_eq!(sandbox.status_of(&leaked), Some(Status::Inactive));
+    assert_ne!(sandbox.served("work"), leaked);
+}
+
+#[test]
 fn a_revoked_key_is_never_brought_back() {
     let sandbox = Sandbox::with_work();
     sandbox.keeps_plaintext(".aws");
