@@ -184,8 +184,10 @@ impl StoreError {
                 failure.hint(how_to_trust(provider))
             }
             StoreError::Hidden(_) => {
-                let named = entry.map_or(String::new(), |entry| format!(" {entry}"));
-                let what = format!("entry{named} is in no open part of the {store}");
+                let what = match entry {
+                    Some(entry) => format!("entry {entry} is in no open part of the {store}"),
+                    None => format!("not all entries in the {store} can be seen"),
+                };
                 Error::new(Kind::Store, what)
                     .cause(self)
                     .hint("awskeep store unlock")
